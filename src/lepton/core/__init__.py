@@ -1,0 +1,1 @@
+"""Words everyone shares: errors, refs, settings, ids, clock, column kinds. Imports nothing else of ours."""

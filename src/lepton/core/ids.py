@@ -1,0 +1,14 @@
+"""Ids: ULIDs, sortable by the time they were made (https://github.com/ulid/spec)."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def new_id() -> str:
+    """Return a new ULID: 26 characters, 48 bits of milliseconds and 80 random bits."""
+    value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
+    return "".join(_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5))

@@ -1,0 +1,92 @@
+"""Where the platform lives and how it is reached; read once from the environment at a door, then passed along."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lepton.core.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of one platform.
+
+    Attributes:
+        home: Folder of everything that is kept (``LEPTON_HOME``, default ``~/.lepton``).
+        catalog: Database URL; ``sqlite`` means a file in `home` (``LEPTON_CATALOG``).
+        host: Address to listen on (``LEPTON_HOST``, default ``127.0.0.1``).
+        port: Port to listen on; 0 takes a free one (``LEPTON_PORT``, default 7070).
+        max_upload_bytes: Largest file that is imported (``LEPTON_MAX_UPLOAD_MB``, default 4096).
+        max_body_bytes: Largest other request body.
+    """
+
+    home: Path
+    catalog: str = "sqlite"
+    host: str = "127.0.0.1"
+    port: int = 7070
+    max_upload_bytes: int = 4 << 30
+    max_body_bytes: int = 8 << 20
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Read the ``LEPTON_…`` variables.
+
+        Raises:
+            InvalidInput: if a variable holds what it cannot mean.
+        """
+        env = os.environ if environment is None else environment
+        home = Path(env.get("LEPTON_HOME") or Path.home() / ".lepton").expanduser().absolute()
+        catalog = env.get("LEPTON_CATALOG") or "sqlite"
+        if catalog != "sqlite" and not catalog.startswith(("postgresql://", "postgresql+psycopg://")):
+            raise InvalidInput(
+                "LEPTON_CATALOG must be 'sqlite' or a URL that starts with 'postgresql://'. "
+                "Unset it to use SQLite in LEPTON_HOME."
+            )
+        return cls(
+            home=home,
+            catalog=catalog,
+            host=env.get("LEPTON_HOST") or "127.0.0.1",
+            port=_whole_number(env, "LEPTON_PORT", 7070, 0, 65535),
+            max_upload_bytes=_whole_number(env, "LEPTON_MAX_UPLOAD_MB", 4096, 1, 1 << 20) << 20,
+        )
+
+    @property
+    def catalog_url(self) -> str:
+        """The catalog as SQLAlchemy reads it."""
+        if self.catalog == "sqlite":
+            return f"sqlite:///{self.home / 'catalog.db'}"
+        return self.catalog.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @property
+    def keys_url(self) -> str:
+        """The database of wrapped keys: a file of its own when embedded, so that a catalog backup holds none."""
+        if self.catalog == "sqlite":
+            return f"sqlite:///{self.home / 'keys.db'}"
+        return self.catalog_url
+
+    @property
+    def objects(self) -> Path:
+        """Folder of encrypted tables and blobs."""
+        return self.home / "objects"
+
+    @property
+    def runs(self) -> Path:
+        """Folder in which the local engine keeps what belongs to a run."""
+        return self.home / "runs"
+
+    @property
+    def root_key(self) -> Path:
+        """File of the root key, mode 0600."""
+        return self.home / "root.key"
+
+
+def _whole_number(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    text = env.get(name, "")
+    if not text:
+        return default
+    if not text.isdecimal() or not low <= int(text) <= high:
+        raise InvalidInput(f"{name} must be a whole number from {low} to {high}. Unset it to use {default}.")
+    return int(text)

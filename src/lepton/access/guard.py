@@ -1,0 +1,133 @@
+"""The one gate in front of every operation: check the permission and write the audit line in one transaction."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Literal
+
+import sqlalchemy as sa
+
+from lepton.access import audit
+from lepton.access.actions import ACTIONS, POLLED_ACTIONS, holds
+from lepton.access.records import Actor, AuditEntry
+from lepton.core.clock import Clock
+from lepton.core.errors import Forbidden, LeptonError, NotFound
+from lepton.store.database import Database
+
+_POLL_WINDOW = timedelta(minutes=1)
+_POLLS_REMEMBERED = 4096
+
+
+class Guard:
+    """Lets an actor act, or not, and writes down which."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._polls: OrderedDict[tuple[str, str, str, str], datetime] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def allow(
+        self, actor: Actor, action: str, *, project: str = "default", target: str = ""
+    ) -> Iterator[sa.Connection]:
+        """Open a write transaction for `action`, commit it at the end, and audit the attempt.
+
+        The audit line is part of the same transaction: what is not written down did not happen. A body that raises is
+        rolled back and its failure written down. Nothing slow belongs inside: SQLite has one writer.
+
+        Args:
+            actor: Who asks.
+            action: One of `lepton.access.actions.ACTIONS`.
+            project: Where.
+            target: What it is about, such as ``dataset:cancer@1``: a name or an id, never data.
+
+        Raises:
+            NotFound: if the actor has no role in the project at all.
+            Forbidden: if its role, or its token, is not good for the action.
+        """
+        refusal = _refusal(actor, action, project)
+        if refusal is not None:
+            self._record(actor, action, project, target, "denied", refusal.code)
+            raise refusal
+        try:
+            with self._database.begin() as tx:
+                if not self._just_recorded(actor, action, project, target):
+                    audit.append(tx, actor.user_id, self._entry(actor, action, project, target))
+                yield tx
+        except Exception as error:  # whatever went wrong is written down, and goes on
+            code = error.code if isinstance(error, LeptonError) else "internal"
+            self._record(actor, action, project, target, "failed", code)
+            raise
+
+    def may(self, actor: Actor, action: str, *, project: str = "default") -> bool:
+        """Whether the actor may, without asking for it: for masking, not for gating."""
+        return holds(actor, action, project)
+
+    def note(self, name: str, action: str, *, allowed: bool, user_id: str = "") -> None:
+        """Write down what happened before there was an actor: a sign-in, or a failed one."""
+        actor = Actor(user_id=user_id, name=name, roles={})
+        self._record(actor, action, "default", "", "allowed" if allowed else "denied", "")
+
+    def _record(
+        self,
+        actor: Actor,
+        action: str,
+        project: str,
+        target: str,
+        outcome: Literal["allowed", "denied", "failed"],
+        code: str,
+    ) -> None:
+        with self._database.begin() as tx:
+            audit.append(tx, actor.user_id, self._entry(actor, action, project, target, outcome, code))
+
+    def _entry(
+        self,
+        actor: Actor,
+        action: str,
+        project: str,
+        target: str,
+        outcome: Literal["allowed", "denied", "failed"] = "allowed",
+        code: str = "",
+    ) -> AuditEntry:
+        return AuditEntry(self._clock(), actor.name, action, project, target, outcome, code)
+
+    def _just_recorded(self, actor: Actor, action: str, project: str, target: str) -> bool:
+        """Whether a page that asks every second has had its line in this minute."""
+        if action not in POLLED_ACTIONS:
+            return False
+        key = (actor.user_id, action, project, target)
+        now = self._clock()
+        with self._lock:
+            last = self._polls.get(key)
+            if last is not None and timedelta(0) <= now - last < _POLL_WINDOW:
+                return True
+            self._polls[key] = now
+            self._polls.move_to_end(key)
+            if len(self._polls) > _POLLS_REMEMBERED:
+                self._polls.popitem(last=False)
+            return False
+
+
+def _refusal(actor: Actor, action: str, project: str) -> LeptonError | None:
+    allowed_roles = ACTIONS[action]
+    role = actor.roles.get(project)
+    if role is None:
+        return NotFound(
+            f"There is no project {project[:64]!r}, or you have no role in it. See yours with: lepton projects list"
+        )
+    if actor.scopes is not None and action not in actor.scopes:
+        return Forbidden(
+            f"This token is not good for {action}. Make one that is with: lepton tokens create --scope {action}"
+        )
+    if role not in allowed_roles:
+        holders = ", ".join(sorted(allowed_roles))
+        return Forbidden(
+            f"Your role in project {project!r} is {role}, and {action} needs one of: {holders}. "
+            "Ask an owner of the project."
+        )
+    return None

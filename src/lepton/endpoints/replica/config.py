@@ -1,0 +1,40 @@
+"""What a replica is told when it starts, over its standard input."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class ReplicaConfig:
+    """One deployment.
+
+    Attributes:
+        blob_path: The encrypted model graph.
+        key: Data key of the model, hex; the reason this travels over a pipe.
+        signature: The model's signature as JSON.
+        secret: What the control plane shows as its token, hex.
+        port: Port to listen on; 0, or one that is taken by another program, means any free one.
+        control_url: Where grants are asked for.
+    """
+
+    endpoint: str
+    project: str
+    model: str
+    generation: int
+    blob_path: str
+    blob_id: str
+    key: str
+    signature: str
+    secret: str
+    host: str
+    port: int
+    control_url: str
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> ReplicaConfig:
+        return cls(**json.loads(text))

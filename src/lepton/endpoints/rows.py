@@ -1,0 +1,147 @@
+"""The only SQL of endpoints."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from lepton.endpoints.records import Endpoint, EndpointState, ReplicaProcess
+from lepton.store.database import UtcDateTime, metadata
+
+endpoints = sa.Table(
+    "endpoints",
+    metadata,
+    sa.Column("id", sa.String(26), primary_key=True),
+    sa.Column("project", sa.String(64), nullable=False),
+    sa.Column("name", sa.String(64), nullable=False),
+    sa.Column("model", sa.String(80), nullable=False),
+    sa.Column("model_version_id", sa.String(26), nullable=False, index=True),
+    sa.Column("blob_id", sa.String(64), nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("host", sa.String(255), nullable=False),
+    sa.Column("port", sa.Integer),
+    sa.Column("replica_pid", sa.Integer),
+    sa.Column("replica_started", sa.BigInteger),
+    sa.Column("replica_generation", sa.Integer),
+    sa.Column("sealed_signature", sa.LargeBinary, nullable=False),
+    sa.Column("sealed_secret", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("created_by", sa.String(64), nullable=False),
+    sa.UniqueConstraint("project", "name"),
+)
+
+
+def find(tx: sa.Connection, project: str, name: str) -> Endpoint | None:
+    """Return the endpoint of that name, or None."""
+    row = tx.execute(sa.select(endpoints).where(endpoints.c.project == project, endpoints.c.name == name)).one_or_none()
+    return None if row is None else _endpoint(row)
+
+
+def list_all(tx: sa.Connection, project: str | None = None) -> list[Endpoint]:
+    """Return the endpoints of a project by name, or of all projects."""
+    query = sa.select(endpoints).order_by(endpoints.c.project, endpoints.c.name)
+    if project is not None:
+        query = query.where(endpoints.c.project == project)
+    return [_endpoint(row) for row in tx.execute(query)]
+
+
+def insert(tx: sa.Connection, endpoint: Endpoint, *, sealed_signature: bytes, sealed_secret: bytes) -> None:
+    """Add a new endpoint."""
+    tx.execute(
+        endpoints.insert().values(
+            id=endpoint.id,
+            project=endpoint.project,
+            name=endpoint.name,
+            created_at=endpoint.created_at,
+            sealed_secret=sealed_secret,
+            **_deployment(endpoint),
+            sealed_signature=sealed_signature,
+        )
+    )
+
+
+def redeploy(tx: sa.Connection, endpoint: Endpoint, *, sealed_signature: bytes) -> None:
+    """Point an endpoint at another model version; its replica stays until the new one listens."""
+    values = _deployment(endpoint) | {"sealed_signature": sealed_signature}
+    tx.execute(endpoints.update().where(endpoints.c.id == endpoint.id).values(**values))
+
+
+def set_state(tx: sa.Connection, endpoint_id: str, generation: int, state: EndpointState, message: str) -> None:
+    """Record where a deployment stands, unless it has been replaced meanwhile."""
+    tx.execute(_of(endpoint_id, generation).values(state=state.value, message=message))
+
+
+def set_replica(tx: sa.Connection, endpoint_id: str, generation: int, replica: ReplicaProcess) -> bool:
+    """Record the replica that listens and mark the endpoint ready; False if the deployment is gone or replaced."""
+    values = {
+        "replica_pid": replica.pid,
+        "replica_started": replica.started,
+        "replica_generation": replica.generation,
+        "port": replica.port,
+        "state": EndpointState.READY.value,
+        "message": "",
+    }
+    return tx.execute(_of(endpoint_id, generation).values(**values)).rowcount == 1
+
+
+def sealed(tx: sa.Connection, endpoint_id: str) -> tuple[bytes, bytes]:
+    """Return the sealed signature and the sealed secret between control plane and replica."""
+    query = sa.select(endpoints.c.sealed_signature, endpoints.c.sealed_secret).where(endpoints.c.id == endpoint_id)
+    row = tx.execute(query).one()
+    return row.sealed_signature, row.sealed_secret
+
+
+def using(tx: sa.Connection, model_version_id: str) -> str | None:
+    """Return the name of an endpoint that serves a model version, or None."""
+    query = sa.select(endpoints.c.name).where(endpoints.c.model_version_id == model_version_id).limit(1)
+    return tx.execute(query).scalar_one_or_none()
+
+
+def delete(tx: sa.Connection, endpoint_id: str) -> None:
+    """Forget an endpoint."""
+    tx.execute(endpoints.delete().where(endpoints.c.id == endpoint_id))
+
+
+def _of(endpoint_id: str, generation: int) -> sa.Update:
+    return endpoints.update().where(endpoints.c.id == endpoint_id, endpoints.c.generation == generation)
+
+
+def _deployment(endpoint: Endpoint) -> dict[str, str | int]:
+    return {
+        "model": endpoint.model,
+        "model_version_id": endpoint.model_version_id,
+        "blob_id": endpoint.blob_id,
+        "generation": endpoint.generation,
+        "state": endpoint.state.value,
+        "message": endpoint.message,
+        "host": endpoint.host,
+        "created_by": endpoint.created_by,
+    }
+
+
+def _endpoint(row: sa.Row[tuple[object, ...]]) -> Endpoint:
+    value = row._mapping
+    replica = None
+    if value["replica_pid"] is not None:
+        replica = ReplicaProcess(
+            pid=value["replica_pid"],
+            started=value["replica_started"],
+            port=value["port"],
+            generation=value["replica_generation"],
+        )
+    return Endpoint(
+        id=value["id"],
+        project=value["project"],
+        name=value["name"],
+        model=value["model"],
+        model_version_id=value["model_version_id"],
+        blob_id=value["blob_id"],
+        generation=value["generation"],
+        state=EndpointState(value["state"]),
+        message=value["message"],
+        replica=replica,
+        host=value["host"],
+        created_at=value["created_at"],
+        created_by=value["created_by"],
+    )

@@ -1,0 +1,110 @@
+"""Where everything is plugged together; read this first.
+
+One `Platform` is one set of stores, guards and nouns over one `Settings`. The server, the worker and the tests each
+make their own; nothing here is global.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+from lepton.access.guard import Guard
+from lepton.access.operations import Access
+from lepton.core.clock import Clock, utc_now
+from lepton.core.settings import Settings
+from lepton.datasets.operations import Datasets
+from lepton.endpoints.controller import EndpointController
+from lepton.endpoints.operations import Endpoints
+from lepton.labels.operations import Labels
+from lepton.models.operations import Models
+from lepton.runs.context import TaskContext
+from lepton.runs.controller import RunController
+from lepton.runs.engines.local import LocalEngine
+from lepton.runs.operations import Runs
+from lepton.store.blobs import BlobStore
+from lepton.store.database import Database
+from lepton.store.keys import Keyring, load_root_key
+from lepton.store.tables import TableStore
+
+
+class Platform:
+    """Everything one platform can do, over one home folder and one catalog."""
+
+    def __init__(self, settings: Settings, *, clock: Clock = utc_now) -> None:
+        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.settings = settings
+        self.database = Database(settings.catalog_url)
+        self.database.upgrade()
+        self._keys = Database(settings.keys_url)
+        self._keys.upgrade()
+        keyring = Keyring(self._keys, load_root_key(settings.root_key))
+        blobs = BlobStore(settings.objects / "blobs", keyring)
+        tables = TableStore(settings.objects / "tables", keyring)
+        self.guard = Guard(self.database, clock)
+        self.access = Access(database=self.database, guard=self.guard, clock=clock)
+        self.labels = Labels(self.guard)
+        self.runs = Runs(
+            database=self.database, guard=self.guard, keyring=keyring,
+            engine=LocalEngine(settings.runs), settings=settings, clock=clock,
+        )  # fmt: skip
+        self.datasets = Datasets(
+            guard=self.guard, keyring=keyring, blobs=blobs, tables=tables,
+            runs=self.runs, clock=clock, settings=settings,
+        )  # fmt: skip
+        self.models = Models(
+            guard=self.guard, keyring=keyring, blobs=blobs, datasets=self.datasets, runs=self.runs, clock=clock
+        )
+        self.endpoints = Endpoints(
+            database=self.database, guard=self.guard, keyring=keyring, blobs=blobs,
+            models=self.models, clock=clock, settings=settings,
+        )  # fmt: skip
+        self._tables = tables
+        self._controllers: list[RunController | EndpointController] = []
+
+    def start(self, control_url: str) -> None:
+        """Begin to carry out what the catalog asks for: queued runs, endpoints; sweep what a crash left.
+
+        Args:
+            control_url: Where replicas ask who may predict.
+        """
+        self._tables.sweep()
+        self.endpoints.control_url = control_url
+        self._controllers = [RunController(self.runs), EndpointController(self.endpoints)]
+        for controller in self._controllers:
+            controller.start()
+
+    def stop(self, *, replicas: bool = True) -> None:
+        """Stop carrying things out. Runs go on by themselves and are adopted by the next start."""
+        for controller in self._controllers:
+            controller.stop()
+        self._controllers = []
+        if replicas:
+            self.endpoints.stop_replicas()
+
+    def close(self) -> None:
+        """Let go of the databases."""
+        self.database.close()
+        self._keys.close()
+
+
+Task = Callable[[Platform, TaskContext], None]
+
+
+def _datasets(task: str) -> Task:
+    # The task modules read tables; they are imported by the worker that needs one, not by the control plane.
+    return lambda platform, context: getattr(import_module("lepton.datasets.tasks"), task)(platform.datasets, context)
+
+
+def _models(task: str) -> Task:
+    return lambda platform, context: getattr(import_module("lepton.models.tasks"), task)(platform.models, context)
+
+
+TASKS: dict[str, Task] = {
+    "datasets.import": _datasets("run_import"),
+    "datasets.clean": _datasets("run_clean"),
+    "datasets.split": _datasets("run_split"),
+    "models.train": _models("run_train"),
+    "models.evaluate": _models("run_evaluate"),
+}
+"""What a worker can be asked to run, by the verb that submitted it."""

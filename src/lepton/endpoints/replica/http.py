@@ -40,7 +40,7 @@ class Replica:
         self._endpoint = config.endpoint
         self._model = config.model
         self._signature = Signature.from_json(config.signature.encode())
-        self._runtime = Runtime(config)
+        self._runtime = Runtime(config, self._signature)
         self._grants = Grants(
             control_url=config.control_url, project=config.project, endpoint=config.endpoint, secret=config.secret
         )
@@ -88,7 +88,7 @@ class Replica:
                 f"or POST /v2/models/{self._endpoint}/infer."
             )
         body = await _body(headers, receive)
-        return orjson.dumps(route(body), option=orjson.OPT_SERIALIZE_NUMPY)
+        return orjson.dumps(route(body))
 
     def _predict(self, body: bytes) -> Answer:
         request = _json(body)

@@ -1,0 +1,193 @@
+"""Features and predictor as one ONNX graph, written node by node.
+
+One input of shape [N] for each column: DOUBLE with NaN for missing (numbers, booleans as 0 and 1), STRING with "" for
+missing (text). Training runs the features part alone, so what it learns from is what serving computes.
+Source of the operators: https://onnx.ai/onnx/operators/ (ai.onnx 21, ai.onnx.ml 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from lepton.core.columns import ColumnType
+from lepton.models.features import CategoryFeature, Features, NumberFeature
+from lepton.models.signature import LABEL, OUTPUTS, PREDICTION, PROBABILITIES, Label, tensor_names
+
+_OPSET, _ML_OPSET, _IR_VERSION = 21, 3, 10
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A fitted linear regression: ``X @ coefficients + intercept``.
+
+    Attributes:
+        coefficients: float64 [d].
+        intercept: One number.
+    """
+
+    coefficients: Floats
+    intercept: float
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """A fitted logistic regression.
+
+    Attributes:
+        coefficients: float64 [K, d], or [1, d] for two classes.
+        intercepts: float64 [K], or [1] for two classes.
+        classes: The K classes, all text or all whole numbers (booleans as 0 and 1).
+    """
+
+    coefficients: Floats
+    intercepts: Floats
+    classes: tuple[Label, ...]
+
+
+class _Graph:
+    """Collects nodes and constants under names that no column has."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self.tensors = tensor_names(columns)
+        self._taken = {*OUTPUTS, *self.tensors.values()}
+
+    def fresh(self, name: str) -> str:
+        while name in self._taken:
+            name += "_"
+        self._taken.add(name)
+        return name
+
+    def add(self, operator: str, *inputs: str, output: str | None = None, domain: str = "", **attributes: Any) -> str:
+        result = self.fresh(operator.lower()) if output is None else output
+        self.nodes.append(helper.make_node(operator, list(inputs), [result], domain=domain, **attributes))
+        return result
+
+    def constant(self, name: str, value: npt.NDArray[np.float64] | npt.NDArray[np.int64]) -> str:
+        result = self.fresh(name)
+        self.constants.append(numpy_helper.from_array(value, result))
+        return result
+
+    def strings(self, name: str, values: Sequence[str]) -> str:
+        result = self.fresh(name)
+        self.constants.append(numpy_helper.from_array(np.array(values, dtype=object), result))
+        return result
+
+
+def features_graph(features: Features) -> bytes:
+    """Write the features part alone: the columns in, one matrix float64 [N, d] out."""
+    graph = _Graph([item.column.name for item in features.items])
+    matrix = _features(graph, features)
+    return _write(graph, features, [(matrix, TensorProto.DOUBLE, ["N", features.width])])
+
+
+def model_graph(features: Features, predictor: Linear | Logistic) -> bytes:
+    """Write features and predictor: the columns in, the signature's outputs out."""
+    graph = _Graph([item.column.name for item in features.items])
+    matrix = _features(graph, features)
+    if isinstance(predictor, Linear):
+        _linear(graph, matrix, predictor)
+        return _write(graph, features, [(PREDICTION, TensorProto.DOUBLE, ["N"])])
+    _logistic(graph, matrix, predictor)
+    kind = TensorProto.STRING if isinstance(predictor.classes[0], str) else TensorProto.INT64
+    return _write(
+        graph,
+        features,
+        [(LABEL, kind, ["N"]), (PROBABILITIES, TensorProto.DOUBLE, ["N", len(predictor.classes)])],
+    )
+
+
+def _features(graph: _Graph, features: Features) -> str:
+    parts = []
+    if features.numbers:
+        parts.append(_numbers(graph, features.numbers))
+    if features.categories:
+        parts.append(_categories(graph, features.categories))
+    return parts[0] if len(parts) == 1 else graph.add("Concat", *parts, axis=1)
+
+
+def _numbers(graph: _Graph, numbers: Sequence[NumberFeature]) -> str:
+    # All columns one after the other, then folded into rows: few nodes however many columns, which is fast for one row.
+    flat = graph.add("Concat", *(graph.tensors[item.column.name] for item in numbers), axis=0)
+    folded = graph.add("Reshape", flat, graph.constant("shape", np.array([len(numbers), -1])))
+    rows = graph.add("Transpose", folded, perm=[1, 0])
+    median = graph.constant("median", np.array([[item.median for item in numbers]]))
+    filled = graph.add("Where", graph.add("IsNaN", rows), median, rows)
+    centered = graph.add("Sub", filled, graph.constant("mean", np.array([[item.mean for item in numbers]])))
+    return graph.add("Div", centered, graph.constant("std", np.array([[item.std for item in numbers]])))
+
+
+def _categories(graph: _Graph, features: Sequence[CategoryFeature]) -> str:
+    parts = [
+        graph.add(
+            "OneHotEncoder",
+            graph.tensors[item.column.name],
+            domain="ai.onnx.ml",
+            cats_strings=list(item.categories),
+            zeros=1,
+        )
+        for item in features
+    ]
+    joined = parts[0] if len(parts) == 1 else graph.add("Concat", *parts, axis=1)
+    return graph.add("Cast", joined, to=TensorProto.DOUBLE)
+
+
+def _scores(graph: _Graph, matrix: str, weights: Floats, offsets: Floats) -> str:
+    product = graph.add("MatMul", matrix, graph.constant("coefficients", np.ascontiguousarray(weights)))
+    return graph.add("Add", product, graph.constant("intercepts", offsets))
+
+
+def _linear(graph: _Graph, matrix: str, predictor: Linear) -> None:
+    weights = predictor.coefficients.reshape(-1, 1).astype(np.float64)
+    scores = _scores(graph, matrix, weights, np.array([predictor.intercept], dtype=np.float64))
+    graph.add("Squeeze", scores, graph.constant("axis", np.array([1])), output=PREDICTION)
+
+
+def _logistic(graph: _Graph, matrix: str, predictor: Logistic) -> None:
+    scores = _scores(
+        graph, matrix, predictor.coefficients.T.astype(np.float64), predictor.intercepts.astype(np.float64)
+    )
+    if len(predictor.coefficients) == 1:
+        no = graph.add("Sigmoid", graph.add("Neg", scores))
+        graph.add("Concat", no, graph.add("Sigmoid", scores), output=PROBABILITIES, axis=1)
+    else:
+        graph.add("Softmax", scores, output=PROBABILITIES, axis=1)
+    best = graph.add("ArgMax", PROBABILITIES, axis=1, keepdims=0)
+    graph.add("Gather", _classes(graph, predictor.classes), best, output=LABEL, axis=0)
+
+
+def _classes(graph: _Graph, classes: Sequence[Label]) -> str:
+    if isinstance(classes[0], str):
+        return graph.strings("classes", [str(label) for label in classes])
+    return graph.constant("classes", np.array([int(label) for label in classes], dtype=np.int64))
+
+
+def _write(graph: _Graph, features: Features, outputs: Sequence[tuple[str, int, list[str | int]]]) -> bytes:
+    inputs = [
+        helper.make_tensor_value_info(
+            graph.tensors[item.column.name],
+            TensorProto.STRING if item.column.type is ColumnType.TEXT else TensorProto.DOUBLE,
+            ["N"],
+        )
+        for item in features.items
+    ]
+    answers = [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in outputs]
+    model = helper.make_model(
+        helper.make_graph(graph.nodes, "lepton", inputs, answers, graph.constants),
+        opset_imports=[helper.make_opsetid("", _OPSET), helper.make_opsetid("ai.onnx.ml", _ML_OPSET)],
+        ir_version=_IR_VERSION,
+        producer_name="lepton",
+    )
+    onnx.checker.check_model(model, full_check=True)
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data

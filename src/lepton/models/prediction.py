@@ -1,0 +1,266 @@
+"""From a request's rows or tensors to arrays, through the model's graph, to an answer.
+
+The inference replica runs this file as well, so it imports numpy and, where a graph is opened, onnxruntime; nothing
+of the store. Every refusal names the row and the column and never the value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from lepton.core.columns import ColumnType
+from lepton.core.errors import Internal, InvalidInput
+from lepton.models.signature import (
+    LABEL,
+    PREDICTION,
+    PROBABILITIES,
+    Input,
+    Label,
+    Signature,
+    Task,
+    class_name,
+)
+from lepton.models.values import TYPE_WORDS, Array, column_array
+
+MAX_ROWS = 10_000
+"""Most rows one request may hold."""
+
+Arrays = dict[str, Array]
+"""By name of the graph's input or output; an input is float64 [N] with NaN for missing, or str [N] with ""."""
+
+Prediction = dict[str, "Label | float | dict[str, float]"]
+
+_FLOATS = frozenset(("FP16", "FP32", "FP64"))
+_INTEGERS = frozenset(("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"))
+_DATATYPES: Mapping[ColumnType, frozenset[str]] = {
+    ColumnType.NUMBER: _FLOATS | _INTEGERS,
+    ColumnType.INTEGER: _FLOATS | _INTEGERS,
+    ColumnType.BOOLEAN: frozenset(("BOOL",)),
+    ColumnType.TEXT: frozenset(("BYTES",)),
+}
+_PREFERRED = {
+    ColumnType.NUMBER: "FP64",
+    ColumnType.INTEGER: "INT64",
+    ColumnType.BOOLEAN: "BOOL",
+    ColumnType.TEXT: "BYTES",
+}
+
+
+class Session(Protocol):
+    """The part of ``onnxruntime.InferenceSession`` that is used."""
+
+    def run(self, output_names: Sequence[str] | None, input_feed: Mapping[str, Array], /) -> Sequence[Array]:
+        """Run the graph."""
+        ...
+
+
+def open_session(graph: bytes) -> Session:
+    """Open a graph for one thread on the CPU.
+
+    Raises:
+        Internal: if the runtime refuses the graph.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        session: Session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception:  # noqa: BLE001 - the runtime's errors share no class, and may quote values
+        raise Internal("The model's graph could not be opened. Train the model again.") from None
+    return session
+
+
+def run_session(session: Session, signature: Signature, arrays: Arrays) -> Arrays:
+    """Run the graph on N rows.
+
+    Returns:
+        Outputs by name: ``label`` [N] and ``probabilities`` float64 [N, K], or ``prediction`` float64 [N].
+
+    Raises:
+        Internal: if the runtime fails.
+    """
+    try:
+        outputs = session.run(signature.outputs, arrays)
+    except Exception:  # noqa: BLE001 - as above
+        raise Internal("The model's graph could not be run on these rows.") from None
+    return dict(zip(signature.outputs, outputs, strict=True))
+
+
+def decode_rows(signature: Signature, rows: object) -> Arrays:
+    """Turn records into the graph's inputs.
+
+    Args:
+        signature: What the model takes.
+        rows: The parsed JSON: a list of objects, each with exactly the signature's columns; null means missing.
+
+    Raises:
+        InvalidInput: if a row has another shape, a column is missing or unknown, or a value has the wrong type.
+    """
+    if not isinstance(rows, list) or not rows:
+        raise InvalidInput(
+            "The rows must be a list of one or more objects, each with the columns "
+            f"{_listed([column.name for column in signature.inputs])}."
+        )
+    _check_count(len(rows))
+    expected = {column.name for column in signature.inputs}
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            raise InvalidInput(f"Row {number} is not an object. Write each row as {{column: value, …}}.")
+        if row.keys() != expected:
+            _refuse_keys(signature, row, number)
+    tensors = signature.tensors
+    return {
+        tensors[column.name]: column_array(column, [row[column.name] for row in rows]) for column in signature.inputs
+    }
+
+
+def decode_tensors(signature: Signature, inputs: object) -> Arrays:
+    """Turn the ``inputs`` of an Open Inference Protocol v2 request (JSON) into the graph's inputs.
+
+    Args:
+        signature: What the model takes.
+        inputs: A list of ``{"name", "shape", "datatype", "data"}``, one for each column, of shape [N] or [N, 1].
+
+    Raises:
+        InvalidInput: if a tensor is missing, unknown, of another length or type, or holds a wrong value.
+
+    Source: https://github.com/kserve/open-inference-protocol, "Inference Request JSON Object".
+    """
+    tensors = _by_name(signature, inputs)
+    arrays: Arrays = {}
+    rows = -1
+    for column in signature.inputs:
+        values = _tensor(column, tensors[column.name])
+        if rows not in (-1, len(values)):
+            raise InvalidInput(
+                f"Input {column.name!r} has {len(values)} rows and the inputs before it have {rows}. "
+                "All inputs need the same number of rows."
+            )
+        rows = len(values)
+        arrays[signature.tensors[column.name]] = column_array(column, values)
+    return arrays
+
+
+def encode_predictions(signature: Signature, outputs: Arrays) -> list[Prediction]:
+    """Write outputs as records: ``{"label", "probabilities"}`` or ``{"value"}`` for each row."""
+    if signature.task is Task.REGRESSION:
+        return [{"value": value} for value in outputs[PREDICTION].tolist()]
+    names = [class_name(label) for label in signature.classes or ()]
+    labels = _labels(signature, outputs[LABEL])
+    shares = outputs[PROBABILITIES].tolist()
+    return [
+        {"label": label, "probabilities": dict(zip(names, row, strict=True))}
+        for label, row in zip(labels, shares, strict=True)
+    ]
+
+
+def encode_tensors(signature: Signature, outputs: Arrays) -> list[dict[str, Any]]:
+    """Write outputs as the ``outputs`` of an Open Inference Protocol v2 answer (JSON)."""
+    tensors = []
+    for name in signature.outputs:
+        array = outputs[name]
+        if name == LABEL:
+            data: list[Any] = list(_labels(signature, array))
+            datatype = _label_datatype(signature)
+        else:
+            data, datatype = array.ravel().tolist(), "FP64"
+        tensors.append({"name": name, "shape": list(array.shape), "datatype": datatype, "data": data})
+    return tensors
+
+
+def tensor_metadata(signature: Signature) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Describe the inputs and outputs as Open Inference Protocol v2 metadata: name, datatype, shape (-1 = any)."""
+    inputs = [{"name": column.name, "datatype": _PREFERRED[column.type], "shape": [-1]} for column in signature.inputs]
+    if signature.task is Task.REGRESSION:
+        return inputs, [{"name": PREDICTION, "datatype": "FP64", "shape": [-1]}]
+    return inputs, [
+        {"name": LABEL, "datatype": _label_datatype(signature), "shape": [-1]},
+        {"name": PROBABILITIES, "datatype": "FP64", "shape": [-1, len(signature.classes or ())]},
+    ]
+
+
+def _label_datatype(signature: Signature) -> str:
+    # The classes of a number column are whole numbers
+    return "INT64" if signature.target_type is ColumnType.NUMBER else _PREFERRED[signature.target_type]
+
+
+def _labels(signature: Signature, array: Array) -> list[Label]:
+    if signature.target_type is ColumnType.BOOLEAN:
+        return [bool(value) for value in array.tolist()]
+    labels: list[Label] = array.tolist()
+    return labels
+
+
+def _check_count(rows: int) -> None:
+    if rows > MAX_ROWS:
+        raise InvalidInput(f"The request has {rows:,} rows and at most {MAX_ROWS:,} are allowed. Send them in parts.")
+
+
+def _refuse_keys(signature: Signature, row: Mapping[object, object], number: int) -> None:
+    names = [column.name for column in signature.inputs]
+    unknown = [key for key in row if key not in names]
+    missing = [name for name in names if name not in row]
+    if unknown:
+        raise InvalidInput(
+            f"Row {number} has the unknown field {str(unknown[0])[:80]!r}. The model takes {_listed(names)}."
+        )
+    raise InvalidInput(
+        f"Row {number} lacks the field{'' if len(missing) == 1 else 's'} {_listed(missing)}. "
+        "Give every column; null means that its value is missing."
+    )
+
+
+def _by_name(signature: Signature, inputs: object) -> dict[str, Mapping[str, Any]]:
+    names = [column.name for column in signature.inputs]
+    if not isinstance(inputs, list) or not all(isinstance(tensor, dict) for tensor in inputs):
+        raise InvalidInput(
+            "'inputs' must be a list of tensors, each an object with 'name', 'shape', 'datatype' and 'data'. "
+            f"The model takes {_listed(names)}."
+        )
+    tensors: dict[str, Mapping[str, Any]] = {}
+    for tensor in inputs:
+        name = str(tensor.get("name", ""))[:200]
+        if name not in names:
+            raise InvalidInput(f"The model has no input {name[:80]!r}. It takes {_listed(names)}.")
+        if name in tensors:
+            raise InvalidInput(f"Input {name!r} is given twice. Give every input once.")
+        tensors[name] = tensor
+    missing = [name for name in names if name not in tensors]
+    if missing:
+        raise InvalidInput(
+            f"Missing input{'' if len(missing) == 1 else 's'} {_listed(missing)}. Give every input once."
+        )
+    return tensors
+
+
+def _tensor(column: Input, tensor: Mapping[str, Any]) -> list[Any]:
+    shape, datatype, data = tensor.get("shape"), tensor.get("datatype"), tensor.get("data")
+    if datatype not in _DATATYPES[column.type]:
+        raise InvalidInput(
+            f"Input {column.name!r} must have the datatype {_PREFERRED[column.type]} ({TYPE_WORDS[column.type]})."
+        )
+    if not isinstance(shape, list) or len(shape) not in (1, 2) or (len(shape) == 2 and shape[1] != 1):
+        raise InvalidInput(f"Input {column.name!r} must have the shape [N] or [N, 1], with N rows.")
+    if not isinstance(data, list):
+        raise InvalidInput(f"The data of input {column.name!r} must be a list.")
+    values = [value[0] if isinstance(value, list) and len(value) == 1 else value for value in data]
+    if type(shape[0]) is not int or shape[0] != len(values) or not values:
+        raise InvalidInput(
+            f"Input {column.name!r} has {len(values)} values, which does not fit its shape. Give one for each row."
+        )
+    _check_count(len(values))
+    if datatype in _INTEGERS and float in set(map(type, values)):
+        number = next(n for n, value in enumerate(values, 1) if isinstance(value, float))
+        raise InvalidInput(
+            f"Row {number}: input {column.name!r} has the datatype {datatype} and holds no whole number."
+        )
+    return values
+
+
+def _listed(names: Sequence[str], most: int = 40) -> str:
+    text = ", ".join(repr(name) for name in names[:most])
+    return text if len(names) <= most else f"{text} and {len(names) - most} more"

@@ -1,0 +1,156 @@
+"""Records of the models noun. Plain frozen dataclasses; nothing here reads or writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from lepton.core.refs import Ref
+from lepton.models.signature import Signature, Task
+
+Parameter = str | float | int | bool | None
+PlotData = Mapping[str, object]
+"""JSON: lists of numbers and names."""
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What to train.
+
+    Attributes:
+        name: Name of the model; the run makes its next version.
+        dataset: Dataset version to learn from; the latest when without a version.
+        target: Column to predict.
+        project: Project of both.
+        recipe: ``"auto"``, ``"linear_regression"`` or ``"logistic_regression"``.
+        workers: Number of processes that share the rows.
+        params: Settings of the estimator: ``solver``, ``l2``, ``learning_rate``, ``max_iterations``, ``tolerance``.
+        test_fraction: Share of the rows held out to evaluate on, above 0 and below 1.
+        seed: Seed of the split and of the solver.
+        features: Columns to predict from; None takes every column that can be used and read.
+    """
+
+    name: str
+    dataset: Ref
+    target: str
+    project: str = "default"
+    recipe: str = "auto"
+    workers: int = 1
+    params: Mapping[str, Parameter] = field(default_factory=dict)
+    test_fraction: float = 0.2
+    seed: int = 0
+    features: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One version of a model; it never changes.
+
+    Attributes:
+        target: Column it predicts.
+        dataset: Dataset version it learned from, ``name@version``.
+        size_bytes: Size of its ONNX graph.
+        sha256: Digest of its ONNX graph, hex.
+        metrics: Headline numbers on the held-out rows.
+    """
+
+    id: str
+    project: str
+    name: str
+    version: int
+    task: Task
+    recipe: str
+    target: str
+    dataset: str
+    run_id: str
+    created_at: datetime
+    created_by: str
+    size_bytes: int
+    sha256: str
+    metrics: Mapping[str, float]
+
+    @property
+    def ref(self) -> str:
+        """``name@version``."""
+        return f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """A model with its versions, newest first."""
+
+    name: str
+    versions: tuple[ModelVersion, ...]
+
+    @property
+    def latest(self) -> int:
+        """Number of the newest version."""
+        return self.versions[0].version
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Numbers to draw: ``roc``, ``confusion``, ``calibration``, ``residuals``, ``predicted`` or ``coefficients``."""
+
+    kind: str
+    data: PlotData
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a version did on a dataset version; the first one is on the rows held out of its training."""
+
+    dataset: str
+    metrics: Mapping[str, float]
+    created_at: datetime
+    run_id: str
+
+
+@dataclass(frozen=True)
+class ModelDetail:
+    """A version with all that is known of it, less what the actor may not read."""
+
+    version: ModelVersion
+    signature: Signature
+    plots: tuple[Plot, ...]
+    evaluations: tuple[Evaluation, ...]
+    versions: tuple[ModelVersion, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelArtifact:
+    """What a deployment needs: which version, what it takes, where its graph lies (scope ``model/<version_id>``)."""
+
+    ref: str
+    version_id: str
+    blob_id: str
+    signature: Signature
+
+
+@dataclass(frozen=True)
+class Node:
+    """A thing in a lineage; `id` is its kind and address, such as ``dataset:cancer@1``."""
+
+    id: str
+    kind: Literal["file", "dataset", "run", "model", "endpoint"]
+    label: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An arrow of a lineage, from what was used to what came of it (ids of nodes)."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Where a model version comes from."""
+
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]

@@ -1,0 +1,169 @@
+"""What a model takes and what it answers: the columns by name and type, the task, the classes.
+
+Light on purpose: the inference replica reads signatures too. How rows become arrays is in `prediction.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+
+from lepton.core.columns import ColumnClass, ColumnType
+
+Label = str | int | bool
+"""A class of a classification, as it is written in JSON."""
+
+LABEL = "label"
+PROBABILITIES = "probabilities"
+PREDICTION = "prediction"
+OUTPUTS = (LABEL, PROBABILITIES, PREDICTION)
+
+
+class Task(StrEnum):
+    """What is predicted: one of a few classes, or a number."""
+
+    CLASSIFICATION = "classification"
+    REGRESSION = "regression"
+
+
+@dataclass(frozen=True)
+class Input:
+    """One column the model takes.
+
+    Attributes:
+        name: Name of the column.
+        type: ``number``, ``integer``, ``boolean`` or ``text``.
+        column_class: Sensitivity of the column in the dataset the model was trained on.
+        nullable: Whether a missing value is allowed; the model then fills it in as it learned to.
+        values: Known categories of a text column, most frequent first; None for other columns. Other values are
+            allowed and count as unknown.
+    """
+
+    name: str
+    type: ColumnType
+    column_class: ColumnClass = ColumnClass.PLAIN
+    nullable: bool = True
+    values: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a model takes and answers.
+
+    Attributes:
+        task: Classification or regression.
+        target: Name of the column that is predicted.
+        target_type: Type of that column; it decides how labels are written.
+        target_class: Sensitivity of that column.
+        inputs: Columns taken, in the order of the graph's inputs.
+        classes: Classes in the order of the probabilities; None for a regression.
+    """
+
+    task: Task
+    target: str
+    target_type: ColumnType
+    inputs: tuple[Input, ...]
+    classes: tuple[Label, ...] | None = None
+    target_class: ColumnClass = ColumnClass.PLAIN
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the graph's outputs."""
+        return (LABEL, PROBABILITIES) if self.task is Task.CLASSIFICATION else (PREDICTION,)
+
+    @cached_property
+    def tensors(self) -> Mapping[str, str]:
+        """Name of the graph's input by column."""
+        return tensor_names(column.name for column in self.inputs)
+
+    @property
+    def classes_held(self) -> frozenset[ColumnClass]:
+        """The column classes whose values the model has learned from."""
+        return frozenset((self.target_class, *(column.column_class for column in self.inputs)))
+
+    def masked(self, readable: frozenset[ColumnClass]) -> Signature:
+        """Return the signature without the values and classes of columns outside `readable`."""
+        inputs = tuple(
+            column if column.column_class in readable else replace(column, values=None) for column in self.inputs
+        )
+        return replace(self, inputs=inputs, classes=self.classes if self.target_class in readable else None)
+
+    def to_json(self) -> bytes:
+        """Write as JSON; `from_json` reads it back."""
+        return json.dumps(
+            {
+                "task": self.task,
+                "target": self.target,
+                "target_type": self.target_type,
+                "target_class": self.target_class,
+                "classes": self.classes,
+                "inputs": [
+                    {
+                        "name": column.name,
+                        "type": column.type,
+                        "class": column.column_class,
+                        "nullable": column.nullable,
+                        "values": column.values,
+                    }
+                    for column in self.inputs
+                ],
+            },
+            ensure_ascii=False,
+        ).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Signature:
+        """Read what `to_json` wrote."""
+        return _read(json.loads(data))
+
+
+def _read(value: Mapping[str, object]) -> Signature:
+    inputs = value["inputs"]
+    classes = value["classes"]
+    if not isinstance(inputs, list) or not (classes is None or isinstance(classes, list)):
+        raise ValueError("not a signature")
+    return Signature(
+        task=Task(str(value["task"])),
+        target=str(value["target"]),
+        target_type=ColumnType(str(value["target_type"])),
+        target_class=ColumnClass(str(value["target_class"])),
+        classes=None if classes is None else tuple(classes),
+        inputs=tuple(
+            Input(
+                name=column["name"],
+                type=ColumnType(column["type"]),
+                column_class=ColumnClass(column["class"]),
+                nullable=column["nullable"],
+                values=None if column["values"] is None else tuple(column["values"]),
+            )
+            for column in inputs
+        ),
+    )
+
+
+def tensor_names(columns: Iterable[str]) -> dict[str, str]:
+    """Name the graph's inputs: a column's own name, with ``_`` added where it is also the name of an output.
+
+    Returns:
+        Tensor name by column name, in the order given, without repetition.
+    """
+    names = list(columns)
+    taken = {*OUTPUTS, *names}
+    result: dict[str, str] = {}
+    for name in names:
+        tensor = name
+        while tensor in OUTPUTS or (tensor != name and tensor in taken):
+            tensor += "_"
+        taken.add(tensor)
+        result[name] = tensor
+    return result
+
+
+def class_name(label: Label) -> str:
+    """Write a class as the key it has among the probabilities: ``True`` → ``"true"``, ``3`` → ``"3"``."""
+    if isinstance(label, bool):
+        return "true" if label else "false"
+    return str(label)

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 
 from lepton.access import audit
 from lepton.access.actions import ACTIONS, POLLED_ACTIONS, holds
-from lepton.access.records import Actor, AuditEntry
+from lepton.access.records import DEFAULT_PROJECT, Actor, AuditEntry
 from lepton.core.clock import Clock
 from lepton.core.errors import Forbidden, LeptonError, NotFound
 from lepton.store.database import Database
@@ -50,18 +51,19 @@ class Guard:
             NotFound: if the actor has no role in the project at all.
             Forbidden: if its role, or its token, is not good for the action.
         """
+        attempt = AuditEntry(self._clock(), actor.name, action, project, target, "allowed", "")
         refusal = _refusal(actor, action, project)
         if refusal is not None:
-            self._record(actor, action, project, target, "denied", refusal.code)
+            self._record(actor.user_id, replace(attempt, outcome="denied", code=refusal.code))
             raise refusal
         try:
             with self._database.begin() as tx:
-                if not self._just_recorded(actor, action, project, target):
-                    audit.append(tx, actor.user_id, self._entry(actor, action, project, target))
+                if not self._just_recorded(actor.user_id, attempt):
+                    audit.append(tx, actor.user_id, attempt)
                 yield tx
         except Exception as error:  # whatever went wrong is written down, and goes on
             code = error.code if isinstance(error, LeptonError) else "internal"
-            self._record(actor, action, project, target, "failed", code)
+            self._record(actor.user_id, replace(attempt, outcome="failed", code=code))
             raise
 
     def may(self, actor: Actor, action: str, *, project: str = "default") -> bool:
@@ -70,43 +72,23 @@ class Guard:
 
     def note(self, name: str, action: str, *, allowed: bool, user_id: str = "") -> None:
         """Write down what happened before there was an actor: a sign-in, or a failed one."""
-        actor = Actor(user_id=user_id, name=name, roles={})
-        self._record(actor, action, "default", "", "allowed" if allowed else "denied", "")
+        outcome: Literal["allowed", "denied"] = "allowed" if allowed else "denied"
+        self._record(user_id, AuditEntry(self._clock(), name, action, DEFAULT_PROJECT, "", outcome, ""))
 
-    def _record(
-        self,
-        actor: Actor,
-        action: str,
-        project: str,
-        target: str,
-        outcome: Literal["allowed", "denied", "failed"],
-        code: str,
-    ) -> None:
+    def _record(self, user_id: str, entry: AuditEntry) -> None:
         with self._database.begin() as tx:
-            audit.append(tx, actor.user_id, self._entry(actor, action, project, target, outcome, code))
+            audit.append(tx, user_id, entry)
 
-    def _entry(
-        self,
-        actor: Actor,
-        action: str,
-        project: str,
-        target: str,
-        outcome: Literal["allowed", "denied", "failed"] = "allowed",
-        code: str = "",
-    ) -> AuditEntry:
-        return AuditEntry(self._clock(), actor.name, action, project, target, outcome, code)
-
-    def _just_recorded(self, actor: Actor, action: str, project: str, target: str) -> bool:
+    def _just_recorded(self, user_id: str, attempt: AuditEntry) -> bool:
         """Whether a page that asks every second has had its line in this minute."""
-        if action not in POLLED_ACTIONS:
+        if attempt.action not in POLLED_ACTIONS:
             return False
-        key = (actor.user_id, action, project, target)
-        now = self._clock()
+        key = (user_id, attempt.action, attempt.project, attempt.target)
         with self._lock:
             last = self._polls.get(key)
-            if last is not None and timedelta(0) <= now - last < _POLL_WINDOW:
+            if last is not None and timedelta(0) <= attempt.time - last < _POLL_WINDOW:
                 return True
-            self._polls[key] = now
+            self._polls[key] = attempt.time
             self._polls.move_to_end(key)
             if len(self._polls) > _POLLS_REMEMBERED:
                 self._polls.popitem(last=False)

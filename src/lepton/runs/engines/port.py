@@ -1,0 +1,103 @@
+"""What an engine is. The catalog owns the truth about runs; an engine knows only processes.
+
+`lepton.testing.engines.EngineContract` holds every implementation to this text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from lepton.runs.records import LogLine
+
+
+class EnginePhase(StrEnum):
+    """What an engine knows of a run.
+
+    ``UNKNOWN``: never started here. ``RUNNING``: its workers live, or are about to. ``EXITED``: all of its workers
+    have ended, and how is known. ``LOST``: it was started, and is gone without a word.
+    """
+
+    UNKNOWN = "unknown"
+    RUNNING = "running"
+    EXITED = "exited"
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How one worker ended.
+
+    Attributes:
+        rank: Which worker.
+        code: Its exit code, None if a signal ended it.
+        signal: Number of the signal, None if it ended by itself.
+        stopped: Whether the engine had told it to end, because of a cancel or because another worker had died.
+    """
+
+    rank: int
+    code: int | None
+    signal: int | None
+    stopped: bool = False
+
+
+@dataclass(frozen=True)
+class EngineStatus:
+    """What an engine knows of a run; `exits` in the order in which the workers ended."""
+
+    phase: EnginePhase
+    exits: tuple[Exit, ...] = ()
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """What is to be started.
+
+    Attributes:
+        run_id: Id of the run; at most one start follows, however often it is submitted.
+        workers: Number of processes; all of them or none.
+        argv: The command of each worker.
+        environment: Variables on top of the engine's own, such as ``LEPTON_HOME``.
+        log_key: 32 bytes that encrypt the log.
+    """
+
+    run_id: str
+    workers: int
+    argv: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    log_key: bytes = field(default=b"", repr=False)
+
+
+class Engine(Protocol):
+    """Starts workers, watches them, keeps what they write, ends them.
+
+    Each worker gets the variables of torchrun (``RANK``, ``WORLD_SIZE``, ``LOCAL_RANK``, ``LOCAL_WORLD_SIZE``,
+    ``MASTER_ADDR``, ``MASTER_PORT``) and one line on its standard input: a secret in hex, shared by the workers of
+    the run and nobody else.
+    """
+
+    def submit(self, spec: EngineSpec) -> None:
+        """Start the workers unless that has been done for this run id before.
+
+        Raises:
+            Unavailable: if they cannot be started now.
+            StorageFull: if there is no space for the run's folder.
+        """
+
+    def status(self, run_id: str) -> EngineStatus:
+        """Say how the run stands."""
+
+    def logs(self, run_id: str, log_key: bytes, *, after: int = 0, limit: int = 1000) -> list[LogLine]:
+        """Return at most `limit` lines with a `seq` above `after`, oldest first.
+
+        Raises:
+            Internal: if the log on disk is not what was written.
+        """
+
+    def cancel(self, run_id: str) -> None:
+        """Tell the workers to end (SIGTERM), and after a grace period end them (SIGKILL). Returns at once."""
+
+    def capacity(self) -> int:
+        """Return how many workers may run at the same time."""

@@ -1,0 +1,87 @@
+"""What to make of what an engine reports, and what to start next. Pure: no catalog, no clock, no processes."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lepton.core.errors import Internal, StorageFull
+from lepton.runs.engines.port import EnginePhase, EngineStatus, Exit
+from lepton.runs.records import RunState, WorkerExit
+
+WORKER_LOST = "worker_lost"
+_QUIET = frozenset({WorkerExit.DONE, WorkerExit.PEER_LOST, WorkerExit.STOPPED})
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a run that did not say so itself has ended."""
+
+    state: RunState
+    code: str | None = None
+    message: str | None = None
+
+
+def judge(run_id: str, workers: int, status: EngineStatus, *, cancel_asked: bool) -> Verdict:
+    """Say how a run ended whose workers are gone and which is still running in the catalog."""
+    if cancel_asked:
+        return Verdict(RunState.CANCELLED)
+    again = f"Nothing was half-written; start it again with: lepton runs retry {run_id}"
+    if status.phase is EnginePhase.LOST:
+        return _lost(f"The workers were lost together with the process that watched them. {again}")
+    culprit = next((e for e in status.exits if not e.stopped and (e.signal is not None or e.code not in _QUIET)), None)
+    if culprit is not None and culprit.signal is not None:
+        return _lost(f"{_who(culprit, workers)} was ended by {_signal_name(culprit.signal)}. {again}")
+    if culprit is not None and culprit.code == WorkerExit.STORAGE_FULL:
+        return Verdict(
+            RunState.FAILED,
+            StorageFull.code,
+            f"No space is left where the data lives. Free some, then: lepton runs retry {run_id}",
+        )
+    if culprit is not None and culprit.code not in (WorkerExit.FAILED, WorkerExit.UNRECORDED):
+        return _internal(f"{_who(culprit, workers)} ended with exit code {culprit.code}.", run_id)
+    if culprit is None and any(e.code == WorkerExit.STOPPED and not e.stopped for e in status.exits):
+        return _lost(f"The workers were told to end by SIGTERM, but not by Lepton. {again}")
+    if culprit is None and any(e.code == WorkerExit.PEER_LOST for e in status.exits):
+        return _lost(f"The workers lost contact with each other. {again}")
+    return _internal("The workers ended without a result.", run_id)
+
+
+def startable(queued: Sequence[int], running: Sequence[int], capacity: int) -> int:
+    """Say how many runs at the head of the queue may start now.
+
+    First come, first served, all workers of a run or none; a run that wants more than there is starts alone.
+
+    Args:
+        queued: Workers that each waiting run wants, first come first.
+        running: Workers that each running run has.
+        capacity: How many workers may run at the same time.
+    """
+    taken, count = sum(running), 0
+    for wanted in queued:
+        if taken and taken + wanted > capacity:
+            break
+        taken += wanted
+        count += 1
+    return count
+
+
+def _lost(message: str) -> Verdict:
+    return Verdict(RunState.FAILED, WORKER_LOST, message)
+
+
+def _internal(what: str, run_id: str) -> Verdict:
+    return Verdict(RunState.FAILED, Internal.code, f"{what} See: lepton runs logs {run_id}")
+
+
+def _who(worker: Exit, workers: int) -> str:
+    return f"Worker {worker.rank + 1} of {workers}" if workers > 1 else "The worker"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    return f"{name} (often: out of memory)" if number == signal.SIGKILL else name

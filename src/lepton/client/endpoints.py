@@ -1,0 +1,137 @@
+"""``client.endpoints``: models that answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+from lepton.client.answers import Answer, Cell, Items, decode, decode_items
+from lepton.client.files import Frame
+from lepton.client.models import Signature
+from lepton.client.transport import Transport, path_of
+from lepton.core.errors import InvalidInput, Unavailable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint(Answer):
+    """A name under which a model version answers.
+
+    Attributes:
+        state: ``starting``, ``ready``, ``failed`` or ``stopped``.
+        url: Where programs ask it directly, with the same tokens; None until it is ready.
+        signature: What it takes and gives; only `get` fills it.
+    """
+
+    name: str
+    model: str
+    state: str
+    created_at: datetime
+    created_by: str
+    url: str | None = None
+    message: str | None = None
+    signature: Signature | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """The answer to one row: `label` with `probabilities` of a classifier, or `value` of a regression."""
+
+    label: Cell = None
+    probabilities: Mapping[str, float] | None = None
+    value: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions(Answer):
+    """The answers to the rows, in their order."""
+
+    endpoint: str
+    model: str
+    predictions: tuple[Prediction, ...]
+
+    def __len__(self) -> int:
+        return len(self.predictions)
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return iter(self.predictions)
+
+    def __getitem__(self, index: int) -> Prediction:
+        return self.predictions[index]
+
+
+class Endpoints:
+    """The verbs on endpoints."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(self) -> Items[Endpoint]:
+        """List the endpoints of the project."""
+        return decode_items(Endpoint, self._transport.get(path_of("endpoints")))
+
+    def get(self, name: str) -> Endpoint:
+        """Return one endpoint with its signature."""
+        return decode(Endpoint, self._transport.get(path_of("endpoints", name)))
+
+    def deploy(self, name: str, *, model: str, wait: bool = True) -> Endpoint:
+        """Let a model version answer under a name; an endpoint that exists moves over to it.
+
+        Args:
+            name: Name of the endpoint.
+            model: The model version, such as ``cancer@1``.
+            wait: Whether to return only when it answers.
+
+        Raises:
+            Unavailable: if it could not be started; the message says why.
+        """
+        body = {"name": name, "model": model}
+        endpoint = decode(Endpoint, self._transport.send("POST", path_of("endpoints", "deploy"), json=body))
+        return self.wait(endpoint) if wait else endpoint
+
+    def wait(self, endpoint: Endpoint) -> Endpoint:
+        """Return the endpoint once it answers with the model it was deployed with.
+
+        Raises:
+            Unavailable: if it could not be started; the message says why.
+        """
+        now = decode(Endpoint, self._transport.poll(path_of("endpoints", endpoint.name)))
+        while now.state == "starting":
+            self._transport.pause(0.1)
+            now = decode(Endpoint, self._transport.poll(path_of("endpoints", endpoint.name)))
+        if now.state != "ready":
+            raise Unavailable(
+                now.message or f"Endpoint {now.name!r} is {now.state}. See: lepton endpoints get {now.name}"
+            )
+        return now
+
+    def predict(self, name: str, rows: Mapping[str, object] | Sequence[Mapping[str, object]] | Frame) -> Predictions:
+        """Ask an endpoint.
+
+        Args:
+            name: The endpoint.
+            rows: One row as a dictionary, several as a list of them, or a pandas or Polars frame. None and NaN mean
+                that a value is missing.
+        """
+        body = self._transport.send("POST", path_of("endpoints", name, "predict"), json=_records(rows))
+        return decode(Predictions, body)
+
+    def delete(self, name: str) -> None:
+        """Stop an endpoint and forget it; its model stays."""
+        self._transport.send("DELETE", path_of("endpoints", name))
+
+
+def _records(rows: Mapping[str, object] | Sequence[Mapping[str, object]] | Frame) -> list[Mapping[str, object]]:
+    if isinstance(rows, Mapping):
+        return [rows]
+    if hasattr(rows, "to_dicts"):
+        return cast("list[Mapping[str, object]]", rows.to_dicts())
+    if hasattr(rows, "to_dict"):
+        return cast("list[Mapping[str, object]]", rows.to_dict(orient="records"))
+    if isinstance(rows, Sequence) and not isinstance(rows, str | bytes) and all(isinstance(r, Mapping) for r in rows):
+        return [*rows]
+    raise InvalidInput(
+        f"A {type(rows).__name__} cannot be predicted. "
+        "Give a dictionary, a list of dictionaries, or a pandas or Polars frame."
+    )

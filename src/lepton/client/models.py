@@ -1,0 +1,263 @@
+"""``client.models``: versioned predictors, trained, evaluated, traced and exported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, Literal, TypedDict, Unpack, overload
+
+from lepton.client.answers import Answer, Cell, Items, decode, decode_items
+from lepton.client.files import Export, save
+from lepton.client.runs import OnProgress, Run, Runs
+from lepton.client.transport import Transport, path_of
+from lepton.core.errors import NotFound
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersion(Answer):
+    """One immutable version of a model.
+
+    Attributes:
+        ref: Its address, such as ``cancer@1``.
+        task: ``classification`` or ``regression``.
+        dataset: The dataset version it learned from.
+        metrics: How well it did on the rows held out from training.
+    """
+
+    ref: str
+    name: str
+    version: int
+    task: str
+    recipe: str
+    target: str
+    dataset: str
+    run_id: str
+    created_at: datetime
+    created_by: str
+    size_bytes: int
+    sha256: str
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A model and its versions, the newest first."""
+
+    name: str
+    latest: int
+    versions: tuple[ModelVersion, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignatureInput:
+    """A column that a prediction takes; `values` are the categories seen in training, where you may read them."""
+
+    name: str
+    type: str
+    nullable: bool = True
+    values: tuple[Cell, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signature:
+    """What a model takes and gives."""
+
+    task: str
+    target: str
+    inputs: tuple[SignatureInput, ...]
+    classes: tuple[Cell, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plot:
+    """The numbers of one picture; `kind` is such as ``roc``, ``confusion``, ``residuals`` or ``coefficients``."""
+
+    kind: str
+    data: Mapping[str, object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """How a model did on one dataset version."""
+
+    dataset: str
+    metrics: Mapping[str, float | None]
+    created_at: datetime
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDetail(ModelVersion):
+    """A version with its signature, plots, evaluations and sister versions."""
+
+    signature: Signature
+    plots: tuple[Plot, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
+    versions: tuple[ModelVersion, ...] = ()
+
+    def plot(self, kind: str) -> Plot | None:
+        """Return the plot of a kind, or None."""
+        return next((plot for plot in self.plots if plot.kind == kind), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """Something that a model comes from or leads to."""
+
+    id: str
+    kind: str
+    label: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edge:
+    """From what was used to what was made of it; ids of nodes."""
+
+    source: str = field(metadata={"json": "from"})
+    target: str = field(metadata={"json": "to"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lineage(Answer):
+    """Where a model comes from and what uses it."""
+
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+
+
+class TrainOptions(TypedDict, total=False):
+    """How to train.
+
+    Attributes:
+        recipe: ``auto`` (the target decides), ``linear_regression`` or ``logistic_regression``.
+        workers: Processes that share the work.
+        params: Of the recipe, such as ``{"solver": "gd", "max_iterations": 200, "l2": 0.1}``.
+        test_fraction: Share of the rows held out to measure the model.
+        seed: The same seed holds out the same rows.
+        features: Columns to learn from; None takes all but the target.
+    """
+
+    recipe: str
+    workers: int
+    params: Mapping[str, Cell]
+    test_fraction: float
+    seed: int
+    features: Sequence[str] | None
+
+
+class Models:
+    """The verbs on models."""
+
+    def __init__(self, transport: Transport, runs: Runs) -> None:
+        self._transport = transport
+        self._runs = runs
+
+    def list(self) -> Items[Model]:
+        """List the models of the project."""
+        return decode_items(Model, self._transport.get(path_of("models")))
+
+    def get(self, ref: str) -> ModelDetail:
+        """Return one version, or the latest, with signature, metrics and plots."""
+        return decode(ModelDetail, self._transport.get(path_of("models", ref)))
+
+    @overload
+    def train(
+        self, name: str, *, dataset: str, target: str, wait: Literal[True] = True,
+        on_progress: OnProgress | None = None, **options: Unpack[TrainOptions],
+    ) -> ModelDetail: ...  # fmt: skip
+    @overload
+    def train(
+        self, name: str, *, dataset: str, target: str, wait: Literal[False],
+        on_progress: OnProgress | None = None, **options: Unpack[TrainOptions],
+    ) -> Run: ...  # fmt: skip
+    def train(
+        self, name: str, *, dataset: str, target: str, wait: bool = True,
+        on_progress: OnProgress | None = None, **options: Unpack[TrainOptions],
+    ) -> ModelDetail | Run:  # fmt: skip
+        """Train a model, or a new version of it.
+
+        Args:
+            name: Name of the model.
+            dataset: Dataset version to learn from, such as ``cancer@2``.
+            target: Column to predict.
+            wait: Whether to return only when it is done.
+            on_progress: Called with the run while waiting.
+            options: See `TrainOptions`.
+
+        Returns:
+            The version that was made, or the run if `wait` is False.
+
+        Raises:
+            RunFailed: if training failed; the message says why.
+        """
+        features = options.get("features")
+        body = {
+            "name": name,
+            "dataset": dataset,
+            "target": target,
+            "recipe": options.get("recipe", "auto"),
+            "workers": options.get("workers", 1),
+            "params": dict(options.get("params", {})),
+            "test_fraction": options.get("test_fraction", 0.2),
+            "seed": options.get("seed", 0),
+            "features": None if features is None else [*features],
+        }
+        run = decode(Run, self._transport.send("POST", path_of("models", "train"), json=body))
+        if not wait:
+            return run
+        return self.get(self._runs.wait(run.id, on_progress=on_progress).made("model")[0])
+
+    @overload
+    def evaluate(
+        self, ref: str, *, dataset: str, wait: Literal[True] = True, on_progress: OnProgress | None = None
+    ) -> Evaluation: ...
+    @overload
+    def evaluate(
+        self, ref: str, *, dataset: str, wait: Literal[False], on_progress: OnProgress | None = None
+    ) -> Run: ...
+    def evaluate(
+        self, ref: str, *, dataset: str, wait: bool = True, on_progress: OnProgress | None = None
+    ) -> Evaluation | Run:
+        """Measure a model on a dataset version.
+
+        Args:
+            ref: The model version.
+            dataset: The dataset version; it must hold the target and every input column.
+            wait: Whether to return only when it is done.
+            on_progress: Called with the run while waiting.
+
+        Returns:
+            The evaluation, which stays with the model version, or the run if `wait` is False.
+        """
+        run = decode(Run, self._transport.send("POST", path_of("models", ref, "evaluate"), json={"dataset": dataset}))
+        if not wait:
+            return run
+        self._runs.wait(run.id, on_progress=on_progress)
+        return self.evaluation(ref, run.id)
+
+    def evaluation(self, ref: str, run_id: str) -> Evaluation:
+        """Return what an evaluating run found.
+
+        Raises:
+            NotFound: if the model version has no evaluation of that run.
+        """
+        for evaluation in self.get(ref).evaluations:
+            if evaluation.run_id == run_id:
+                return evaluation
+        raise NotFound(f"Model {ref!r} has no evaluation by run {run_id}. See: lepton models get {ref}")
+
+    def lineage(self, ref: str) -> Lineage:
+        """Return what a version was made from and what uses it."""
+        return decode(Lineage, self._transport.get(path_of("models", ref, "lineage")))
+
+    def export(self, ref: str, to: str | Path | BinaryIO) -> Export:
+        """Write a version to a file: one ONNX graph that takes raw columns."""
+        with self._transport.download(path_of("models", ref, "export")) as download:
+            return save(download, to)
+
+    def delete(self, ref: str) -> None:
+        """Delete a version (``name@version``) or all versions (``name``) for good."""
+        self._transport.send("DELETE", path_of("models", ref))

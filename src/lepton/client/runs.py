@@ -1,0 +1,184 @@
+"""``client.runs``: slow work, looked at, waited for and steered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from lepton.client.answers import Answer, Cell, Items, decode, decode_items
+from lepton.client.transport import Transport, path_of
+from lepton.core.errors import RunFailed
+
+_ENDED = {"succeeded", "failed", "cancelled"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunError:
+    """Why a run failed."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Answer):
+    """One execution of slow work.
+
+    Attributes:
+        state: ``queued``, ``running``, ``succeeded``, ``failed`` or ``cancelled``.
+        progress: Share that is done, 0 to 1.
+        message: What it is doing now.
+        outputs: What it made, such as ``dataset:cancer@2``.
+    """
+
+    id: str
+    task: str
+    state: str
+    workers: int
+    submitted_by: str
+    created_at: datetime
+    progress: float = 0.0
+    message: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    error: RunError | None = None
+    params: Mapping[str, Cell] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    retry_of: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over, well or not."""
+        return self.state in _ENDED
+
+    def made(self, kind: str) -> list[str]:
+        """Return the refs of what it made of one kind, such as ``dataset``."""
+        return [ref for name, _, ref in (output.partition(":") for output in self.outputs) if name == kind]
+
+
+OnProgress = Callable[[Run], None]
+"""Called with the run each time it was looked at while waiting."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogLine:
+    """One line that a worker wrote."""
+
+    seq: int
+    rank: int
+    time: datetime
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogPage(Answer):
+    """Some lines of a run's log; `next` is where the following ones start."""
+
+    lines: tuple[LogLine, ...]
+    next: int
+    ended: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricPoint:
+    """One measured value."""
+
+    step: int
+    time: datetime
+    value: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """What a run measured under one key."""
+
+    key: str
+    points: tuple[MetricPoint, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics(Answer):
+    """All that a run measured."""
+
+    metrics: tuple[Metric, ...]
+
+    def values(self, key: str) -> list[float]:
+        """Return the values under one key in order of their steps; empty if there are none."""
+        points = [point for metric in self.metrics if metric.key == key for point in metric.points]
+        return [point.value for point in sorted(points, key=lambda p: p.step) if point.value is not None]
+
+
+class Runs:
+    """The verbs on runs."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(self, *, state: str | None = None, limit: int = 100) -> Items[Run]:
+        """List runs, the newest first."""
+        return decode_items(Run, self._transport.get(path_of("runs"), {"state": state, "limit": limit}))
+
+    def get(self, run_id: str) -> Run:
+        """Return one run as it is now."""
+        return decode(Run, self._transport.get(path_of("runs", run_id)))
+
+    def log_page(self, run_id: str, *, after: int = 0) -> LogPage:
+        """Return the lines after the one numbered `after` that exist now."""
+        return decode(LogPage, self._transport.get(path_of("runs", run_id, "logs"), {"after": after}))
+
+    def logs(self, run_id: str, *, follow: bool = False) -> Iterator[LogLine]:
+        """Iterate over the log; with `follow`, wait for more lines until the run ends."""
+        if follow:
+            for event in self._transport.events(path_of("runs", run_id, "logs")):
+                if event.name == "end":
+                    return
+                if event.name == "line":
+                    yield decode(LogLine, event.data)
+            return
+        after, page = -1, self.log_page(run_id)
+        while page.lines and page.next != after:
+            yield from page.lines
+            after = page.next
+            page = self.log_page(run_id, after=after)
+
+    def metrics(self, run_id: str) -> Metrics:
+        """Return what the run measured so far."""
+        return decode(Metrics, self._transport.get(path_of("runs", run_id, "metrics")))
+
+    def cancel(self, run_id: str) -> Run:
+        """Ask a run to stop."""
+        return decode(Run, self._transport.send("POST", path_of("runs", run_id, "cancel")))
+
+    def retry(self, run_id: str) -> Run:
+        """Start a new run with what an ended one was given."""
+        return decode(Run, self._transport.send("POST", path_of("runs", run_id, "retry")))
+
+    def wait(self, run_id: str, *, on_progress: OnProgress | None = None) -> Run:
+        """Return the run once it has succeeded.
+
+        Args:
+            run_id: Which run.
+            on_progress: Called with the run each time it was looked at.
+
+        Raises:
+            RunFailed: if it failed or was cancelled; the message is the run's.
+        """
+        pause_s = 0.05
+        while True:
+            run = decode(Run, self._transport.poll(path_of("runs", run_id)))
+            if on_progress is not None:
+                on_progress(run)
+            if run.state == "succeeded":
+                return run
+            if run.ended:
+                raise _failure(run)
+            self._transport.pause(pause_s)
+            pause_s = min(pause_s * 1.3, 0.5)
+
+
+def _failure(run: Run) -> RunFailed:
+    if run.error is not None and run.error.message:
+        return RunFailed(run.error.message)
+    return RunFailed(f"Run {run.id} ({run.task}) was {run.state}. See: lepton runs logs {run.id}")

@@ -1,0 +1,226 @@
+"""How the SDK talks to a platform: HTTP requests out, bodies back, errors as classes of ours. Knows no noun."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import NoReturn
+from urllib.parse import quote
+
+import httpx2
+import orjson
+
+from lepton import __version__
+from lepton.core.errors import InvalidInput, Unavailable, error_from_code
+
+Query = Mapping[str, str | int | bool | tuple[str, ...] | None]
+
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+_RETRY_FOR_S = 30.0
+
+
+@dataclass(frozen=True)
+class Event:
+    """One server-sent event."""
+
+    name: str
+    data: bytes
+    id: str
+
+
+@dataclass(frozen=True)
+class Download:
+    """A body that is read while it arrives."""
+
+    chunks: Iterator[bytes]
+    headers: Mapping[str, str]
+
+
+class Transport:
+    """One connection pool to one platform.
+
+    Args:
+        url: Address of the platform, such as ``http://127.0.0.1:7070``.
+        token: API token, or None to call without one.
+        project: Project that every call is about.
+        timeout_s: Longest wait for an answer.
+        pause: What waits between two looks at something unfinished; tests pass their own.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        *,
+        project: str = "default",
+        timeout_s: float = 60.0,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self.project = project
+        self.pause = pause
+        self._timeout_s = timeout_s
+        headers = {"User-Agent": f"lepton/{__version__}", "Accept": "application/json"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        try:
+            address = httpx2.URL(self.url)
+            if address.scheme not in ("http", "https") or not address.host:
+                raise httpx2.InvalidURL("not http")
+            self._http = httpx2.Client(
+                base_url=self.url,
+                headers=headers,
+                timeout=httpx2.Timeout(timeout_s, connect=10.0),
+                trust_env=address.host not in _LOOPBACK,  # a proxy must not see calls to this machine
+                verify=address.scheme == "https",  # spares plain HTTP the cost of loading certificates
+            )
+        except (httpx2.InvalidURL, ValueError):
+            raise InvalidInput(
+                "The address of the platform must be an http:// or https:// URL, for example http://127.0.0.1:7070."
+            ) from None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def get(self, path: str, query: Query | None = None) -> bytes:
+        """Return the body of a GET."""
+        return self.send("GET", path, query=query)
+
+    def send(self, method: str, path: str, *, query: Query | None = None, json: object = None) -> bytes:
+        """Send a request with a JSON body (None sends none) and return the body of the answer."""
+        content = None if json is None else encode(json)
+        return self._send(method, path, query, content, {} if content is None else {"Content-Type": "application/json"})
+
+    def upload(self, path: str, chunks: Iterable[bytes], *, query: Query, size_bytes: int | None) -> bytes:
+        """POST a body that is read while it is sent, and return the body of the answer."""
+        headers = {"Content-Type": "application/octet-stream"}
+        if size_bytes is not None:
+            headers["Content-Length"] = str(size_bytes)  # lets the platform refuse a file that is too large at once
+        return self._send("POST", path, query, iter(chunks), headers)
+
+    @contextmanager
+    def download(self, path: str, query: Query | None = None) -> Iterator[Download]:
+        """Open a body to be read in pieces."""
+        with self._mapped(), self._http.stream("GET", path, params=self._params(query)) as response:
+            if response.is_error:
+                response.read()
+                _raise(response)
+            yield Download(response.iter_bytes(), response.headers)
+
+    def events(self, path: str, *, after: str = "") -> Iterator[Event]:
+        """Iterate over server-sent events, from the one after the id `after`, until the platform ends them."""
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
+        patience = httpx2.Timeout(self._timeout_s, connect=10.0, read=None)
+        params = self._params(None)
+        with (
+            self._mapped(),
+            self._http.stream("GET", path, params=params, headers=headers, timeout=patience) as response,
+        ):
+            if response.is_error:
+                response.read()
+                _raise(response)
+            for event in httpx2.EventSource(response):
+                yield Event(event.event, event.data.encode(), event.id)
+
+    def poll(self, path: str) -> bytes:
+        """GET something that is waited for: a platform that is away for up to half a minute is waited for too."""
+        left_s = _RETRY_FOR_S
+        while True:
+            try:
+                return self.get(path)
+            except Unavailable:
+                if left_s <= 0:
+                    raise
+                self.pause(0.5)
+                left_s -= 0.5
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Query | None,
+        content: bytes | Iterator[bytes] | None,
+        headers: dict[str, str],
+    ) -> bytes:
+        with self._mapped():
+            response = self._http.request(method, path, params=self._params(query), content=content, headers=headers)
+        if response.is_error:
+            _raise(response)
+        return response.content
+
+    def _params(self, query: Query | None) -> list[tuple[str, str | int | float | bool | None]]:
+        pairs: list[tuple[str, str | int | float | bool | None]] = []
+        for key, value in ({"project": self.project} | dict(query or {})).items():
+            if isinstance(value, tuple):
+                pairs.extend((key, item) for item in value)
+            elif value is not None:
+                pairs.append((key, value))
+        return pairs
+
+    @contextmanager
+    def _mapped(self) -> Iterator[None]:
+        """Turn the HTTP library's errors into ours."""
+        try:
+            yield
+        except (httpx2.ConnectError, httpx2.ConnectTimeout):
+            raise Unavailable(f"No platform answers at {self.url}. Start it with: lepton up") from None
+        except httpx2.TimeoutException:
+            raise Unavailable(
+                f"The platform at {self.url} did not answer within {self._timeout_s:g} seconds. "
+                "Try again, or see: lepton status"
+            ) from None
+        except httpx2.TransportError:
+            raise Unavailable(
+                f"The connection to {self.url} broke before the answer was complete. Try again, or see: lepton status"
+            ) from None
+
+
+def path_of(*parts: str) -> str:
+    """Join path segments under ``/v1``, each quoted."""
+    return "/v1/" + "/".join(quote(part, safe="@") for part in parts)
+
+
+def encode(value: object) -> bytes:
+    """Write JSON; NumPy and pandas values as their Python kin, NaN and other marks of missing as null."""
+    try:
+        return orjson.dumps(value, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+    except orjson.JSONEncodeError:
+        raise InvalidInput(
+            "A value cannot be sent as JSON. Use text, numbers, true or false, dates, or None for a missing value."
+        ) from None
+
+
+def _plain(value: object) -> object:
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if isinstance(value, datetime | date):  # subclasses, such as pandas.Timestamp
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if hasattr(value, "item"):  # a NumPy scalar orjson does not know
+        return value.item()
+    raise TypeError
+
+
+def _raise(response: httpx2.Response) -> NoReturn:
+    try:
+        error = orjson.loads(response.content)["error"]
+        code, message = str(error["code"]), str(error["message"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        if response.status_code >= 500:
+            raise Unavailable(
+                f"{response.url.host} answered with HTTP status {response.status_code} and no explanation. "
+                "Try again, or see: lepton status"
+            ) from None
+        raise InvalidInput(
+            f"{response.url.host} answered with HTTP status {response.status_code} and no explanation. "
+            "Check that the address is that of a Lepton platform."
+        ) from None
+    raise error_from_code(code, message)

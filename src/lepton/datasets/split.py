@@ -1,0 +1,105 @@
+"""Dividing rows at random, but the same way each time: seeded, and stratified where strata are given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from lepton.core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import polars as pl
+
+MAX_STRATA = 1000
+_SUM_TOLERANCE = 1e-6  # shares such as 0.7, 0.2 and 0.1 do not add up to 1 exactly
+
+Mask = npt.NDArray[np.bool_]
+Strata = npt.NDArray[np.int64]
+
+
+def check_fractions(fractions: Mapping[str, float]) -> None:
+    """Check that shares are above 0, and that together they are all.
+
+    Raises:
+        InvalidInput: if not.
+    """
+    example = 'for example {"train": 0.8, "test": 0.2}'
+    if len(fractions) < 2:
+        raise InvalidInput(f"A split needs at least two parts, {example}.")
+    if not all(0 < share < 1 for share in fractions.values()):
+        raise InvalidInput(f"Each part's share must lie between 0 and 1, {example}.")
+    total = sum(fractions.values())
+    if abs(total - 1) > _SUM_TOLERANCE:
+        raise InvalidInput(f"The shares add up to {total:g}; they must add up to 1, {example}.")
+
+
+def split_masks(
+    rows: int, fractions: Mapping[str, float], *, seed: int = 0, strata: Strata | None = None
+) -> dict[str, Mask]:
+    """Assign each row to one part.
+
+    In every stratum each part gets its share of the rows, rounded down or up. The same arguments give the same masks on
+    every machine.
+
+    Args:
+        rows: Number of rows.
+        fractions: Share of each part; they add up to 1.
+        seed: Seed of the shuffle, 0 or above.
+        strata: A number for each row, shape (rows,); rows of equal numbers are divided by themselves. None: one stratum.
+
+    Returns:
+        For each part a mask of shape (rows,); each row is in exactly one.
+    """
+    check_fractions(fractions)
+    generator = np.random.Generator(np.random.PCG64(seed))
+    order = generator.permutation(rows)
+    part_of = np.empty(rows, dtype=np.int64)
+    shares = np.array(list(fractions.values()), dtype=np.float64)
+    if strata is not None:
+        order = order[np.argsort(strata[order], kind="stable")]
+        starts = np.flatnonzero(np.diff(strata[order])) + 1
+    else:
+        starts = np.empty(0, dtype=np.int64)
+    for block in np.split(order, starts):
+        part_of[block] = np.repeat(np.arange(len(shares)), _counts(len(block), shares))
+    return {name: part_of == index for index, name in enumerate(fractions)}
+
+
+def holdout_mask(rows: int, fraction: float, *, seed: int = 0, strata: Strata | None = None) -> Mask:
+    """Choose the share `fraction` of the rows to hold out from training; True means held out. See `split_masks`."""
+    parts = {"rest": 1 - fraction, "held_out": fraction}
+    return split_masks(rows, parts, seed=seed, strata=strata)["held_out"]
+
+
+def strata_of(values: pl.Series) -> Strata:
+    """Number the rows by their value, missing as a value of its own, for use as `strata`.
+
+    Raises:
+        InvalidInput: if there are too many different values.
+    """
+    import polars as pl
+
+    distinct = values.unique().sort(nulls_last=False)
+    if len(distinct) > MAX_STRATA:
+        raise InvalidInput(
+            f"Column {values.name!r} has {len(distinct)} different values; a split can be stratified by at most "
+            f"{MAX_STRATA}. Choose a column of categories, or leave 'stratify' out."
+        )
+    codes = pl.DataFrame({"value": distinct, "code": np.arange(len(distinct), dtype=np.int64)})
+    joined = pl.DataFrame({"value": values}).join(
+        codes, on="value", how="left", nulls_equal=True, maintain_order="left"
+    )
+    return joined["code"].to_numpy().astype(np.int64)
+
+
+def _counts(rows: int, shares: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Round shares of `rows` so that they add up (largest remainder; the earlier part wins a tie)."""
+    exact = shares / shares.sum() * rows
+    counts = np.floor(exact).astype(np.int64)
+    remainders = np.round(exact - counts, 9)  # 0.1 + 0.2 must not decide
+    for index in np.argsort(-remainders, kind="stable")[: rows - int(counts.sum())]:
+        counts[index] += 1
+    return counts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from lepton.client.answers import Answer, Items, decode, decode_items
@@ -50,42 +50,45 @@ class Project(Answer):
 
     name: str
     created_at: datetime | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Role:
-    """What somebody is in one project."""
-
-    project: str
-    role: str
+    created_by: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class User(Answer):
-    """Somebody who may sign in."""
+    """Somebody who may sign in, and what they are in one project."""
 
     name: str
+    role: str
     id: str = ""
-    is_admin: bool = False
-    roles: tuple[Role, ...] = ()
+    project: str = "default"
+    has_password: bool = False
     created_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Token(Answer):
-    """An API token; `secret` is there only when it was just made."""
+    """An API token.
+
+    Attributes:
+        prefix: Its first characters, to tell tokens apart.
+        scopes: The only actions it is good for; None means all of its user's.
+        secret: The token itself, there only when it was just made.
+    """
 
     id: str
     name: str
+    user: str = ""
     prefix: str = ""
     scopes: tuple[str, ...] | None = None
+    created_at: datetime | None = None
     expires_at: datetime | None = None
-    secret: str | None = None
+    last_used_at: datetime | None = None
+    secret: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuditEntry:
-    """One thing that somebody did or was refused."""
+    """One thing that somebody did or was refused; `code` says why it failed."""
 
     time: datetime
     actor: str
@@ -93,6 +96,7 @@ class AuditEntry:
     outcome: str
     project: str = ""
     target: str = ""
+    code: str = ""
 
 
 class Projects:

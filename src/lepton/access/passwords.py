@@ -34,14 +34,14 @@ def hash_password(password: str) -> str:
 
 def check_password(kept: str | None, password: str) -> bool:
     """Whether a password is the one that was hashed. Works as long for a user who has none, or does not exist."""
-    from argon2.exceptions import Argon2Error
+    from argon2.exceptions import Argon2Error, InvalidHashError
 
     if len(password) > LONGEST:
         return False
     with _at_once:
         try:
             return _hasher().verify(_NOBODY if kept is None else kept, password) and kept is not None
-        except Argon2Error:
+        except (Argon2Error, InvalidHashError):
             return False
 
 

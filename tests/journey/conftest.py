@@ -1,0 +1,3 @@
+from journey.journeys import alone, customers, live
+
+__all__ = ["alone", "customers", "live"]

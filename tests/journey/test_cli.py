@@ -1,0 +1,41 @@
+"""From a CSV to a prediction by typing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from journey.journeys import Live
+
+
+def test_from_csv_to_prediction(live: Live, customers: Path) -> None:
+    assert "cli@1" in live.cli("datasets", "import", str(customers), "--name", "cli").stdout
+    assert "bought" in live.cli("datasets", "profile", "cli").stdout
+    cleaned = live.cli("datasets", "clean", "cli", "--target", "bought").stdout
+    assert "cli@2" in cleaned
+    assert "12 duplicate rows" in cleaned
+    trained = live.cli("models", "train", "cli", "--dataset", "cli@2", "--target", "bought", "--workers", "2").stdout
+    assert "cli@1" in trained
+    assert "roc_auc" in trained
+    live.cli("models", "evaluate", "cli@1", "--dataset", "cli@2")
+    live.cli("endpoints", "deploy", "cli", "--model", "cli@1")
+    told = live.cli("endpoints", "predict", "cli", "age=70", "income=88000", "sex=f", "city=Bern").stdout
+    assert "yes" in told
+    answer = json.loads(
+        live.cli("endpoints", "predict", "cli", "age=70", "income=88000", "sex=f", "city=Bern", "--json").stdout
+    )
+    assert answer["predictions"][0]["label"] == "yes"
+    runs = json.loads(live.cli("runs", "list", "--json").stdout)["items"]
+    assert {"datasets.import", "datasets.clean", "models.train", "models.evaluate"} <= {run["task"] for run in runs}
+    live.cli("endpoints", "delete", "cli", "--yes")
+
+
+def test_a_refusal_is_one_sentence_on_stderr_and_exit_code_1(live: Live) -> None:
+    done = live.cli("datasets", "get", "no-such-thing", code=1)
+    assert done.stdout == ""
+    assert "no-such-thing" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_command_is_exit_code_2(live: Live) -> None:
+    live.cli("datasets", "imprt", code=2)

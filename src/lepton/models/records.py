@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from lepton.core.columns import ColumnClass
 from lepton.core.refs import Ref
 from lepton.models.signature import Signature, Task
 
@@ -96,16 +97,19 @@ class Plot:
 
     kind: str
     data: PlotData
+    learned_from: frozenset[ColumnClass] = frozenset()
+    """Classes of the columns whose values can be read off it."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a version did on a dataset version; the first one is on the rows held out of its training."""
+    """How a version did on the rows of a dataset version."""
 
     dataset: str
     metrics: Mapping[str, float]
     created_at: datetime
     run_id: str
+    plots: tuple[Plot, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -154,3 +158,37 @@ class Lineage:
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training run made, before it is a version.
+
+    Attributes:
+        name: Name of the model.
+        recipe: Recipe that made it; never ``"auto"``.
+        dataset: Dataset version it learned from, ``name@version``.
+        signature: What it takes and answers.
+        graph: Its ONNX graph.
+        metrics: Numbers on the held-out rows.
+        plots: Plots on the held-out rows.
+        notes: What was left out, a sentence each.
+    """
+
+    name: str
+    recipe: str
+    dataset: str
+    signature: Signature
+    graph: bytes
+    metrics: Mapping[str, float]
+    plots: tuple[Plot, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """A version opened for running."""
+
+    version: ModelVersion
+    signature: Signature
+    graph: bytes

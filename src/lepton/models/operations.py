@@ -1,0 +1,329 @@
+"""The verbs of models: train, evaluate, list, get, lineage, export, delete; and what their runs commit."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import groupby
+
+import sqlalchemy as sa
+
+from lepton.access.guard import Guard
+from lepton.access.records import Actor
+from lepton.core.clock import Clock
+from lepton.core.columns import ColumnClass
+from lepton.core.errors import Forbidden, NotFound
+from lepton.core.ids import new_id
+from lepton.core.refs import Ref
+from lepton.datasets.operations import Datasets
+from lepton.models import rows
+from lepton.models.documents import Card, Documents, scope_of
+from lepton.models.lineage import trace
+from lepton.models.records import (
+    Evaluation,
+    Lineage,
+    ModelArtifact,
+    ModelDetail,
+    ModelSummary,
+    ModelVersion,
+    OpenModel,
+    Parameter,
+    Plot,
+    Trained,
+    TrainRequest,
+)
+from lepton.models.requests import check_request, check_target, choose_columns, to_arguments
+from lepton.models.rows import EvaluationRow, ModelRow
+from lepton.models.signature import Task
+from lepton.runs.operations import Runs
+from lepton.runs.records import Run
+from lepton.store.blobs import BlobStore
+from lepton.store.keys import Keyring
+
+
+class Models:
+    """Versioned predictors."""
+
+    def __init__(
+        self, *, guard: Guard, keyring: Keyring, blobs: BlobStore, datasets: Datasets, runs: Runs, clock: Clock
+    ) -> None:
+        self._guard = guard
+        self._keyring = keyring
+        self._blobs = blobs
+        self._runs = runs
+        self._clock = clock
+        self.datasets = datasets
+        """Where the runs of this noun read from."""
+
+    # For people
+
+    def train(self, actor: Actor, *, request: TrainRequest) -> Run:
+        """Submit the run that trains the next version of a model.
+
+        Raises:
+            InvalidInput: if the request does not fit the dataset's columns.
+            NotFound: if there is no such dataset version.
+            Forbidden: if the actor may not train, or may not read the target or a named feature.
+        """
+        project = request.project
+        self._require(actor, "models.train", project, f"model:{request.name}")
+        check_request(request)
+        dataset = self.datasets.get(actor, request.dataset, project=project)
+        schema = self.datasets.open(actor, request.dataset, project=project).schema
+        check_target(schema, request.target)
+        choose_columns(schema, request.target, request.features)
+        exact = replace(request, dataset=Ref(dataset.version.name, dataset.version.version))
+        params: dict[str, Parameter] = {
+            "target": request.target,
+            "recipe": request.recipe,
+            "test_fraction": request.test_fraction,
+        }
+        with self._guard.allow(actor, "models.train", project=project, target=f"model:{request.name}") as tx:
+            return self._runs.submit(
+                actor,
+                tx,
+                project=project,
+                task="models.train",
+                arguments=to_arguments(exact),
+                workers=request.workers,
+                inputs=(f"dataset:{exact.dataset}",),
+                params={**params, "seed": request.seed, **request.params},
+            )
+
+    def list(self, actor: Actor, *, project: str = "default") -> builtins.list[ModelSummary]:
+        """Return the models of a project by name, each with its versions, newest first."""
+        with self._guard.allow(actor, "models.list", project=project) as tx:
+            found = rows.versions(tx, project)
+        grouped = groupby(self._versions(found), key=lambda version: version.name)
+        return [ModelSummary(name, tuple(versions)) for name, versions in grouped]
+
+    def get(self, actor: Actor, ref: Ref, *, project: str = "default") -> ModelDetail:
+        """Return one version with all that is known of it, less what the actor may not read.
+
+        Raises:
+            NotFound: if there is no such model, or no such version of it.
+        """
+        with self._guard.allow(actor, "models.get", project=project, target=f"model:{ref}") as tx:
+            row = _found(tx, project, ref)
+            sisters = rows.versions(tx, project, Ref(ref.name))
+            evaluations = rows.evaluations(tx, row.id)
+        readable = self._readable(actor, project)
+        documents = self._documents(row)
+        return ModelDetail(
+            version=self._version(row),
+            signature=documents.signature(row.sealed_signature).masked(readable),
+            plots=_visible(documents.plots(row.sealed_plots), readable),
+            evaluations=tuple(
+                Evaluation(
+                    dataset=found.dataset,
+                    metrics=found.metrics,
+                    created_at=found.created_at,
+                    run_id=found.run_id,
+                    plots=_visible(documents.plots(found.sealed_plots, place=f"evaluation/{found.id}"), readable),
+                )
+                for found in evaluations
+            ),
+            versions=tuple(self._versions(sisters)),
+            notes=documents.card(row.sealed_card).notes,
+        )
+
+    def evaluate(self, actor: Actor, ref: Ref, *, dataset: Ref, project: str = "default") -> Run:
+        """Submit the run that measures a version on the rows of a dataset version.
+
+        Raises:
+            NotFound: if there is no such model or dataset version.
+        """
+        self._require(actor, "models.evaluate", project, f"model:{ref}")
+        known = self.datasets.get(actor, dataset, project=project).version.ref
+        with self._guard.allow(actor, "models.evaluate", project=project, target=f"model:{ref}") as tx:
+            row = _found(tx, project, ref)
+            model = f"{row.name}@{row.version}"
+            return self._runs.submit(
+                actor,
+                tx,
+                project=project,
+                task="models.evaluate",
+                arguments={"model": model, "dataset": known, "project": project},
+                inputs=(f"model:{model}", f"dataset:{known}"),
+            )
+
+    def lineage(self, actor: Actor, ref: Ref, *, project: str = "default") -> Lineage:
+        """Return where a version comes from: its run, the dataset versions before it, the file it all began with."""
+        with self._guard.allow(actor, "models.get", project=project, target=f"model:{ref}") as tx:
+            row = _found(tx, project, ref)
+        return trace(
+            self._version(row),
+            dataset=lambda known: self.datasets.get(actor, known, project=project).version,
+            run=lambda run_id: self._runs.get(actor, run_id),
+        )
+
+    def export(self, actor: Actor, ref: Ref, *, project: str = "default") -> bytes:
+        """Return the ONNX graph of a version.
+
+        Raises:
+            Forbidden: if it has learned values of a column the actor may not read; they are in the graph.
+        """
+        with self._guard.allow(actor, "models.export", project=project, target=f"model:{ref}") as tx:
+            row = _found(tx, project, ref)
+            hidden = self._documents(row).signature(row.sealed_signature).classes_held - self._readable(actor, project)
+            if hidden:
+                raise Forbidden(
+                    f"Model {row.name}@{row.version} has learned from {' and '.join(sorted(hidden))} columns, whose "
+                    "values are in its graph, and you may not read those. Ask an owner of the project."
+                )
+        return self._blobs.read(project, scope_of(row.id), row.blob_id)
+
+    def delete(self, actor: Actor, ref: Ref, *, project: str = "default") -> None:
+        """Delete a version, or all versions when the ref names none: destroy the keys, then the graphs.
+
+        Raises:
+            NotFound: if there is no such model, or no such version of it.
+        """
+        with self._guard.allow(actor, "models.delete", project=project, target=f"model:{ref}") as tx:
+            _found(tx, project, ref)
+            doomed = rows.versions(tx, project, ref)
+            rows.delete(tx, [row.id for row in doomed])
+            # Inside the transaction: a deletion that could not destroy the keys has not happened and can be repeated.
+            for row in doomed:
+                self._keyring.shred(project, scope_of(row.id))
+        for row in doomed:
+            self._blobs.delete(row.blob_id)
+
+    # For other nouns and for the runs of this one
+
+    def artifact(self, actor: Actor, ref: Ref, *, project: str = "default") -> ModelArtifact:
+        """Return what a deployment needs of a version."""
+        with self._guard.allow(actor, "models.get", project=project, target=f"model:{ref}") as tx:
+            row = _found(tx, project, ref)
+        return ModelArtifact(
+            f"{row.name}@{row.version}", row.id, row.blob_id, self._documents(row).signature(row.sealed_signature)
+        )
+
+    def open(self, actor: Actor, ref: Ref, *, project: str = "default") -> OpenModel:
+        """Open a version to run it in a worker."""
+        with self._guard.allow(actor, "models.evaluate", project=project, target=f"model:{ref}") as tx:
+            row = _found(tx, project, ref)
+        graph = self._blobs.read(project, scope_of(row.id), row.blob_id)
+        return OpenModel(self._version(row), self._documents(row).signature(row.sealed_signature), graph)
+
+    def commit(self, actor: Actor, run: Run, trained: Trained) -> ModelVersion:
+        """Keep what a training run made as the next version, and end the run well, in one transaction."""
+        version_id, project = new_id(), run.project
+        scope = scope_of(version_id)
+        self._keyring.create(project, scope)
+        blob = self._blobs.put(project, scope, [trained.graph])
+        documents = Documents(self._keyring, project, version_id)
+        row = ModelRow(
+            id=version_id,
+            project=project,
+            name=trained.name,
+            version=0,
+            task=trained.signature.task.value,
+            recipe=trained.recipe,
+            dataset=trained.dataset,
+            run_id=run.id,
+            created_at=self._clock(),
+            created_by=actor.name,
+            blob_id=blob.id,
+            size_bytes=blob.size_bytes,
+            sha256=blob.sha256,
+            metrics=dict(trained.metrics),
+            sealed_card=documents.seal_card(Card(trained.signature.target, trained.notes)),
+            sealed_signature=documents.seal_signature(trained.signature),
+            sealed_plots=documents.seal_plots(trained.plots),
+        )
+        try:
+            with self._guard.allow(actor, "models.train", project=project, target=f"model:{trained.name}") as tx:
+                row = replace(row, version=rows.next_version(tx, project, trained.name))
+                rows.insert_version(tx, row)
+                self._runs.succeed(tx, run.id, [f"model:{row.name}@{row.version}"])
+        except BaseException:
+            self._blobs.delete(blob.id)
+            self._keyring.shred(project, scope)
+            raise
+        return self._version(row)
+
+    def commit_evaluation(
+        self, actor: Actor, run: Run, version: ModelVersion, *, dataset: str, metrics: Mapping[str, float],
+        plots: Iterable[Plot],
+    ) -> None:  # fmt: skip
+        """Keep an evaluation with its version, and end the run well, in one transaction."""
+        evaluation_id = new_id()
+        documents = Documents(self._keyring, run.project, version.id)
+        row = EvaluationRow(
+            id=evaluation_id,
+            model_version_id=version.id,
+            dataset=dataset,
+            run_id=run.id,
+            created_at=self._clock(),
+            metrics=dict(metrics),
+            sealed_plots=documents.seal_plots(plots, place=f"evaluation/{evaluation_id}"),
+        )
+        with self._guard.allow(actor, "models.evaluate", project=run.project, target=f"model:{version.ref}") as tx:
+            _found(tx, run.project, Ref(version.name, version.version))
+            rows.insert_evaluation(tx, row)
+            self._runs.succeed(tx, run.id, [f"model:{version.ref}"])
+
+    # Shared by them
+
+    def _require(self, actor: Actor, action: str, project: str, target: str) -> None:
+        """Refuse, and write that down, before anything else is looked at."""
+        if not self._guard.may(actor, action, project=project):
+            with self._guard.allow(actor, action, project=project, target=target):
+                pass
+
+    def _readable(self, actor: Actor, project: str) -> frozenset[ColumnClass]:
+        readable = {ColumnClass.PLAIN}
+        if self._guard.may(actor, "datasets.read_personal", project=project):
+            readable.add(ColumnClass.PERSONAL)
+        if self._guard.may(actor, "datasets.read_secret", project=project):
+            readable.add(ColumnClass.SECRET)
+        return frozenset(readable)
+
+    def _documents(self, row: ModelRow) -> Documents:
+        return Documents(self._keyring, row.project, row.id)
+
+    def _versions(self, found: Iterable[ModelRow]) -> builtins.list[ModelVersion]:
+        versions = []
+        for row in found:
+            try:
+                versions.append(self._version(row))
+            except NotFound:  # deleted between our look and now
+                continue
+        return versions
+
+    def _version(self, row: ModelRow) -> ModelVersion:
+        return ModelVersion(
+            id=row.id,
+            project=row.project,
+            name=row.name,
+            version=row.version,
+            task=Task(row.task),
+            recipe=row.recipe,
+            target=self._documents(row).card(row.sealed_card).target,
+            dataset=row.dataset,
+            run_id=row.run_id,
+            created_at=row.created_at,
+            created_by=row.created_by,
+            size_bytes=row.size_bytes,
+            sha256=row.sha256,
+            metrics=row.metrics,
+        )
+
+
+def _visible(plots: Iterable[Plot], readable: frozenset[ColumnClass]) -> tuple[Plot, ...]:
+    return tuple(plot for plot in plots if plot.learned_from <= readable)
+
+
+def _found(tx: sa.Connection, project: str, ref: Ref) -> ModelRow:
+    row = rows.find(tx, project, ref)
+    if row is not None:
+        return row
+    latest = None if ref.version is None else rows.find(tx, project, Ref(ref.name))
+    if latest is None:
+        raise NotFound(f"There is no model {ref.name!r} in project {project!r}. See: lepton models list")
+    raise NotFound(
+        f"Model {ref.name!r} has no version {ref.version} (latest is {latest.version}). "
+        f"See: lepton models get {ref.name}"
+    )

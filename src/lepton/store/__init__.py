@@ -1,0 +1,1 @@
+"""Rows and bytes: the database, encrypted tables and blobs, and their keys. Knows no noun."""

@@ -1,0 +1,221 @@
+"""The catalog and the database of keys: SQLAlchemy Core over SQLite or PostgreSQL.
+
+Holds the connection, transactions, the mapping of the databases' own errors and the way to the newest schema. No
+table is declared here: each noun's ``rows.py`` declares its own on `metadata`. Read next: ``migrations/runner.py``.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+from sqlalchemy.engine.interfaces import Dialect
+
+from lepton.core.errors import LeptonError, StorageFull, Unavailable
+
+NAMING = {
+    "ix": "ix_%(column_0_N_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+BUSY_TIMEOUT_MS = 30_000
+
+metadata = sa.MetaData(naming_convention=NAMING)
+"""Every table of the catalog. The keys' tables are on a metadata of their own, in ``keys.py``."""
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """A moment in UTC, to the microsecond; naive datetimes are refused.
+
+    SQLite has no timezones, so the moment is stored in UTC there and gets its timezone back on reading.
+    """
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn a moment into what the database stores."""
+        if value is None:
+            return None
+        if value.utcoffset() is None:
+            raise ValueError("A naive datetime cannot be stored: its moment is unknown. Use lepton.core.clock.utc_now.")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn what the database stores into a moment."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+class Database:
+    """One database and its transactions.
+
+    Args:
+        url: ``sqlite:////absolute/path.db`` or ``postgresql+psycopg://…``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = sa.make_url(url)
+        if self.is_sqlite:
+            _make_private_file(Path(self._url.database or ""))
+        self._engine = _make_engine(self._url)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is the embedded database."""
+        return self._url.get_backend_name() == "sqlite"
+
+    @contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """Open one write transaction: committed at the end of the block, rolled back if the block raises.
+
+        SQLite has one writer at a time, and it is this one from the first line of the block on; nothing slow belongs
+        in it.
+
+        Raises:
+            StorageFull: if the disk is full; nothing was changed.
+            Unavailable: if the database does not answer, or another writer held it for 30 seconds.
+        """
+        with mapped_errors(), self._engine.connect() as connection:
+            connection.execution_options(lepton_writes=True)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Open a transaction that can only read.
+
+        Raises:
+            Unavailable: if the database does not answer.
+        """
+        with mapped_errors(), self._engine.connect() as connection:
+            if not self.is_sqlite:
+                connection.execution_options(postgresql_readonly=True)
+            with connection.begin() as transaction:
+                yield connection
+                transaction.rollback()
+
+    def upgrade(self, branch: str = "catalog") -> None:
+        """Bring the tables to the newest schema; safe when several processes do it at once, and when nothing is to do.
+
+        Args:
+            branch: Which tables: ``"catalog"``, or ``"keys"``, which `Keyring` asks for itself.
+
+        Raises:
+            StorageFull: if the disk is full; the schema is as it was.
+            Unavailable: if the database does not answer.
+        """
+        from lepton.store.migrations.runner import upgrade
+
+        with mapped_errors(), self._engine.connect() as connection:
+            upgrade(connection, branch)
+
+    def erase_deleted(self, table: sa.Table) -> None:
+        """Remove from the disk what was deleted from `table` before, as far as the database can.
+
+        SQLite: deleted cells are already zeroed (``secure_delete``); this empties the write-ahead log too.
+        PostgreSQL: the table is rewritten; its own write-ahead log and backups are out of reach.
+
+        Raises:
+            Unavailable: if readers kept the log busy; calling again is safe.
+        """
+        with mapped_errors(), self._engine.connect() as connection:
+            if self.is_sqlite:
+                (busy, _, _) = driver_connection(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                if busy:
+                    raise Unavailable("The log of deleted keys is in use and could not be emptied. Try again.")
+            else:
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+                name = connection.dialect.identifier_preparer.format_table(table)
+                connection.exec_driver_sql(f"VACUUM FULL {name}")
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+@contextmanager
+def mapped_errors() -> Iterator[None]:
+    """Raise the databases' own failures as errors of ours; constraint violations pass, rows know what they mean."""
+    try:
+        yield
+    except (exc.DBAPIError, sqlite3.Error) as error:
+        mapped = _map_error(error)
+        if mapped is None:
+            raise
+        raise mapped from error
+    except exc.TimeoutError as error:
+        raise Unavailable("The database is busy: no connection became free in time. Try again.") from error
+
+
+def driver_connection(connection: sa.Connection) -> Any:
+    """Return the driver's own connection, for what must happen outside of a transaction."""
+    return connection.connection.driver_connection
+
+
+def _map_error(error: exc.DBAPIError | sqlite3.Error) -> LeptonError | None:
+    original = error.orig if isinstance(error, exc.DBAPIError) else error
+    if isinstance(original, sqlite3.Error):
+        code = getattr(original, "sqlite_errorcode", 0) & 0xFF
+        full, busy = code == sqlite3.SQLITE_FULL, code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+        unreachable = code == sqlite3.SQLITE_CANTOPEN
+    else:
+        state = str(getattr(original, "sqlstate", None) or "")
+        full, busy = state == "53100", state in {"55P03", "57014", "40001", "40P01"}
+        unreachable = isinstance(error, exc.OperationalError) and (error.connection_invalidated or not state)
+    if full:
+        return StorageFull("No space is left for the database; nothing was changed. Free some space and try again.")
+    if busy:
+        return Unavailable("The database was busy with other writers for too long; nothing was changed. Try again.")
+    if unreachable:
+        return Unavailable("The database does not answer. Check that it runs and is reachable, then try again.")
+    return None
+
+
+def _make_engine(url: sa.URL) -> sa.Engine:
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(url, hide_parameters=True, pool_pre_ping=True, pool_size=8, max_overflow=24)
+    engine = sa.create_engine(url, hide_parameters=True, pool_size=8, max_overflow=56)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver must not open transactions of its own
+    for pragma in (
+        f"busy_timeout = {BUSY_TIMEOUT_MS}",
+        "journal_mode = WAL",
+        "synchronous = FULL",  # a commit that was answered survives a power cut
+        "foreign_keys = ON",
+        "secure_delete = ON",  # deleted content is overwritten with zeros
+        "temp_store = MEMORY",  # no temporary files outside the database's own folder
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # Asking for the write lock at once avoids the failure of a reader that becomes a writer too late.
+    if connection.get_execution_options().get("lepton_writes"):
+        connection.exec_driver_sql("PRAGMA query_only = OFF")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+        connection.exec_driver_sql("BEGIN")
+
+
+def _make_private_file(path: Path) -> None:
+    # SQLite gives the log beside the database the same mode, so it only has to be right here.
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))

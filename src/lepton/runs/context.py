@@ -10,14 +10,15 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Protocol
 
 from lepton.access.records import Actor
 from lepton.core.clock import Clock, utc_now
 from lepton.runs.records import Arguments, MetricPoint, Run
+
+if TYPE_CHECKING:  # the control plane reads this module and does no arithmetic
+    import numpy as np
+    import numpy.typing as npt
 
 LOG = logging.getLogger(__name__)
 WRITE_EVERY_S = 0.2
@@ -28,20 +29,34 @@ class Collective(Protocol):
     """How workers talk; `lepton.training.collective` has the implementations."""
 
     @property
-    def rank(self) -> int: ...
+    def rank(self) -> int:
+        """This worker, from 0."""
+
     @property
-    def world_size(self) -> int: ...
-    def all_reduce(self, array: npt.NDArray[np.float64], /) -> npt.NDArray[np.float64]: ...
-    def broadcast(self, data: bytes | None, /) -> bytes: ...
-    def gather(self, data: bytes, /) -> list[bytes] | None: ...
-    def barrier(self) -> None: ...
+    def world_size(self) -> int:
+        """Number of workers."""
+
+    def all_reduce(self, array: npt.NDArray[np.float64], /) -> npt.NDArray[np.float64]:
+        """Return the sum over all workers, the same bits on each."""
+
+    def broadcast(self, data: bytes | None, /) -> bytes:
+        """Return what rank 0 gave."""
+
+    def gather(self, data: bytes, /) -> list[bytes] | None:
+        """Return what each worker gave, in rank order, on rank 0; None on the others."""
+
+    def barrier(self) -> None:
+        """Wait until every worker is here."""
 
 
 class Recorder(Protocol):
     """Where progress and metrics go; `lepton.runs.operations.Runs` is one."""
 
-    def record_metrics(self, run_id: str, points: Sequence[MetricPoint]) -> None: ...
-    def record_progress(self, run_id: str, fraction: float, message: str) -> None: ...
+    def record_metrics(self, run_id: str, points: Sequence[MetricPoint]) -> None:
+        """Keep points until the next progress is written."""
+
+    def record_progress(self, run_id: str, fraction: float, message: str) -> None:
+        """Write how far the run is, and the points."""
 
 
 @dataclass

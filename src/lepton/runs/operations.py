@@ -7,7 +7,6 @@ what it made. Everything in between is told by the worker; what a worker cannot 
 from __future__ import annotations
 
 import builtins
-import hmac
 import json
 import sys
 import threading
@@ -28,6 +27,7 @@ from lepton.runs.records import Arguments, Assignment, LogPage, MetricPoint, Par
 from lepton.runs.rows import RunRow
 from lepton.runs.verdict import judge, startable
 from lepton.runs.watch import RunWatch
+from lepton.store.ciphers import derive
 from lepton.store.database import Database
 from lepton.store.keys import Keyring
 
@@ -344,9 +344,7 @@ class Runs:
         return self._run(row), LogPage(tuple(lines), cursor, ended=gone and len(lines) < limit)
 
     def _log_key(self, row: RunRow) -> bytes:
-        # A key of its own purpose, derived as in RFC 5869 (HKDF-Expand, one block).
-        data_key = self._keyring.get(row.project, f"run/{row.id}")
-        return hmac.digest(data_key, b"lepton run log\x01", "sha256")
+        return derive(self._keyring.get(row.project, f"run/{row.id}"), b"lepton/run-log/1")
 
     def _run(self, row: RunRow) -> Run:
         seal = _Seal(self._keyring, row.project, row.id)

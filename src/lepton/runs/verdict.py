@@ -30,22 +30,24 @@ def judge(run_id: str, workers: int, status: EngineStatus, *, cancel_asked: bool
     again = f"Nothing was half-written; start it again with: lepton runs retry {run_id}"
     if status.phase is EnginePhase.LOST:
         return _lost(f"The workers were lost together with the process that watched them. {again}")
-    culprit = next((e for e in status.exits if not e.stopped and (e.signal is not None or e.code not in _QUIET)), None)
-    if culprit is not None and culprit.signal is not None:
-        return _lost(f"{_who(culprit, workers)} was ended by {_signal_name(culprit.signal)}. {again}")
-    if culprit is not None and culprit.code == WorkerExit.STORAGE_FULL:
-        return Verdict(
-            RunState.FAILED,
-            StorageFull.code,
-            f"No space is left where the data lives. Free some, then: lepton runs retry {run_id}",
-        )
-    if culprit is not None and culprit.code not in (WorkerExit.FAILED, WorkerExit.UNRECORDED):
-        return _internal(f"{_who(culprit, workers)} ended with exit code {culprit.code}.", run_id)
-    if culprit is None and any(e.code == WorkerExit.STOPPED and not e.stopped for e in status.exits):
+    by_itself = [e for e in status.exits if not e.stopped]
+    culprit = next((e for e in by_itself if e.signal is not None or e.code not in _QUIET), None)
+    if culprit is not None:
+        return _blame(culprit, _who(culprit, workers), run_id, again)
+    if any(e.code == WorkerExit.STOPPED for e in by_itself):
         return _lost(f"The workers were told to end by SIGTERM, but not by Lepton. {again}")
-    if culprit is None and any(e.code == WorkerExit.PEER_LOST for e in status.exits):
+    if any(e.code == WorkerExit.PEER_LOST for e in by_itself):
         return _lost(f"The workers lost contact with each other. {again}")
     return _internal("The workers ended without a result.", run_id)
+
+
+def _blame(culprit: Exit, who: str, run_id: str, again: str) -> Verdict:
+    if culprit.signal is not None:
+        return _lost(f"{who} was ended by {_signal_name(culprit.signal)}. {again}")
+    if culprit.code == WorkerExit.STORAGE_FULL:
+        message = f"No space is left where the data lives. Free some, then: lepton runs retry {run_id}"
+        return Verdict(RunState.FAILED, StorageFull.code, message)
+    return _internal(f"{who} ended with exit code {culprit.code}.", run_id)
 
 
 def startable(queued: Sequence[int], running: Sequence[int], capacity: int) -> int:

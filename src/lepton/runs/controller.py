@@ -1,0 +1,50 @@
+"""The thread that starts what is queued and notices what has ended."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import traceback
+
+from lepton.runs.operations import Runs
+
+LOG = logging.getLogger(__name__)
+CHECK_EVERY_S = 0.15
+
+
+class RunController:
+    """Calls ``Runs.tick`` several times a second. Killing it loses nothing: the next one goes on from the catalog."""
+
+    def __init__(self, runs: Runs, *, check_every_s: float = CHECK_EVERY_S) -> None:
+        self._runs = runs
+        self._check_every_s = check_every_s
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="runs", daemon=True)
+        self._last_failure = ""
+
+    def start(self) -> None:
+        """Begin in a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; runs go on."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._runs.tick()
+                self._last_failure = ""
+            except Exception as error:  # noqa: BLE001 - an edge: the next tick may do better
+                self._report(error)
+            self._stopping.wait(self._check_every_s)
+
+    def _report(self, error: Exception) -> None:
+        # Frames, not the text: it could hold SQL with what was written.
+        frames = (f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__))
+        failure = f"{type(error).__name__} at {' < '.join(reversed(list(frames)))}"
+        if failure != self._last_failure:  # a database that is away for an hour is one line
+            LOG.error("runs: a check failed with %s", failure)
+        self._last_failure = failure

@@ -1,0 +1,168 @@
+"""The engine of one machine: workers as processes, each run under a supervisor of its own that outlives us."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from lepton.core.errors import Internal, LeptonError, StorageFull, Unavailable
+from lepton.runs.engines import folder
+from lepton.runs.engines.journal import MAX_LOG_BYTES, JournalError, JournalReader
+from lepton.runs.engines.port import EnginePhase, EngineSpec, EngineStatus
+from lepton.runs.records import LogLine
+
+START_TIMEOUT_S = 30.0
+GRACE_S = 10.0
+_SUPERVISOR = (sys.executable, "-m", "lepton.runs.engines.supervisor")
+_PASSED_ON = (
+    "PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH",
+    "SSL_CERT_FILE",
+)  # fmt: skip
+_NOT_FOR_WORKERS = frozenset({"LEPTON_TOKEN", "LEPTON_URL"})
+_READERS = 64
+
+
+class LocalEngine:
+    """Runs workers on this machine.
+
+    Args:
+        root: Folder in which each run has one of its own.
+        slots: How many workers may run at the same time; None: one for each processor, at least two.
+        grace_s: How long a worker that was told to end may take.
+        max_log_bytes: How much of a run's log is kept.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        slots: int | None = None,
+        grace_s: float = GRACE_S,
+        max_log_bytes: int = MAX_LOG_BYTES,
+    ) -> None:
+        self._root = root
+        self._slots = slots or max(2, len(os.sched_getaffinity(0)))
+        self._grace_s = grace_s
+        self._max_log_bytes = max_log_bytes
+        self._readers: OrderedDict[str, JournalReader] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def submit(self, spec: EngineSpec) -> None:
+        """Start a supervisor, unless the run has, or has had, one; return when it has begun.
+
+        Raises:
+            Unavailable: if it does not begin.
+            StorageFull: if there is no space for the run's folder.
+        """
+        if self.status(spec.run_id).phase is not EnginePhase.UNKNOWN:
+            return
+        path = self._path(spec.run_id)
+        config = folder.Config(
+            run_id=spec.run_id,
+            workers=spec.workers,
+            argv=list(spec.argv),
+            grace_s=self._grace_s,
+            max_log_bytes=self._max_log_bytes,
+            environment=_environment(spec.environment),
+            log_key=spec.log_key,
+        )
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            answer = _launch(path, config)
+        except OSError as error:
+            raise _refusal(full=error.errno in (errno.ENOSPC, errno.EDQUOT)) from error
+        if answer not in (folder.STARTED, folder.TAKEN):
+            raise _refusal(full=answer == folder.FULL)
+
+    def status(self, run_id: str) -> EngineStatus:
+        """Say how the run stands, from its files and the table of processes alone."""
+        path = self._path(run_id)
+        exits = folder.read_exits(path)
+        if exits is None:
+            supervisor = folder.claimed_by(path)
+            if supervisor is None:
+                return EngineStatus(EnginePhase.UNKNOWN)
+            if supervisor.is_alive():
+                return EngineStatus(EnginePhase.RUNNING)
+            exits = folder.read_exits(path)  # it may have ended well between the two looks
+        return EngineStatus(EnginePhase.LOST) if exits is None else EngineStatus(EnginePhase.EXITED, exits)
+
+    def logs(self, run_id: str, log_key: bytes, *, after: int = 0, limit: int = 1000) -> list[LogLine]:
+        """Return at most `limit` lines with a `seq` above `after`, oldest first.
+
+        Raises:
+            Internal: if the log on disk is not what was written.
+        """
+        with self._lock:
+            reader = self._readers.pop(run_id, None) or JournalReader(self._path(run_id) / folder.LOG, run_id)
+            self._readers[run_id] = reader
+            if len(self._readers) > _READERS:
+                self._readers.popitem(last=False)
+        try:
+            return reader.read(log_key, after=after, limit=limit)
+        except JournalError:
+            raise Internal(f"The log of run {run_id} is damaged or was changed outside of Lepton.") from None
+
+    def cancel(self, run_id: str) -> None:
+        """Tell the supervisor to end its workers; returns at once."""
+        supervisor = folder.claimed_by(self._path(run_id))
+        if supervisor is not None:
+            supervisor.send(signal.SIGTERM)
+
+    def capacity(self) -> int:
+        """Return how many workers may run at the same time."""
+        return self._slots
+
+    def _path(self, run_id: str) -> Path:
+        if not run_id.isalnum():
+            raise ValueError(f"{run_id!r} is not the id of a run.")
+        return self._root / run_id
+
+
+def _launch(path: Path, config: folder.Config) -> str:
+    """Start a supervisor and return its answer, empty if it gave none."""
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        [*_SUPERVISOR, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd=path,
+        env=config.environment,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process.stdout:
+        with suppress(BrokenPipeError), process.stdin:
+            process.stdin.write(config.to_json())
+        ready, _, _ = select.select([process.stdout], [], [], START_TIMEOUT_S)
+        answer = process.stdout.readline().decode().strip() if ready else ""
+    if not answer:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()  # the supervisor itself is its child, and nobody's by now
+    return answer
+
+
+def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """Return what workers may see of our environment: no credentials, no surprises."""
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    # PG…: how libpq finds a PostgreSQL catalog.
+    ours = {n: v for n, v in os.environ.items() if n.startswith(("LEPTON_", "PG")) and n not in _NOT_FOR_WORKERS}
+    fixed = {"PYTHONUNBUFFERED": "1", "POLARS_OOC_DISK_BUDGET_MB": "0"}
+    return passed | ours | fixed | dict(extra)
+
+
+def _refusal(*, full: bool) -> LeptonError:
+    if full:
+        return StorageFull("No space is left to start the workers. Free some, then retry the run.")
+    return Unavailable("The workers could not be started. Look at the server's log, then retry the run.")

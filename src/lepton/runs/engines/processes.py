@@ -1,0 +1,49 @@
+"""Processes as the kernel sees them: told apart from later ones that got the same number. Linux only."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ProcessMark:
+    """One process, and no other that ever had or will have its number.
+
+    Attributes:
+        pid: Its number.
+        started: When it started, in clock ticks since boot (proc(5), field 22 of stat).
+        boot: Which boot of the machine.
+    """
+
+    pid: int
+    started: int
+    boot: str
+
+    @classmethod
+    def of(cls, pid: int) -> ProcessMark | None:
+        """Return the mark of a process that runs now, or None."""
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        except OSError:
+            return None
+        return None if fields[0] in "ZX" else cls(pid, int(fields[19]), boot)
+
+    def is_alive(self) -> bool:
+        """Whether that very process still runs."""
+        return ProcessMark.of(self.pid) == self
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal; nothing happens if it is gone, not even to a process with the same number."""
+        with suppress(ProcessLookupError):
+            handle = os.pidfd_open(self.pid)
+            try:
+                # The handle is of whoever has the number now; only then is it certain who that is.
+                if self.is_alive():
+                    signal.pidfd_send_signal(handle, number)
+            finally:
+                os.close(handle)

@@ -1,0 +1,264 @@
+"""One small process per run: starts its workers, keeps what they write, and writes down how they ended.
+
+``python -m lepton.runs.engines.supervisor <run folder>`` with its configuration on standard input. It belongs to
+nobody: the control plane can be killed and this goes on. If it is killed itself, the kernel ends its workers.
+Standard library and `cryptography` only, so that it starts at once and stays small.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import resource
+import secrets
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lepton.runs.engines import folder
+from lepton.runs.engines.journal import MAX_TEXT_BYTES, SUPERVISOR_RANK, JournalWriter
+from lepton.runs.engines.port import Exit
+from lepton.runs.engines.processes import ProcessMark
+
+DRAIN_S = 1.0
+_CANNOT_START = 127
+_OOM_SCORE = "500"
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass
+class _Worker:
+    rank: int
+    process: subprocess.Popen[bytes]
+    told: bool = False
+    unfinished: bytearray = field(default_factory=bytearray)
+    skipping: bool = False
+
+    def signal_group(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+
+
+class Supervisor:
+    """Watches the workers of one run until the last has ended."""
+
+    def __init__(self, config: folder.Config, journal: JournalWriter) -> None:
+        self._config = config
+        self._journal = journal
+        self._selector = selectors.DefaultSelector()
+        self._live: list[_Worker] = []
+        self._exits: list[Exit] = []
+        self._cancelled = False
+        self._stopping_until: float | None = None
+        self._wake, ear = socket.socketpair()
+        for end in (self._wake, ear):
+            end.setblocking(False)
+        self._selector.register(ear, selectors.EVENT_READ, None)
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
+            # Not SIG_IGN, which the workers would inherit.
+            signal.signal(number, self._heard)
+
+    def run(self) -> list[Exit]:
+        """Start all workers, or none, and return how they ended, first to end first."""
+        self._start_all()
+        while self._live:
+            self._look(self._patience())
+            self._reap()
+            self._end_the_rest()
+        drained = time.monotonic() + DRAIN_S
+        while len(self._selector.get_map()) > 1 and (left := drained - time.monotonic()) > 0:
+            self._look(left)
+        return self._exits
+
+    def _heard(self, number: int, _frame: object) -> None:
+        if number == signal.SIGTERM:
+            self._cancelled = True
+
+    def _start_all(self) -> None:
+        count = self._config.workers
+        secret = f"{secrets.token_hex(32)}\n".encode()
+        listener = socket.create_server(("127.0.0.1", 0), backlog=count) if count > 1 else None
+        try:
+            for rank in range(count):
+                self._start(rank, secret, listener)
+        except (OSError, subprocess.SubprocessError) as error:
+            self._say(f"a worker could not be started: {errno.errorcode.get(getattr(error, 'errno', 0), 'no reason')}")
+            self._exits.append(Exit(len(self._live), _CANNOT_START, None))
+        finally:
+            if listener is not None:
+                listener.close()
+
+    def _start(self, rank: int, secret: bytes, listener: socket.socket | None) -> None:
+        environment = self._config.environment | _torchrun(rank, self._config.workers)
+        inherited: tuple[int, ...] = ()
+        if listener is not None:
+            environment["MASTER_PORT"] = str(listener.getsockname()[1])
+            if rank == 0:
+                inherited = (listener.fileno(),)
+                environment["LEPTON_MASTER_FD"] = str(listener.fileno())
+        process = subprocess.Popen(  # noqa: S603 - the command of the engine
+            self._config.argv,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=inherited,
+            start_new_session=True,
+            preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - this process has one thread
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with suppress(BrokenPipeError):
+            process.stdin.write(secret)
+            process.stdin.close()
+        worker = _Worker(rank, process)
+        os.set_blocking(process.stdout.fileno(), False)
+        self._selector.register(process.stdout, selectors.EVENT_READ, worker)
+        self._live.append(worker)
+
+    def _patience(self) -> float | None:
+        return None if self._stopping_until is None else max(0.05, self._stopping_until - time.monotonic())
+
+    def _look(self, timeout: float | None) -> None:
+        for key, _ in self._selector.select(timeout):
+            data = _read(key.fd)
+            if key.data is None or data is None:
+                continue
+            if data:
+                self._hear(key.data, data)
+            else:
+                self._selector.unregister(key.fileobj)
+                self._finish_line(key.data)
+
+    def _hear(self, worker: _Worker, data: bytes) -> None:
+        *lines, rest = data.split(b"\n")
+        for line in lines:
+            worker.unfinished += line
+            self._finish_line(worker)
+            worker.skipping = False
+        if not worker.skipping:
+            worker.unfinished += rest
+        if len(worker.unfinished) > MAX_TEXT_BYTES:  # the journal cuts it; the rest of the line is not kept
+            self._finish_line(worker)
+            worker.skipping = True
+
+    def _finish_line(self, worker: _Worker) -> None:
+        if worker.unfinished and not worker.skipping:
+            text = worker.unfinished.decode(errors="replace").rstrip("\r")
+            self._journal.write(worker.rank, time.time(), text)
+        worker.unfinished.clear()
+
+    def _reap(self) -> None:
+        for worker in list(self._live):
+            pid = worker.process.pid
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                continue
+            worker.signal_group(signal.SIGKILL)  # what it started, while its number is still its own
+            status = worker.process.wait()
+            code, number = (status, None) if status >= 0 else (None, -status)
+            self._exits.append(Exit(worker.rank, code, number, worker.told))
+            self._live.remove(worker)
+            if number is not None:
+                self._say(f"worker {worker.rank + 1} of {self._config.workers} was ended by {_name(number)}")
+
+    def _end_the_rest(self) -> None:
+        if self._stopping_until is None and (self._cancelled or any(exit_.code != 0 for exit_ in self._exits)):
+            self._stopping_until = time.monotonic() + self._config.grace_s
+            if self._cancelled:
+                self._say("the run was cancelled; its workers are told to end")
+            for worker in self._live:
+                worker.told = True
+                worker.signal_group(signal.SIGTERM)
+        if self._stopping_until is not None and time.monotonic() >= self._stopping_until:
+            for worker in self._live:
+                worker.signal_group(signal.SIGKILL)
+
+    def _say(self, text: str) -> None:
+        self._journal.write(SUPERVISOR_RANK, time.time(), f"[{text}]")
+
+
+def main() -> None:
+    """Claim the run's folder and supervise, in a process that has no parent; say on standard output how it began."""
+    path = Path(sys.argv[1])
+    config = folder.Config.from_json(sys.stdin.buffer.read())
+    if os.fork():
+        os._exit(0)
+    os.umask(0o077)
+    # A core dump would be a copy of the data in plain text.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        journal = JournalWriter(path / folder.LOG, config.run_id, config.log_key, max_bytes=config.max_log_bytes)
+        supervisor = Supervisor(config, journal)
+        mark = ProcessMark.of(os.getpid())
+        answer = folder.STARTED if mark is not None and folder.claim(path, mark, config.workers) else folder.TAKEN
+    except OSError as error:
+        answer = folder.FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else folder.FAILED
+    _answer(answer)
+    if answer == folder.STARTED:
+        exits = supervisor.run()
+        journal.close()
+        folder.write_exits(path, exits)
+
+
+def _answer(word: str) -> None:
+    with suppress(BrokenPipeError):  # the control plane was killed meanwhile; the run goes on
+        os.write(1, f"{word}\n".encode())
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1):
+        os.dup2(nothing, stream)
+    os.close(nothing)
+
+
+def _torchrun(rank: int, count: int) -> dict[str, str]:
+    variables = {
+        "RANK": str(rank),
+        "WORLD_SIZE": str(count),
+        "LOCAL_RANK": str(rank),
+        "LOCAL_WORLD_SIZE": str(count),
+        "MASTER_ADDR": "127.0.0.1",
+    }
+    if count > 1:
+        variables["OMP_NUM_THREADS"] = "1"
+    return variables
+
+
+def _die_with(supervisor: int) -> Callable[[], None]:
+    """Return what a worker does before it becomes itself: be ended by the kernel when the supervisor ends."""
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+    def prepare() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        if os.getppid() != supervisor:
+            os._exit(_CANNOT_START)
+        with suppress(OSError):
+            # When memory runs out, let it be a worker and not the control plane.
+            Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+
+    return prepare
+
+
+def _read(fd: int) -> bytes | None:
+    try:
+        return os.read(fd, 1 << 16)
+    except BlockingIOError:
+        return None
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,8 @@ from journey.journeys import CUSTOMER, Live
 
 import lepton
 from lepton.core.errors import InvalidInput, NotFound, RunFailed, Unauthenticated
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def test_from_csv_to_prediction(live: Live, customers: Path) -> None:
@@ -63,3 +69,25 @@ def test_wrong_input_gets_one_sentence_and_leaves_nothing(live: Live, customers:
             client.datasets.import_(empty, name="nothing")
         assert "nothing" not in [dataset.name for dataset in client.datasets.list()]
         assert "wrong" not in [model.name for model in client.models.list()]
+
+
+def test_the_eight_lines_of_the_readme_run(tmp_path: Path) -> None:
+    draw = random.Random(5)
+    lines = ["age,income,sex,bought"]
+    for _ in range(200):
+        age, income = draw.randint(18, 80), draw.randint(12, 90) * 1000
+        lines.append(f"{age},{income},{draw.choice('fm')},{'yes' if income / 1000 + age > 95 else 'no'}")
+    (tmp_path / "customers.csv").write_text("\n".join(lines))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LEPTON_")}
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "eight_lines.py")],
+        cwd=tmp_path,
+        env=environment | {"LEPTON_HOME": str(tmp_path / "lepton")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "roc_auc" in done.stdout
+    assert "probabilities" in done.stdout

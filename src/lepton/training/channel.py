@@ -1,0 +1,171 @@
+"""One authenticated, encrypted connection between two workers of a run.
+
+The shared secret proves both ends to each other (HMAC-SHA256 over a transcript with a nonce of each side) and yields
+a key per direction; every frame is AES-256-GCM with its number as the nonce, so nothing can be read, changed,
+replayed or reordered on the way. What the workers say to each other is in ``collective.py``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import socket
+import struct
+import time
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from lepton.core.errors import Internal, TooLarge, Unauthenticated, Unavailable
+
+MAX_FRAME_BYTES = 1 << 30
+_MAGIC = b"lepton-collective/1\n"
+_HELLO = struct.Struct(f"!{len(_MAGIC)}sII32s")  # magic, rank, world size, nonce
+_HEADER = struct.Struct("!BQ")  # what it is, bytes of the sealed payload
+_TAG_BYTES = 16
+_PROOF_BYTES = 32
+
+
+class Op(IntEnum):
+    """What a frame belongs to; both ends must be in the same call."""
+
+    WELCOME = 1
+    ALL_REDUCE = 2
+    BROADCAST = 3
+    GATHER = 4
+    ABORT = 9
+
+
+class Hangup(Exception):
+    """The other end closed the connection; the caller knows who that was."""
+
+
+@dataclass
+class Channel:
+    """A connection to the worker of rank ``peer``; counts frames, so it must have one user at a time."""
+
+    sock: socket.socket
+    peer: int
+    send_key: bytes
+    receive_key: bytes
+    timeout_s: float
+    _sent: int = field(default=0, init=False)
+    _received: int = field(default=0, init=False)
+
+    def send(self, op: Op, payload: bytes) -> None:
+        """Send one frame within the timeout."""
+        if len(payload) > MAX_FRAME_BYTES:
+            raise TooLarge(
+                f"A message between workers has {len(payload)} bytes; at most {MAX_FRAME_BYTES} are allowed."
+            )
+        header = _HEADER.pack(op, len(payload) + _TAG_BYTES)
+        sealed = AESGCM(self.send_key).encrypt(self._sent.to_bytes(12), payload, header)
+        self._sent += 1
+        self.sock.settimeout(self.timeout_s)
+        try:
+            self.sock.sendall(header)
+            self.sock.sendall(sealed)
+        except OSError as error:
+            raise _lost(self.peer, error, self.timeout_s) from None
+
+    def receive(self, expected: Op) -> bytes:
+        """Wait for the next frame, within the timeout, and open it.
+
+        Raises:
+            Unavailable: the peer went away, gave up or did not answer in time.
+            Internal: the peer is in another call, or the frame was changed on the way.
+        """
+        deadline = time.monotonic() + self.timeout_s
+        try:
+            header = read_exactly(self.sock, _HEADER.size, deadline)
+            op, size = _HEADER.unpack(header)
+            if not _TAG_BYTES <= size <= MAX_FRAME_BYTES + _TAG_BYTES:
+                raise Internal(f"Worker {self.peer} announced a message of {size} bytes, which is not possible.")
+            sealed = read_exactly(self.sock, size, deadline)
+        except (OSError, Hangup) as error:
+            raise _lost(self.peer, error, self.timeout_s) from None
+        try:
+            payload = AESGCM(self.receive_key).decrypt(self._received.to_bytes(12), sealed, header)
+        except InvalidTag:
+            raise Internal(f"A message from worker {self.peer} was changed on its way.") from None
+        self._received += 1
+        if op == Op.ABORT:
+            raise Unavailable(payload.decode("utf-8"))
+        if op != expected:
+            raise Internal(
+                f"Worker {self.peer} is in {Op(op).name.lower()} while this one is in {expected.name.lower()}; "
+                "all workers must make the same collective calls in the same order."
+            )
+        return payload
+
+    def close(self) -> None:
+        """Close the connection; the peer sees a hangup."""
+        self.sock.close()
+
+
+def greet(sock: socket.socket, *, rank: int, world_size: int, secret: bytes, deadline: float) -> tuple[bytes, bytes]:
+    """Handshake of the connecting side; returns the keys to send and to receive with.
+
+    Raises:
+        Unauthenticated: the other side does not know the secret.
+        Hangup: the other side closed the connection first.
+    """
+    hello = _HELLO.pack(_MAGIC, rank, world_size, secrets.token_bytes(32))
+    sock.sendall(hello)
+    answer = read_exactly(sock, 32 + _PROOF_BYTES, deadline)
+    transcript = hello + answer[:32]
+    if not hmac.compare_digest(answer[32:], _derive(secret, b"leader proof", transcript)):
+        raise Unauthenticated("Worker 0 does not hold this run's secret; start all workers of a run with the same one.")
+    sock.sendall(_derive(secret, b"follower proof", transcript))
+    return _derive(secret, b"to leader", transcript), _derive(secret, b"to follower", transcript)
+
+
+def admit(sock: socket.socket, *, secret: bytes, deadline: float) -> tuple[int, int, bytes, bytes]:
+    """Handshake of the accepting side; returns rank and world size of the peer and the keys to send and receive with.
+
+    Raises:
+        Unauthenticated: the peer does not know the secret; nothing of it may be trusted.
+        Hangup: the peer closed the connection first.
+    """
+    hello = read_exactly(sock, _HELLO.size, deadline)
+    magic, rank, world_size, _ = _HELLO.unpack(hello)
+    if magic != _MAGIC:
+        raise Unauthenticated("A connection to worker 0 did not come from a worker.")
+    nonce = secrets.token_bytes(32)
+    transcript = hello + nonce
+    sock.sendall(nonce + _derive(secret, b"leader proof", transcript))
+    proof = read_exactly(sock, _PROOF_BYTES, deadline)
+    if not hmac.compare_digest(proof, _derive(secret, b"follower proof", transcript)):
+        raise Unauthenticated("A connection to worker 0 did not hold this run's secret.")
+    return rank, world_size, _derive(secret, b"to follower", transcript), _derive(secret, b"to leader", transcript)
+
+
+def read_exactly(sock: socket.socket, size: int, deadline: float) -> bytes:
+    """Read ``size`` bytes or raise: ``Hangup`` at the end of the stream, ``TimeoutError`` past the deadline."""
+    buffer = bytearray(size)
+    view = memoryview(buffer)
+    while view:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError
+        sock.settimeout(remaining)
+        count = sock.recv_into(view)
+        if count == 0:
+            raise Hangup
+        view = view[count:]
+    return bytes(buffer)
+
+
+def _derive(secret: bytes, purpose: bytes, transcript: bytes) -> bytes:
+    return hmac.new(secret, purpose + b"\0" + transcript, hashlib.sha256).digest()
+
+
+def _lost(peer: int, error: Exception, timeout_s: float) -> Unavailable:
+    if isinstance(error, TimeoutError):
+        return Unavailable(
+            f"Worker {peer} did not answer within {timeout_s:g} seconds; look at its log and retry the run."
+        )
+    return Unavailable(f"Worker {peer} went away in the middle of the run; look at its log and retry the run.")

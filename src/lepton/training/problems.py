@@ -1,0 +1,9 @@
+"""What training refuses, in a form that both doors know: ours and scikit-learn's."""
+
+from __future__ import annotations
+
+from lepton.core.errors import InvalidInput
+
+
+class BadTrainingData(InvalidInput, ValueError):
+    """The rows, the labels or the parameters are not fit for training; a ``ValueError`` as scikit-learn asks."""

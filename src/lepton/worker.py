@@ -16,7 +16,7 @@ import warnings
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from lepton.core.errors import Internal, LeptonError, StorageFull, Unavailable
 from lepton.core.settings import Settings
@@ -131,7 +131,14 @@ def _keep_quiet() -> None:
         if failure.exc_value is not None:
             _tell(failure.exc_value)
 
-    def show(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object) -> None:  # noqa: ARG001
+    def show(
+        message: Warning | str,  # noqa: ARG001
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,  # noqa: ARG001
+        line: str | None = None,  # noqa: ARG001
+    ) -> None:
         _write_line(f"{category.__name__} at {_place(filename)}:{lineno}")
 
     sys.excepthook = hook

@@ -1,0 +1,68 @@
+"""From rows of a table to the graph's inputs: the training-time twin of `prediction.py`, for polars frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from lepton.core.columns import ColumnType
+from lepton.core.errors import InvalidInput
+from lepton.datasets.schema import Schema, suggestion
+from lepton.models.features import Column, number_expression, text_expression
+from lepton.models.prediction import Arrays, Session, run_session
+from lepton.models.signature import Input, Signature, tensor_names
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_NUMERIC = (ColumnType.NUMBER, ColumnType.INTEGER, ColumnType.BOOLEAN)
+
+
+def frame_arrays(frame: pl.DataFrame, inputs: Sequence[Input]) -> Arrays:
+    """Turn the columns of a frame into the graph's inputs."""
+    names = tensor_names(column.name for column in inputs)
+    return {names[column.name]: _array(frame, column) for column in inputs}
+
+
+def transform(session: Session, frame: pl.DataFrame, inputs: Sequence[Input]) -> npt.NDArray[np.float64]:
+    """Run the features graph on the rows of a frame: float64 [N, d]."""
+    matrix: npt.NDArray[np.float64] = session.run(None, frame_arrays(frame, inputs))[0]
+    return matrix
+
+
+def predict_frame(session: Session, signature: Signature, frame: pl.DataFrame) -> Arrays:
+    """Run the whole graph on the rows of a frame; outputs by name, as `prediction.run_session`."""
+    return run_session(session, signature, frame_arrays(frame, signature.inputs))
+
+
+def check_columns(signature: Signature, schema: Schema) -> None:
+    """Check that a dataset has the columns a model needs, the target included, with values of the right kind.
+
+    Raises:
+        InvalidInput: if a column is missing or holds another kind of values.
+    """
+    wanted = [*((column.name, column.type) for column in signature.inputs), (signature.target, signature.target_type)]
+    for name, kind in wanted:
+        if name not in schema:
+            raise InvalidInput(
+                f"The dataset has no column {name[:80]!r}, which the model needs. {suggestion(name, schema.names)}"
+            )
+        found = schema.column(name).type
+        if (found in _NUMERIC) != (kind in _NUMERIC) or (kind not in _NUMERIC and found is not kind):
+            raise InvalidInput(
+                f"Column {name!r} holds {found.value} values and the model was trained on {kind.value}. "
+                f"Cast it to {kind.value} with datasets.clean."
+            )
+
+
+def _array(frame: pl.DataFrame, column: Input) -> npt.NDArray[np.generic]:
+    described = Column(column.name, column.type)
+    if column.type is ColumnType.TEXT:
+        array = np.empty(len(frame), dtype=object)
+        array[:] = frame.select(text_expression(described)).to_series().to_list()
+        return array
+    numbers: npt.NDArray[np.float64] = frame.select(number_expression(described)).to_series().to_numpy()
+    return numbers.astype(np.float64)

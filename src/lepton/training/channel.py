@@ -19,7 +19,7 @@ from enum import IntEnum
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from lepton.core.errors import Internal, TooLarge, Unauthenticated, Unavailable
+from lepton.core.errors import Internal, InvalidInput, TooLarge, Unauthenticated, Unavailable
 
 MAX_FRAME_BYTES = 1 << 30
 _MAGIC = b"lepton-collective/1\n"
@@ -27,6 +27,7 @@ _HELLO = struct.Struct(f"!{len(_MAGIC)}sII32s")  # magic, rank, world size, nonc
 _HEADER = struct.Struct("!BQ")  # what it is, bytes of the sealed payload
 _TAG_BYTES = 16
 _PROOF_BYTES = 32
+_HANDSHAKE_TIMEOUT_S = 5.0
 
 
 class Op(IntEnum):
@@ -39,7 +40,7 @@ class Op(IntEnum):
     ABORT = 9
 
 
-class Hangup(Exception):
+class HangupError(Exception):
     """The other end closed the connection; the caller knows who that was."""
 
 
@@ -80,12 +81,12 @@ class Channel:
         """
         deadline = time.monotonic() + self.timeout_s
         try:
-            header = read_exactly(self.sock, _HEADER.size, deadline)
+            header = _read_exactly(self.sock, _HEADER.size, deadline)
             op, size = _HEADER.unpack(header)
             if not _TAG_BYTES <= size <= MAX_FRAME_BYTES + _TAG_BYTES:
                 raise Internal(f"Worker {self.peer} announced a message of {size} bytes, which is not possible.")
-            sealed = read_exactly(self.sock, size, deadline)
-        except (OSError, Hangup) as error:
+            sealed = _read_exactly(self.sock, size, deadline)
+        except (OSError, HangupError) as error:
             raise _lost(self.peer, error, self.timeout_s) from None
         try:
             payload = AESGCM(self.receive_key).decrypt(self._received.to_bytes(12), sealed, header)
@@ -106,16 +107,67 @@ class Channel:
         self.sock.close()
 
 
-def greet(sock: socket.socket, *, rank: int, world_size: int, secret: bytes, deadline: float) -> tuple[bytes, bytes]:
+def accept_worker(
+    listener: socket.socket, world_size: int, secret: bytes, deadline: float, timeout_s: float
+) -> Channel | None:
+    """Let one worker in; None if the one who knocked was no worker of this run (a stranger must not end it)."""
+    listener.settimeout(max(deadline - time.monotonic(), 0.001))
+    sock, _ = listener.accept()
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        peer, peer_world_size, send_key, receive_key = _admit(
+            sock, secret=secret, deadline=min(deadline, time.monotonic() + _HANDSHAKE_TIMEOUT_S)
+        )
+    except (OSError, HangupError, Unauthenticated):
+        sock.close()
+        return None
+    if peer_world_size != world_size or not 0 < peer < world_size:
+        sock.close()
+        raise InvalidInput(
+            f"A worker joined as rank {peer} of {peer_world_size}, worker 0 was told of {world_size}; "
+            "start all workers with the same WORLD_SIZE."
+        )
+    channel = Channel(sock, peer, send_key, receive_key, timeout_s)
+    try:
+        channel.send(Op.WELCOME, b"")
+    except Unavailable:
+        channel.close()
+        return None
+    return channel
+
+
+def reach_leader(
+    address: tuple[str, int], rank: int, world_size: int, secret: bytes, deadline: float
+) -> Channel | None:
+    """Knock once; None if worker 0 is not there yet or hung up before it let this worker in."""
+    sock = None
+    try:
+        sock = socket.create_connection(address, timeout=max(deadline - time.monotonic(), 0.001))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        send_key, receive_key = _greet(sock, rank=rank, world_size=world_size, secret=secret, deadline=deadline)
+        channel = Channel(sock, 0, send_key, receive_key, max(deadline - time.monotonic(), 0.001))
+        channel.receive(Op.WELCOME)
+    except (OSError, HangupError, Unavailable):
+        if sock is not None:
+            sock.close()
+        return None
+    except Unauthenticated:
+        if sock is not None:
+            sock.close()
+        raise
+    return channel
+
+
+def _greet(sock: socket.socket, *, rank: int, world_size: int, secret: bytes, deadline: float) -> tuple[bytes, bytes]:
     """Handshake of the connecting side; returns the keys to send and to receive with.
 
     Raises:
         Unauthenticated: the other side does not know the secret.
-        Hangup: the other side closed the connection first.
+        HangupError: the other side closed the connection first.
     """
     hello = _HELLO.pack(_MAGIC, rank, world_size, secrets.token_bytes(32))
     sock.sendall(hello)
-    answer = read_exactly(sock, 32 + _PROOF_BYTES, deadline)
+    answer = _read_exactly(sock, 32 + _PROOF_BYTES, deadline)
     transcript = hello + answer[:32]
     if not hmac.compare_digest(answer[32:], _derive(secret, b"leader proof", transcript)):
         raise Unauthenticated("Worker 0 does not hold this run's secret; start all workers of a run with the same one.")
@@ -123,28 +175,28 @@ def greet(sock: socket.socket, *, rank: int, world_size: int, secret: bytes, dea
     return _derive(secret, b"to leader", transcript), _derive(secret, b"to follower", transcript)
 
 
-def admit(sock: socket.socket, *, secret: bytes, deadline: float) -> tuple[int, int, bytes, bytes]:
+def _admit(sock: socket.socket, *, secret: bytes, deadline: float) -> tuple[int, int, bytes, bytes]:
     """Handshake of the accepting side; returns rank and world size of the peer and the keys to send and receive with.
 
     Raises:
         Unauthenticated: the peer does not know the secret; nothing of it may be trusted.
-        Hangup: the peer closed the connection first.
+        HangupError: the peer closed the connection first.
     """
-    hello = read_exactly(sock, _HELLO.size, deadline)
+    hello = _read_exactly(sock, _HELLO.size, deadline)
     magic, rank, world_size, _ = _HELLO.unpack(hello)
     if magic != _MAGIC:
         raise Unauthenticated("A connection to worker 0 did not come from a worker.")
     nonce = secrets.token_bytes(32)
     transcript = hello + nonce
     sock.sendall(nonce + _derive(secret, b"leader proof", transcript))
-    proof = read_exactly(sock, _PROOF_BYTES, deadline)
+    proof = _read_exactly(sock, _PROOF_BYTES, deadline)
     if not hmac.compare_digest(proof, _derive(secret, b"follower proof", transcript)):
         raise Unauthenticated("A connection to worker 0 did not hold this run's secret.")
     return rank, world_size, _derive(secret, b"to follower", transcript), _derive(secret, b"to leader", transcript)
 
 
-def read_exactly(sock: socket.socket, size: int, deadline: float) -> bytes:
-    """Read ``size`` bytes or raise: ``Hangup`` at the end of the stream, ``TimeoutError`` past the deadline."""
+def _read_exactly(sock: socket.socket, size: int, deadline: float) -> bytes:
+    """Read ``size`` bytes or raise: ``HangupError`` at the end of the stream, ``TimeoutError`` past the deadline."""
     buffer = bytearray(size)
     view = memoryview(buffer)
     while view:
@@ -154,7 +206,7 @@ def read_exactly(sock: socket.socket, size: int, deadline: float) -> bytes:
         sock.settimeout(remaining)
         count = sock.recv_into(view)
         if count == 0:
-            raise Hangup
+            raise HangupError
         view = view[count:]
     return bytes(buffer)
 

@@ -17,18 +17,17 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lepton.core.errors import Internal, InvalidInput, Unauthenticated, Unavailable
-from lepton.training.channel import Channel, Hangup, Op, admit, greet
+from lepton.core.errors import Internal, InvalidInput, Unavailable
+from lepton.training.channel import Channel, Op, accept_worker, reach_leader
 
 CONNECT_TIMEOUT_S = 60.0
 TIMEOUT_S = 600.0
-_HANDSHAKE_TIMEOUT_S = 5.0
 _RETRY_S = 0.05
 _MIN_SECRET_BYTES = 16
 
 
 class Collective(Protocol):
-    """The workers of a run, numbered 0 to ``world_size`` - 1; all of them must make the same calls in the same order."""
+    """The workers of a run, numbered from 0; all of them must make the same calls in the same order."""
 
     @property
     def rank(self) -> int:
@@ -74,7 +73,7 @@ class LocalCollective:
 
 
 class TcpCollective:
-    """Workers joined in a star over TCP, worker 0 in the middle; made by ``lead``, ``follow`` or ``open_collective``."""
+    """Workers joined in a star over TCP with worker 0 in the middle; made by ``lead`` and ``follow``."""
 
     def __init__(self, rank: int, world_size: int, channels: Sequence[Channel]) -> None:
         self.rank = rank
@@ -110,7 +109,7 @@ class TcpCollective:
         try:
             with listener:
                 while len(joined) < world_size - 1:
-                    channel = _accept(listener, world_size, secret, deadline, timeout_s)
+                    channel = accept_worker(listener, world_size, secret, deadline, timeout_s)
                     if channel is None:
                         continue
                     if channel.peer in joined:
@@ -150,7 +149,7 @@ class TcpCollective:
             raise InvalidInput(f"Rank {rank} is not possible; with {world_size} workers it is 1 to {world_size - 1}.")
         deadline = time.monotonic() + connect_timeout_s
         while time.monotonic() < deadline:
-            channel = _connect(address, rank, world_size, secret, deadline)
+            channel = reach_leader(address, rank, world_size, secret, deadline)
             if channel is not None:
                 channel.timeout_s = timeout_s
                 return cls(rank, world_size, [channel])
@@ -248,55 +247,6 @@ def open_collective(environment: Mapping[str, str], secret: bytes) -> LocalColle
     if rank == 0:
         return TcpCollective.lead(socket.create_server(address), world_size=world_size, secret=secret)
     return TcpCollective.follow(address, rank=rank, world_size=world_size, secret=secret)
-
-
-def _accept(
-    listener: socket.socket, world_size: int, secret: bytes, deadline: float, timeout_s: float
-) -> Channel | None:
-    """Let one worker in; None if the one who knocked was no worker of this run (a stranger must not end it)."""
-    listener.settimeout(max(deadline - time.monotonic(), 0.001))
-    sock, _ = listener.accept()
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    try:
-        peer, peer_world_size, send_key, receive_key = admit(
-            sock, secret=secret, deadline=min(deadline, time.monotonic() + _HANDSHAKE_TIMEOUT_S)
-        )
-    except (OSError, Hangup, Unauthenticated):
-        sock.close()
-        return None
-    if peer_world_size != world_size or not 0 < peer < world_size:
-        sock.close()
-        raise InvalidInput(
-            f"A worker joined as rank {peer} of {peer_world_size}, worker 0 was told of {world_size}; "
-            "start all workers with the same WORLD_SIZE."
-        )
-    channel = Channel(sock, peer, send_key, receive_key, timeout_s)
-    try:
-        channel.send(Op.WELCOME, b"")
-    except Unavailable:
-        channel.close()
-        return None
-    return channel
-
-
-def _connect(address: tuple[str, int], rank: int, world_size: int, secret: bytes, deadline: float) -> Channel | None:
-    """Knock once; None if worker 0 is not there yet or hung up before it let this worker in."""
-    sock = None
-    try:
-        sock = socket.create_connection(address, timeout=max(deadline - time.monotonic(), 0.001))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        send_key, receive_key = greet(sock, rank=rank, world_size=world_size, secret=secret, deadline=deadline)
-        channel = Channel(sock, 0, send_key, receive_key, max(deadline - time.monotonic(), 0.001))
-        channel.receive(Op.WELCOME)
-    except (OSError, Hangup, Unavailable):
-        if sock is not None:
-            sock.close()
-        return None
-    except Unauthenticated:
-        if sock is not None:
-            sock.close()
-        raise
-    return channel
 
 
 def _pack(array: NDArray[np.float64]) -> bytes:

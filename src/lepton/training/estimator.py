@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from lepton.training.context import TrainingContext
 from lepton.training.losses import Loss
-from lepton.training.problems import BadTrainingData
+from lepton.training.problems import TrainingDataError
 from lepton.training.shards import Scaling, Shard
 from lepton.training.solvers.gradient_descent import (
     Descent,
@@ -44,14 +44,14 @@ class LinearEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
     def _check(self, solvers: Sequence[str]) -> None:
         """Raise for a parameter that no solver can use."""
         if self.solver not in solvers:
-            raise BadTrainingData(f"There is no solver {self.solver!r}; choose one of {', '.join(solvers)}.")
+            raise TrainingDataError(f"There is no solver {self.solver!r}; choose one of {', '.join(solvers)}.")
         _check_number("l2", self.l2, at_least=0.0)
         _check_number("tolerance", self.tolerance, at_least=0.0)
         _check_number("max_iterations", self.max_iterations, at_least=1, whole=True)
         if self.batch_size is not None:
             _check_number("batch_size", self.batch_size, at_least=1, whole=True)
             if self.solver != "gd":
-                raise BadTrainingData("batch_size is for gradient descent only; add solver='gd' or leave it out.")
+                raise TrainingDataError("batch_size is for gradient descent only; add solver='gd' or leave it out.")
         if self.learning_rate != "auto":
             _check_number("learning_rate", self.learning_rate, at_least=1e-300)
 
@@ -86,4 +86,4 @@ def _check_number(name: str, value: object, *, at_least: float, whole: bool = Fa
     if isinstance(value, kind) and not isinstance(value, bool) and at_least <= float(value) < float("inf"):
         return
     what = "a whole number" if whole else "a number"
-    raise BadTrainingData(f"{name}={value!r} is not possible; give {what} of at least {at_least:g}.")
+    raise TrainingDataError(f"{name}={value!r} is not possible; give {what} of at least {at_least:g}.")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lepton.training.problems import BadTrainingData
+from lepton.training.problems import TrainingDataError
 
 Kind = Literal["text", "number", "boolean"]
 Label = str | int | float | bool
@@ -28,7 +28,7 @@ class LabelIndex:
         """Return the numbers of a batch of labels [n], giving new ones to labels not seen before."""
         kind, plain = _plain(labels)
         if self.kind not in (None, kind):
-            raise BadTrainingData(f"The target mixes {self.kind} and {kind} labels; cast the column to one type.")
+            raise TrainingDataError(f"The target mixes {self.kind} and {kind} labels; cast the column to one type.")
         first = self.kind is None
         self.kind = kind
         self.dtype = _common_dtype(None if first else self.dtype, plain.dtype.str)
@@ -39,7 +39,7 @@ class LabelIndex:
             known = np.array([self._code(value) for value in distinct.tolist()], dtype=np.int32)
             codes = known[inverse]
         if len(self.values) > MAX_CLASSES:
-            raise BadTrainingData(
+            raise TrainingDataError(
                 f"The target has more than {MAX_CLASSES} different labels, so it is an id or a measurement; "
                 "choose another target or LinearRegression."
             )
@@ -64,7 +64,7 @@ def merge(indexes: list[tuple[Kind | None, str, list[Label]]]) -> tuple[list[Lab
     seen = [index for index in indexes if index[0] is not None]
     kinds = sorted({str(kind) for kind, _, _ in seen})
     if len(kinds) > 1:
-        raise BadTrainingData(f"The target mixes {' and '.join(kinds)} labels; cast the column to one type.")
+        raise TrainingDataError(f"The target mixes {' and '.join(kinds)} labels; cast the column to one type.")
     dtype: str | None = None
     for _, other, _ in seen:
         dtype = _common_dtype(dtype, other)
@@ -81,13 +81,18 @@ def _plain(labels: NDArray[Any]) -> tuple[Kind, NDArray[Any]]:
         if not np.isfinite(labels).all():
             raise _missing()
         if (labels != np.floor(labels)).any():
-            raise BadTrainingData(
+            raise TrainingDataError(
                 "The target holds numbers with decimals, which are no classes; "
                 "use LinearRegression to predict a number, or cast the column to text."
             )
         return "number", labels
     if labels.dtype.kind == "U":
         return "text", labels
+    return _plain_objects(labels)
+
+
+def _plain_objects(labels: NDArray[Any]) -> tuple[Kind, NDArray[Any]]:
+    """Do the same for an array of Python objects, by the types that occur in it."""
     types = set(map(type, labels.tolist()))
     if type(None) in types or any(t.__name__ in ("NAType", "NaTType") for t in types):
         raise _missing()
@@ -99,7 +104,7 @@ def _plain(labels: NDArray[Any]) -> tuple[Kind, NDArray[Any]]:
         return _plain(np.array(labels.tolist()))
     if float in types and any(value != value for value in labels.tolist()):  # noqa: PLR0124
         raise _missing()
-    raise BadTrainingData("The target mixes labels of different types; cast the column to one type.")
+    raise TrainingDataError("The target mixes labels of different types; cast the column to one type.")
 
 
 def _common_dtype(one: str | None, other: str) -> str:
@@ -108,5 +113,5 @@ def _common_dtype(one: str | None, other: str) -> str:
     return np.result_type(np.dtype(one), np.dtype(other)).str
 
 
-def _missing() -> BadTrainingData:
-    return BadTrainingData("The target has missing values; drop or fill those rows first.")
+def _missing() -> TrainingDataError:
+    return TrainingDataError("The target has missing values; drop or fill those rows first.")

@@ -25,8 +25,8 @@ SOLVERS = ("auto", "exact", "gd")
 class LinearRegression(RegressorMixin, LinearEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Predict a number as a weighted sum of columns.
 
-    Minimizes 1/2 * sum of (y - prediction)**2 + l2/2 * sum of coef**2 over all rows of all workers; the intercept is not
-    penalized. So ``l2`` is ``alpha`` of scikit-learn's ``Ridge``, and 0 is ordinary least squares.
+    Minimizes 1/2 * sum of (y - prediction)**2 + l2/2 * sum of coef**2 over all rows of all workers; the intercept is
+    not penalized. So ``l2`` is ``alpha`` of scikit-learn's ``Ridge``, and 0 is ordinary least squares.
 
     Source: Hastie, Tibshirani, Friedman, "The Elements of Statistical Learning", 2nd ed., equation 3.41.
 
@@ -57,7 +57,7 @@ class LinearRegression(RegressorMixin, LinearEstimator):  # type: ignore[misc]  
         array([130.])
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # scikit-learn reads the parameters from this signature
         self,
         *,
         solver: Literal["auto", "exact", "gd"] = "auto",
@@ -82,7 +82,7 @@ class LinearRegression(RegressorMixin, LinearEstimator):  # type: ignore[misc]  
         """Fit to features [n, d] and numbers [n] that are all here.
 
         Raises:
-            BadTrainingData: a ``ValueError``; rows, target or parameters cannot be used.
+            TrainingDataError: a ``ValueError``; rows, target or parameters cannot be used.
         """
         features, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         target = column_or_1d(target, warn=True)
@@ -97,7 +97,7 @@ class LinearRegression(RegressorMixin, LinearEstimator):  # type: ignore[misc]  
             context: the other workers, where metrics go, whether to stop.
 
         Raises:
-            BadTrainingData: on every worker, if one of them met rows that cannot be used.
+            TrainingDataError: on every worker, if one of them met rows that cannot be used.
         """
         self._check(SOLVERS)
         context = context or TrainingContext()

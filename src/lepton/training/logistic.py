@@ -40,8 +40,8 @@ class LogisticRegression(ClassifierMixin, LinearEstimator):  # type: ignore[misc
 
     Args:
         solver: "newton" (standardized columns, started from a 2% sample where there are enough rows), "lbfgs" (the same
-            columns, for many weights), "gd" (gradient descent as in the textbooks, on the columns as they are); "auto" is
-            "newton" up to 1,000 weights, then "lbfgs". All find the same optimum.
+            columns, for many weights), "gd" (gradient descent as in the textbooks, on the columns as they are); "auto"
+            is "newton" up to 1,000 weights, then "lbfgs". All find the same optimum.
         l2: strength of the ridge penalty, 0 or more; with 0, classes that a line separates have no finite optimum.
         fit_intercept: whether there is a constant term.
         learning_rate: of "gd": a number, or "auto" for the longest step that is sure not to overshoot.
@@ -66,7 +66,7 @@ class LogisticRegression(ClassifierMixin, LinearEstimator):  # type: ignore[misc
         array(['no', 'yes'], dtype='<U3')
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # scikit-learn reads the parameters from this signature
         self,
         *,
         solver: Literal["auto", "newton", "lbfgs", "gd"] = "auto",
@@ -91,7 +91,7 @@ class LogisticRegression(ClassifierMixin, LinearEstimator):  # type: ignore[misc
         """Fit to features [n, d] and labels [n] (text, whole numbers or booleans) that are all here.
 
         Raises:
-            BadTrainingData: a ``ValueError``; rows, labels or parameters cannot be used.
+            TrainingDataError: a ``ValueError``; rows, labels or parameters cannot be used.
         """
         features, target = validate_data(self, X, y, dtype=np.float64)
         target = column_or_1d(target, warn=True)
@@ -107,7 +107,7 @@ class LogisticRegression(ClassifierMixin, LinearEstimator):  # type: ignore[misc
             context: the other workers, where metrics go, whether to stop.
 
         Raises:
-            BadTrainingData: on every worker, if one of them met rows that cannot be used.
+            TrainingDataError: on every worker, if one of them met rows that cannot be used.
         """
         self._check(SOLVERS)
         context = context or TrainingContext()
@@ -138,7 +138,7 @@ class LogisticRegression(ClassifierMixin, LinearEstimator):  # type: ignore[misc
         """Return the scores: [n], above 0 for the second class, or [n, k] of which the largest wins."""
         check_is_fitted(self)
         features = validate_data(self, X, dtype=np.float64, reset=False)
-        scores = np.asarray(features @ self.coef_.T + self.intercept_, dtype=np.float64)
+        scores: NDArray[np.float64] = features @ self.coef_.T + self.intercept_
         return scores[:, 0] if len(self.classes_) == 2 else scores
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -157,7 +157,7 @@ class LogisticRegression(ClassifierMixin, LinearEstimator):  # type: ignore[misc
         if scores.ndim == 1:
             return -np.logaddexp(0.0, np.column_stack([scores, -scores]))
         scores = scores - scores.max(axis=1, keepdims=True)
-        return scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        return np.asarray(scores - np.log(np.exp(scores).sum(axis=1, keepdims=True)))
 
     def _optimize(
         self, loss: LogisticLoss | SoftmaxLoss, shard: Shard, found: Survey, context: TrainingContext

@@ -71,7 +71,7 @@ class LogisticLoss:
     def curvature(self, features: Floats, slope: Floats, targets: NDArray[Any]) -> Floats:
         """Return X' diag(p (1 - p)) X."""
         probability = slope[:, 0] + targets
-        weighted = features * np.sqrt(np.maximum(probability * (1.0 - probability), 0.0))[:, None]
+        weighted: Floats = features * np.sqrt(np.maximum(probability * (1.0 - probability), 0.0))[:, None]
         return weighted.T @ weighted
 
 
@@ -104,7 +104,7 @@ class SoftmaxLoss:
         probability = slope.copy()
         probability[np.arange(rows), targets] += 1.0
         joined = (probability[:, :, None] * features[:, None, :]).reshape(rows, -1)
-        hessian = -(joined.T @ joined)
+        hessian: Floats = -(joined.T @ joined)
         for k in range(self.outputs):
             weighted = features * np.sqrt(np.maximum(probability[:, k], 0.0))[:, None]
             block = slice(k * width, (k + 1) * width)

@@ -5,5 +5,5 @@ from __future__ import annotations
 from lepton.core.errors import InvalidInput
 
 
-class BadTrainingData(InvalidInput, ValueError):
+class TrainingDataError(InvalidInput, ValueError):
     """The rows, the labels or the parameters are not fit for training; a ``ValueError`` as scikit-learn asks."""

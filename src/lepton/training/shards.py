@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton.training.moments import Moments
-from lepton.training.problems import BadTrainingData
+from lepton.training.problems import TrainingDataError
 from lepton.training.survey import Batches, Survey, chunk_rows
 
 
@@ -104,12 +104,15 @@ class Shard:
                 yield self._scaled(features[chosen], buffer), target[chosen]
 
     def _pairs(self) -> Iterator[tuple[NDArray[np.float64], NDArray[Any]]]:
-        seen = 0
+        changed = TrainingDataError("The batches changed between two passes; they must be the same each time.")
+        remaining = iter(self.targets)
         for features, _ in self.batches():
-            if seen >= len(self.targets) or len(features) != len(self.targets[seen]):
-                raise BadTrainingData("The batches changed between two passes; they must be the same each time.")
-            yield features, self.targets[seen]
-            seen += 1
+            target = next(remaining, None)
+            if target is None or len(features) != len(target):
+                raise changed
+            yield features, target
+        if next(remaining, None) is not None:
+            raise changed
 
     def _scaled(self, features: NDArray[np.float64], buffer: NDArray[np.float64]) -> NDArray[np.float64]:
         out = buffer[: len(features)]

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lepton.training.collective import Collective
-from lepton.training.labels import LabelIndex, merge
+from lepton.training.labels import Label, LabelIndex, merge
 from lepton.training.moments import Moments
-from lepton.training.problems import BadTrainingData
+from lepton.training.problems import TrainingDataError
 
 Batch = tuple[NDArray[np.float64], NDArray[Any]]
 Batches = Callable[[], Iterator[Batch]]
@@ -70,7 +70,7 @@ def survey(
         sample: whether to keep every 50th row.
 
     Raises:
-        BadTrainingData: on all workers, if any of them met rows that cannot be used.
+        TrainingDataError: on all workers, if any of them met rows that cannot be used.
     """
     notes = _Notes()
     try:
@@ -78,7 +78,7 @@ def survey(
             _note(notes, features, np.asarray(target), classify=classify, full=full)
             if sample:
                 notes.sample.append((features[::SAMPLE_EVERY].copy(), notes.targets[-1][::SAMPLE_EVERY]))
-    except BadTrainingData as error:
+    except TrainingDataError as error:
         notes.problem = error.message
     agreed = _agree(notes, collective, classify=classify)
     width = agreed.columns if classify else agreed.columns + 1
@@ -97,27 +97,24 @@ def survey(
 
 def _note(notes: _Notes, features: NDArray[np.float64], target: NDArray[Any], *, classify: bool, full: bool) -> None:
     if features.ndim != 2 or target.shape != (len(features),):
-        raise BadTrainingData("A batch needs features of shape (rows, columns) and one target a row.")
+        raise TrainingDataError("A batch needs features of shape (rows, columns) and one target a row.")
     if notes.columns not in (None, features.shape[1]):
-        raise BadTrainingData(f"A batch has {features.shape[1]} columns, the first one had {notes.columns}.")
+        raise TrainingDataError(f"A batch has {features.shape[1]} columns, the first one had {notes.columns}.")
     notes.columns = features.shape[1]
-    if not np.isfinite(features).all():
-        bad = int(np.flatnonzero(~np.isfinite(features).all(axis=0))[0])
-        raise BadTrainingData(
-            f"Feature column {bad} has missing or infinite values; drop or fill those rows before training."
-        )
-    if classify:
-        notes.targets.append(notes.labels.add(target))
-        block = features
-    else:
-        numbers = _numbers(target)
-        notes.targets.append(numbers)
-        block = np.column_stack([features, numbers])
+    width = notes.columns if classify else notes.columns + 1
     if notes.moments is None:
-        notes.moments = Moments.empty(block.shape[1], full=full and notes.columns <= FULL_MOMENTS_COLUMNS)
-    step = chunk_rows(block.shape[1])
-    for start in range(0, len(block), step):
-        notes.moments.add(block[start : start + step])
+        notes.moments = Moments.empty(width, full=full and notes.columns <= FULL_MOMENTS_COLUMNS)
+    encoded = notes.labels.add(target) if classify else _numbers(target)
+    notes.targets.append(encoded)
+    step = chunk_rows(width)
+    for start in range(0, len(features), step):
+        block = np.asarray(features[start : start + step], dtype=np.float64)
+        if not np.isfinite(block).all():
+            bad = int(np.flatnonzero(~np.isfinite(block).all(axis=0))[0])
+            raise TrainingDataError(
+                f"Feature column {bad} has missing or infinite values; drop or fill those rows before training."
+            )
+        notes.moments.add(block if classify else np.column_stack([block, encoded[start : start + step]]))
     notes.rows += len(features)
 
 
@@ -130,9 +127,9 @@ def _numbers(target: NDArray[Any]) -> NDArray[np.float64]:
     try:
         numbers = target.astype(np.float64)
     except (TypeError, ValueError):
-        raise BadTrainingData("The target is not numeric; cast it to a number or use LogisticRegression.") from None
+        raise TrainingDataError("The target is not numeric; cast it to a number or use LogisticRegression.") from None
     if not np.isfinite(numbers).all():
-        raise BadTrainingData("The target has missing or infinite values; drop or fill those rows first.")
+        raise TrainingDataError("The target has missing or infinite values; drop or fill those rows first.")
     return numbers
 
 
@@ -151,7 +148,7 @@ def _agree(notes: _Notes, collective: Collective, *, classify: bool) -> _Agreed:
     verdict = _decide([json.loads(one) for one in everyone], classify=classify) if everyone is not None else None
     rows, columns, problem, dtype, values = json.loads(collective.broadcast(verdict))
     if problem is not None:
-        raise BadTrainingData(problem)
+        raise TrainingDataError(problem)
     classes = np.empty(len(values), dtype=dtype)
     classes[:] = values
     return _Agreed(rows, columns, classes)
@@ -161,7 +158,8 @@ def _decide(everyone: list[list[Any]], *, classify: bool) -> bytes:
     rows = sum(one[0] for one in everyone)
     widths = sorted({one[1] for one in everyone if one[1] is not None})
     problems = [one[2] for one in everyone if one[2] is not None]
-    values, dtype = [], "O"
+    values: list[Label] = []
+    dtype = "O"
     if not problems and rows == 0:
         problems = ["There are no rows to train on."]
     if not problems and len(widths) > 1:
@@ -169,7 +167,7 @@ def _decide(everyone: list[list[Any]], *, classify: bool) -> bytes:
     if not problems and classify:
         try:
             values, dtype = merge([(one[3], one[4], one[5]) for one in everyone])
-        except BadTrainingData as error:
+        except TrainingDataError as error:
             problems = [error.message]
         if not problems and len(values) < 2:
             problems = ["The target has only one class; a classifier needs rows of two or more classes."]

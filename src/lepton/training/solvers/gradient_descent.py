@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from lepton.training.context import TrainingContext
 from lepton.training.losses import Loss
-from lepton.training.problems import BadTrainingData
+from lepton.training.problems import TrainingDataError
 from lepton.training.shards import Shard
 from lepton.training.solvers.solution import Solution
 
@@ -112,8 +112,8 @@ def safe_learning_rate(
     L is the loss's second derivative times the largest eigenvalue of the mean of x x', plus the penalty. Mini-batches
     see single rows, so their bound lies between that and the longest row.
 
-    Source: Y. Nesterov, "Lectures on Convex Optimization", theorem 2.1.14; for mini-batches R. Gower et al., "SGD: General
-    Analysis and Improved Rates", ICML 2019, proposition 3.8.
+    Source: Y. Nesterov, "Lectures on Convex Optimization", 2nd ed., section 2.1.5; for mini-batches R. Gower et al.,
+    "SGD: General Analysis and Improved Rates", ICML 2019, expected smoothness of b-nice sampling.
 
     Args:
         second_moment: mean of x x' [width, width], or only its diagonal [width], whose sum is the bound then.
@@ -158,7 +158,7 @@ def _mean(sums: Floats, weights: Floats, penalty: Floats) -> tuple[float, Floats
 
 def _refuse_divergence(curve: list[float], learning_rate: float, *, slack: float) -> None:
     if not math.isfinite(curve[-1]) or curve[-1] > slack * curve[0] + 1e-12:
-        raise BadTrainingData(
+        raise TrainingDataError(
             f"Gradient descent moves away from the optimum with learning_rate={learning_rate:g}; "
             "choose a smaller one, scale the columns, or leave learning_rate='auto'."
         )

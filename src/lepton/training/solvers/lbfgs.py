@@ -1,7 +1,7 @@
 """L-BFGS on several workers: for so many weights that a Hessian no longer fits.
 
-Source: J. Nocedal, S. Wright, "Numerical Optimization", 2nd ed., algorithms 7.4 and 7.5, with the step of section 3.1 cut
-back until Armijo's condition holds; pairs without curvature are left out (section 18.3 calls this skipping).
+Source: J. Nocedal, S. Wright, "Numerical Optimization", 2nd ed., algorithms 7.4 and 7.5, with the step of section 3.1,
+cut back until Armijo's condition holds; pairs of points without curvature between them are left out.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Least squares from sums alone: one pass over the rows, however many workers.
 
-Source: Hastie, Tibshirani, Friedman, "The Elements of Statistical Learning", 2nd ed., equations 3.6 and 3.44 (ridge), on
-standardized columns; flat directions are left at 0 as in the Moore-Penrose inverse.
+Source: Hastie, Tibshirani, Friedman, "The Elements of Statistical Learning", 2nd ed., equations 3.6 and 3.44 (ridge),
+on standardized columns; flat directions are left at 0 as in the Moore-Penrose inverse.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Newton's method on several workers: a pass over the rows gives gradient and Hessian, their sums give the step.
 
-Source: J. Nocedal, S. Wright, "Numerical Optimization", 2nd ed., sections 3.1 (Armijo's condition) and 3.4 (a multiple of
-the identity makes the Hessian positive definite).
+Source: J. Nocedal, S. Wright, "Numerical Optimization", 2nd ed., sections 3.1 (Armijo's condition) and 3.4 (a multiple
+of the identity makes the Hessian positive definite).
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def newton(
 ) -> Solution:
     """Minimize from ``start`` [outputs, width].
 
-    Ends with a full step whose length, measured in the Hessian, is at most 100 * tolerance: near the optimum the error left
-    is about the square of that length, 1e-8 at the default tolerance.
+    Ends with a full step whose length, measured in the Hessian, is at most 100 * tolerance: near the optimum the error
+    left is about the square of that length, 1e-8 at the default tolerance.
     """
     weights, accepted, step_size = start, start, 0.0
     direction, promised, lowest = np.zeros_like(start), 0.0, math.inf
@@ -62,7 +62,7 @@ def newton(
 
 
 def _solve(hessian: Floats, gradient: Floats, outputs: int) -> Floats:
-    """Return the Newton step; flat directions (equal columns, equal shifts of all classes) are held by a small ridge."""
+    """Return the Newton step; a small ridge holds flat directions (equal columns, equal shifts of all classes)."""
     size = len(gradient)
     diagonal = hessian.diagonal()
     if outputs > 1:  # adding one number to a column's weights of all classes changes no probability
@@ -77,4 +77,4 @@ def _solve(hessian: Floats, gradient: Floats, outputs: int) -> Floats:
         except np.linalg.LinAlgError:
             ridge *= 100.0
             continue
-        return np.linalg.solve(held, gradient)
+        return np.asarray(np.linalg.solve(held, gradient), dtype=np.float64)

@@ -37,7 +37,7 @@ class ImportOptions(TypedDict, total=False):
     header: bool | None
     personal: Sequence[str]
     secret: Sequence[str]
-    on_upload: OnUpload
+    on_upload: OnUpload | None
 
 
 class Datasets:

@@ -63,7 +63,7 @@ OnProgress = Callable[[Run], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LogLine:
+class LogLine(Answer):
     """One line that a worker wrote."""
 
     seq: int

@@ -1,0 +1,187 @@
+"""What the terminal shows of one dataset version: schema, profile, rows, and how it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lepton.cli.tables import dataset_versions, table
+from lepton.cli.words import bars, number, share, size, when
+from lepton.client import Client
+from lepton.client.dataset_records import Column, ColumnProfile, DatasetDetail, Profile, Recipe, Report, Rows
+from lepton.client.runs import Run
+
+_SHOWN_REJECTED = 10
+
+
+def dataset(detail: DatasetDetail) -> list[RenderableType]:
+    """Show a version and its schema."""
+    parts: list[RenderableType] = [
+        f"{detail.ref}: {number(detail.rows)} rows, {number(detail.columns)} columns, {size(detail.size_bytes)}; "
+        f"{_origin(detail)} by {detail.created_by} at {when(detail.created_at)}",
+        schema(detail.schema, rows=detail.rows),
+    ]
+    if len(detail.versions) > 1:
+        parts.append(dataset_versions(detail.versions))
+    return parts
+
+
+def _origin(detail: DatasetDetail) -> str:
+    made = {"import": "imported", "clean": "cleaned", "split": "split"}.get(detail.made_by, detail.made_by)
+    return f"{made} from {detail.parent}" if detail.parent else made
+
+
+def schema(columns: Sequence[Column], *, rows: int) -> Table:
+    """Show the columns of a version."""
+    return table(
+        ["column", "type", "class", ">missing", ">distinct"],
+        [
+            (c.name, c.type, _class(c), "hidden" if c.masked else share(c.nulls, rows), number(c.distinct))
+            for c in columns
+        ],
+    )
+
+
+def _class(column: Column) -> Text:
+    return Text(column.column_class, {"personal": "yellow", "secret": "red"}.get(column.column_class, "dim"))
+
+
+def profile(found: Profile) -> list[RenderableType]:
+    """Show what is in each column, what is wrong, and what to do about it."""
+    columns = table(
+        ["column", "type", ">missing", ">distinct", "shape", "values"],
+        [
+            (
+                c.name, c.type, "hidden" if c.masked else share(c.nulls, found.rows), number(c.distinct),
+                Text(_shape(c), "cyan"), _values(c, found.rows),
+            )
+            for c in found.columns
+        ],
+    )  # fmt: skip
+    parts: list[RenderableType] = [f"{found.ref}: {number(found.rows)} rows", columns]
+    if found.duplicate_rows:
+        parts.append(Text(f"! {number(found.duplicate_rows)} rows are exact copies of others", "yellow"))
+    parts += [Text(f"! {c.name}: {warning}", "yellow") for c in found.columns for warning in c.warnings]
+    if found.suggested_recipe is not None and found.suggested_recipe.steps:
+        parts.append(Text(f"Suggested; do it with: lepton datasets clean {found.ref}", "bold"))
+        parts += recipe_lines(found.suggested_recipe)
+    return parts
+
+
+def _shape(column: ColumnProfile) -> str:
+    if column.histogram is not None:
+        return bars(column.histogram.counts)
+    return bars([top.count for top in column.top_values or ()])
+
+
+def _values(column: ColumnProfile, rows: int) -> str:
+    if column.mean is not None or (column.min is not None and not column.top_values):
+        middle = (column.quantiles or {}).get("0.5")
+        return " … ".join(number(value) for value in (column.min, middle, column.max) if value is not None)
+    tops = [f"{_short(number(top.value))} {share(top.count, rows)}" for top in (column.top_values or ())[:3]]
+    return ", ".join(tops)
+
+
+def _short(text: str, limit: int = 24) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def recipe_lines(recipe: Recipe) -> list[RenderableType]:
+    """Show the steps of a recipe, one to a line."""
+    return [Text(f"  {i}. {_step(step)}") for i, step in enumerate(recipe.steps, 1)]
+
+
+def _step(step: Mapping[str, object]) -> str:
+    details = [
+        f"{key}={_setting(value)}" for key, value in step.items() if key != "step" and value not in (None, {}, [])
+    ]
+    return f"{step.get('step')}  {'  '.join(details)}".rstrip()
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, list):
+        shown = ", ".join(str(item) for item in value[:6])
+        return shown if len(value) <= 6 else f"{shown} and {len(value) - 6} more"
+    if isinstance(value, Mapping):
+        return f"{len(value)} entries"
+    return str(value)
+
+
+def rows(found: Rows, offset: int) -> list[RenderableType]:
+    """Show some rows; as many columns as fit, or each row on its own if they do not."""
+    parts: list[RenderableType] = []
+    if len(found.columns) <= 12:
+        cells = [[number(value) for value in row] for row in found.rows]
+        parts.append(table(list(found.columns), cells))
+    else:
+        titles = [f"row {offset + i}" for i in range(1, len(found.rows) + 1)][:5]
+        turned = [[name, *(number(row[i]) for row in found.rows[:5])] for i, name in enumerate(found.columns)]
+        parts.append(table(["column", *titles], turned))
+    shown = min(len(found.rows), 5) if len(found.columns) > 12 else len(found.rows)
+    parts.append(f"{number(shown)} of {number(found.total)} rows")
+    if found.masked:
+        parts.append(f"Hidden from you: {', '.join(found.masked)}")
+    return parts
+
+
+def report(found: Report) -> list[RenderableType]:
+    """Show how a version was made."""
+    parts: list[RenderableType] = []
+    if found.detected:
+        told = ", ".join(f"{key} {_character(value)}" for key, value in found.detected.items() if value is not None)
+        parts.append(f"The file was read as: {told}")
+    if found.steps:
+        parts.append(steps(found))
+    if found.rejected_total:
+        parts.append(Text(f"{number(found.rejected_total)} rows of the file were rejected:", "yellow"))
+        shown = found.rejected[:_SHOWN_REJECTED]
+        parts.append(table([">line", "why"], [(str(r.line), r.reason) for r in shown]))
+        if found.rejected_total > len(shown):
+            parts.append(f"… and {number(found.rejected_total - len(shown))} more; all with --json")
+    return parts or ["Nothing was changed and nothing was rejected."]
+
+
+def _character(value: object) -> str:
+    names = {"\t": "tab", ",": "comma", ";": "semicolon", " ": "space", "True": "yes", "False": "no"}
+    return names.get(str(value), str(value))
+
+
+def steps(found: Report) -> Table:
+    """Show what each cleaning step changed."""
+    return table(
+        ["step", "what it did", ">rows", ">cells"],
+        [
+            (
+                step.step, step.summary,
+                f"−{number(step.rows_before - step.rows_after)}" if step.rows_before > step.rows_after else "",
+                number(step.cells_changed) if step.cells_changed else "",
+            )
+            for step in found.steps
+        ],
+    )  # fmt: skip
+
+
+def made(client: Client, run: Run) -> list[RenderableType]:
+    """Show the versions that a run made, and what it had to leave out."""
+    parts: list[RenderableType] = []
+    for ref in run.made("dataset"):
+        detail = client.datasets.get(ref)
+        parts.append(f"Made {ref}: {number(detail.rows)} rows, {number(detail.columns)} columns.")
+        if len(run.made("dataset")) == 1:
+            parts.append(schema(detail.schema, rows=detail.rows))
+            if (found := client.datasets.report(ref)).rejected_total:
+                parts += report(found)
+    return parts
+
+
+def cleaned(client: Client, run: Run) -> list[RenderableType]:
+    """Show the version that a cleaning run made and what each step changed."""
+    (ref,) = run.made("dataset")
+    detail = client.datasets.get(ref)
+    return [
+        *report(client.datasets.report(ref)),
+        f"Made {ref}: {number(detail.rows)} rows. {detail.parent} is unchanged.",
+    ]

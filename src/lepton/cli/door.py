@@ -1,0 +1,141 @@
+"""What every command has: a client, two consoles, ``--json`` and ``--project``; and how a function becomes a command.
+
+Only Typer is imported when the program starts; the client and Rich are imported when a command needs them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Concatenate, ParamSpec
+
+import typer
+
+from lepton.core.errors import Conflict
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from lepton.client import Client
+
+P = ParamSpec("P")
+
+_SHARED = (
+    inspect.Parameter(
+        "project",
+        inspect.Parameter.KEYWORD_ONLY,
+        default="default",
+        annotation=Annotated[str, typer.Option(help="The project it is about.", metavar="NAME")],
+    ),
+    inspect.Parameter(
+        "json",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=False,
+        annotation=Annotated[bool, typer.Option("--json", help="Print the body of the REST answer.")],
+    ),
+)
+
+
+class Door:
+    """Between one command and the platform.
+
+    Attributes:
+        json: Whether the REST body is wanted instead of something to read.
+        project: The project that every call is about.
+    """
+
+    def __init__(self, *, json: bool, project: str) -> None:
+        self.json = json
+        self.project = project
+
+    @cached_property
+    def client(self) -> Client:
+        """The platform: ``LEPTON_URL`` and ``LEPTON_TOKEN``, or the one that ``lepton up`` started."""
+        from lepton.client import connect
+
+        return connect(project=self.project)
+
+    @cached_property
+    def out(self) -> Console:
+        """Where results go."""
+        from rich.console import Console
+
+        return Console(highlight=False)
+
+    @cached_property
+    def err(self) -> Console:
+        """Where progress and questions go."""
+        from rich.console import Console
+
+        return Console(stderr=True, highlight=False)
+
+    def answer(self, body: bytes, *readable: RenderableType) -> None:
+        """Print the REST body if that is wanted, or else something to read."""
+        if self.json:
+            self.print_body(body)
+            return
+        for part in readable:
+            if isinstance(part, str):  # names and paths are no markup
+                self.say(part)
+            else:
+                self.out.print(part)
+
+    def print_body(self, body: bytes) -> None:
+        """Print a REST body as it came."""
+        sys.stdout.write(body.decode() + "\n")
+
+    def say(self, text: str) -> None:
+        """Print one plain line, unless the REST body is wanted."""
+        if not self.json:
+            self.out.print(text, markup=False, soft_wrap=True)
+
+    def confirm(self, question: str, *, yes: bool) -> None:
+        """Ask before something that cannot be undone.
+
+        Raises:
+            Conflict: if the answer is no, or there is nobody to ask.
+        """
+        if yes:
+            return
+        if not sys.stdin.isatty():
+            raise Conflict("Nothing was deleted: there is nobody to ask for confirmation here. Add --yes to delete.")
+        if not typer.confirm(question, err=True):
+            raise Conflict("Nothing was deleted.")
+
+
+def group(name: str, about: str) -> typer.Typer:
+    """Return an empty group of commands."""
+    return typer.Typer(name=name, help=about, no_args_is_help=True)
+
+
+def verb(
+    app: typer.Typer, *examples: str, name: str | None = None
+) -> Callable[[Callable[Concatenate[Door, P], None]], Callable[Concatenate[Door, P], None]]:
+    """Make a command of a function whose first parameter is the door.
+
+    Args:
+        app: The group it belongs to.
+        examples: Command lines to show in its help.
+        name: What it is called, if not like the function.
+    """
+
+    def decorate(function: Callable[Concatenate[Door, P], None]) -> Callable[Concatenate[Door, P], None]:
+        def command(*, json: bool, project: str, **arguments: object) -> None:
+            door = Door(json=json, project=project)
+            try:
+                function(door, **arguments)  # type: ignore[call-arg, arg-type]
+            finally:
+                if "client" in vars(door):
+                    door.client.close()
+
+        own = [*inspect.signature(function, eval_str=True).parameters.values()][1:]
+        command.__signature__ = inspect.Signature([*own, *_SHARED])  # type: ignore[attr-defined]
+        command.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *_SHARED)}
+        command.__doc__ = function.__doc__
+        epilog = "\n\n".join(["[dim]For example[/dim]", *(f"[cyan]{line}[/cyan]" for line in examples)])
+        app.command(name or function.__name__.strip("_"), epilog=epilog if examples else None)(command)
+        return function
+
+    return decorate

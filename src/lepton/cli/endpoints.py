@@ -1,0 +1,79 @@
+"""``lepton endpoints``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lepton.cli.datasets import Detach, Yes
+from lepton.cli.door import Door, group, verb
+
+ENDPOINTS = group("endpoints", "Models that answer: deploy, predict.")
+GROUPS = (ENDPOINTS,)
+
+Name = Annotated[str, typer.Argument(help="Name of the endpoint.")]
+
+
+@verb(ENDPOINTS, "lepton endpoints deploy houses --model houses@1")
+def deploy(
+    door: Door,
+    name: Name,
+    model: Annotated[str, typer.Option(help="Model version, NAME or NAME@VERSION.", metavar="REF")],
+    detach: Detach = False,
+) -> None:
+    """Let a model version answer under a name; an endpoint that exists moves over to it without a gap."""
+    from lepton.cli import model_pages
+
+    endpoint = door.client.endpoints.deploy(name, model=model, wait=False)
+    if not detach:
+        with door.err.status(f"Starting {name} …"):
+            endpoint = door.client.endpoints.wait(endpoint)
+    door.answer(endpoint.body, *model_pages.endpoint(endpoint))
+
+
+@verb(
+    ENDPOINTS,
+    "lepton endpoints predict houses area=120 city=Paris",
+    """lepton endpoints predict houses '{"area": 120, "city": "Paris"}'""",
+    "lepton endpoints predict houses @rows.json",
+)
+def predict(
+    door: Door,
+    name: Name,
+    row: Annotated[
+        list[str], typer.Argument(help="One row as NAME=VALUE …, or rows as JSON, or @FILE (@- reads standard input).")
+    ],
+) -> None:
+    """Ask an endpoint."""
+    from lepton.cli import model_pages, values
+
+    rows = values.rows(row, lambda: values.types_of(door.client, name))
+    predictions = door.client.endpoints.predict(name, rows)
+    door.answer(predictions.body, model_pages.predictions(predictions))
+
+
+@verb(ENDPOINTS, "lepton endpoints list", name="list")
+def list_(door: Door) -> None:
+    """List the endpoints."""
+    from lepton.cli import tables
+
+    items = door.client.endpoints.list()
+    door.answer(items.body, tables.endpoints(items))
+
+
+@verb(ENDPOINTS, "lepton endpoints get houses")
+def get(door: Door, name: Name) -> None:
+    """Show one endpoint and what it takes."""
+    from lepton.cli import model_pages
+
+    endpoint = door.client.endpoints.get(name)
+    door.answer(endpoint.body, *model_pages.endpoint(endpoint))
+
+
+@verb(ENDPOINTS, "lepton endpoints delete houses")
+def delete(door: Door, name: Name, yes: Yes = False) -> None:
+    """Stop an endpoint and forget it; its model stays."""
+    door.confirm(f"Stop endpoint {name} and forget it?", yes=yes)
+    door.client.endpoints.delete(name)
+    door.say(f"Deleted endpoint {name}.")

@@ -1,0 +1,192 @@
+"""What the terminal shows of one model version, run or endpoint, and of predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from lepton.cli.tables import metrics_line, state, table
+from lepton.cli.words import bars, curve, duration, number, share, size, when
+from lepton.client.answers import Cell
+from lepton.client.endpoints import Endpoint, Predictions
+from lepton.client.models import Evaluation, Lineage, ModelDetail, Node, Plot, Signature
+from lepton.client.runs import Metrics, Run
+
+_SHOWN_COEFFICIENTS = 10
+
+
+def model(detail: ModelDetail) -> list[RenderableType]:
+    """Show a version: what it predicts and how well, and what moves its predictions."""
+    parts: list[RenderableType] = [
+        f"{detail.ref} predicts {detail.target} ({detail.task}, {detail.recipe}), learned from {detail.dataset} "
+        f"by {detail.created_by} at {when(detail.created_at)}; {size(detail.size_bytes)}",
+        metrics(detail.metrics, title="On rows held out from training"),
+    ]
+    for kind, draw in (("confusion", confusion), ("coefficients", coefficients)):
+        if (plot := detail.plot(kind)) is not None:
+            parts.append(draw(plot))
+    parts.append(inputs(detail.signature))
+    if detail.evaluations:
+        parts.append(evaluations(detail.evaluations))
+    return parts
+
+
+def metrics(values: Mapping[str, float | None], *, title: str) -> Table:
+    """Show metrics, one to a line."""
+    return table(["metric", ">value"], [(key, number(value)) for key, value in values.items()], title=title)
+
+
+def evaluations(items: Sequence[Evaluation]) -> Table:
+    """Show how a model did on datasets."""
+    return table(
+        ["on dataset", "measured", "at"],
+        [(e.dataset, metrics_line(e.metrics.items()), when(e.created_at)) for e in items],
+    )
+
+
+def inputs(signature: Signature) -> Table:
+    """Show the columns that a prediction takes."""
+    return table(
+        ["input", "type", "may be missing", "values seen"],
+        [(i.name, i.type, "yes" if i.nullable else "no", _categories(i.values)) for i in signature.inputs],
+    )
+
+
+def _categories(values: Sequence[Cell] | None) -> str:
+    if not values:
+        return ""
+    shown = ", ".join(number(value) for value in values[:6])
+    return shown if len(values) <= 6 else f"{shown} and {len(values) - 6} more"
+
+
+def confusion(plot: Plot) -> Table:
+    """Show how often each class was taken for which."""
+    classes, counts = plot.data.get("classes"), plot.data.get("counts")
+    if not isinstance(classes, list) or not isinstance(counts, list):
+        return table(["confusion"], [])
+    rows: list[list[Text | str]] = [
+        [str(name), *(Text(number(count), "green" if i == j else "") for j, count in enumerate(row))]
+        for i, (name, row) in enumerate(zip(classes, counts, strict=True))
+    ]
+    return table(["true \\ predicted", *(f">{name}" for name in classes)], rows)
+
+
+def coefficients(plot: Plot) -> Table:
+    """Show what moves the predictions most."""
+    names, values = plot.data.get("names"), plot.data.get("values")
+    if not isinstance(names, list) or not isinstance(values, list):
+        return table(["coefficients"], [])
+    pairs = [(str(n), float(v)) for n, v in zip(names, values, strict=True) if isinstance(v, int | float)]
+    ranked = sorted(pairs, key=lambda pair: -abs(pair[1]))
+    top = abs(ranked[0][1]) if ranked else 1.0
+    rows = [
+        (
+            name,
+            number(value),
+            Text("█" * max(1, round(20 * abs(value) / (top or 1.0))), "green" if value > 0 else "red"),
+        )
+        for name, value in ranked[:_SHOWN_COEFFICIENTS]
+    ]
+    return table(["moved most by", ">coefficient", ""], rows)
+
+
+def lineage(found: Lineage) -> list[RenderableType]:
+    """Show what something was made from, as a tree that leads back in time."""
+    nodes = {node.id: node for node in found.nodes}
+    used = {edge.source for edge in found.edges}
+    seen: set[str] = set()
+
+    def grow(tree: Tree, id_: str) -> None:
+        if id_ in seen:
+            tree.add(Text("(as above)", "dim"))
+            return
+        seen.add(id_)
+        for edge in found.edges:
+            if edge.target == id_ and edge.source in nodes:
+                grow(tree.add(_node(nodes[edge.source])), edge.source)
+
+    trees: list[RenderableType] = []
+    for node in found.nodes:
+        if node.id not in used:
+            tree = Tree(_node(node), guide_style="dim")
+            grow(tree, node.id)
+            trees.append(tree)
+    return trees
+
+
+def _node(node: Node) -> Text:
+    return Text.assemble(
+        (f"{node.kind} ", "dim"), (node.label, "bold"), (f"  {node.detail}" if node.detail else "", "dim")
+    )
+
+
+def run(found: Run, measured: Metrics) -> list[RenderableType]:
+    """Show a run and the curves of what it measured."""
+    head = Text.assemble(f"{found.id}  {found.task}  ", state(found.state))
+    if found.message and not found.ended:
+        head.append(f"  {share(round(found.progress * 100), 100)} {found.message}")
+    facts = [
+        ("by", f"{found.submitted_by} at {when(found.created_at)}"),
+        ("workers", str(found.workers)),
+        ("took", _took(found)),
+        ("from", ", ".join(found.inputs)),
+        ("made", ", ".join(found.outputs)),
+        ("retry of", found.retry_of or ""),
+        *((key, number(value)) for key, value in found.params.items()),
+    ]
+    parts: list[RenderableType] = [head, table(["", ""], [(key, value) for key, value in facts if value])]
+    if found.error is not None:
+        parts.append(Text(found.error.message, "red"))
+    for metric in measured.metrics:
+        if values := measured.values(metric.key):
+            parts.append(
+                Text.assemble(
+                    f"{metric.key:<20} ", (curve(values), "cyan"), f" {number(values[0])} → {number(values[-1])}"
+                )
+            )
+    return parts
+
+
+def _took(found: Run) -> str:
+    if found.started_at is None or found.ended_at is None:
+        return ""
+    return duration((found.ended_at - found.started_at).total_seconds())
+
+
+def outputs(found: Run) -> str:
+    """Tell what a run made."""
+    return f"Made {', '.join(found.outputs)}." if found.outputs else f"Run {found.id} {found.state}."
+
+
+def endpoint(found: Endpoint) -> list[RenderableType]:
+    """Show an endpoint and how to ask it."""
+    parts: list[RenderableType] = [Text.assemble(f"{found.name} answers with {found.model}: ", state(found.state))]
+    if found.message:
+        parts.append(found.message)
+    if found.url:
+        parts.append(f"Programs ask it at {found.url} with a token.")
+    if found.signature is not None:
+        parts.append(inputs(found.signature))
+    return parts
+
+
+def predictions(answers: Predictions) -> Table:
+    """Show predictions, with the chances of each class."""
+    if any(answer.probabilities for answer in answers):
+        classes = list(dict.fromkeys(name for answer in answers for name in answer.probabilities or {}))
+        return table(
+            [">row", "prediction", *(f">{name}" for name in classes), ""],
+            [
+                (
+                    str(i), number(answer.label),
+                    *(f"{(answer.probabilities or {}).get(name, 0.0):.3f}" for name in classes),
+                    Text(bars([(answer.probabilities or {}).get(name, 0.0) for name in classes]), "cyan"),
+                )
+                for i, answer in enumerate(answers, 1)
+            ],
+        )  # fmt: skip
+    return table([">row", ">prediction"], [(str(i), number(a.value)) for i, a in enumerate(answers, 1)])

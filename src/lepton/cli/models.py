@@ -1,0 +1,123 @@
+"""``lepton models``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lepton.cli.datasets import Detach, Ref, Yes
+from lepton.cli.door import Door, group, verb
+
+MODELS = group("models", "Versioned predictors: train, evaluate, trace, export.")
+GROUPS = (MODELS,)
+
+DatasetRef = Annotated[str, typer.Option(help="Dataset version, NAME or NAME@VERSION.", metavar="REF")]
+
+
+@verb(
+    MODELS,
+    "lepton models train houses --dataset houses@2 --target price --workers 2",
+    "lepton models train churn --dataset churn --target left --param solver=gd --param max_iterations=500",
+)
+def train(  # noqa: PLR0913 - a command's parameters are its options
+    door: Door,
+    name: Annotated[str, typer.Argument(help="Name of the model.")],
+    *,
+    dataset: DatasetRef,
+    target: Annotated[str, typer.Option(help="The column to predict.", metavar="COLUMN")],
+    recipe: Annotated[
+        str, typer.Option(help="auto (the target decides), linear_regression or logistic_regression.")
+    ] = "auto",
+    workers: Annotated[int, typer.Option(help="Processes that share the work.", min=1)] = 1,
+    param: Annotated[
+        list[str] | None, typer.Option(help="Of the recipe, such as solver=newton.", metavar="NAME=VALUE")
+    ] = None,
+    test_fraction: Annotated[float, typer.Option(help="Share of the rows held out to measure the model.")] = 0.2,
+    seed: Annotated[int, typer.Option(help="The same seed holds out the same rows.")] = 0,
+    feature: Annotated[
+        list[str] | None, typer.Option(help="A column to learn from; all but the target if absent.", metavar="COLUMN")
+    ] = None,
+    detach: Detach = False,
+) -> None:
+    """Train a model, or a new version of it."""
+    from lepton.cli import model_pages, values, waiting
+    from lepton.client.models import TrainOptions
+
+    options = TrainOptions(
+        recipe=recipe,
+        workers=workers,
+        params=values.pairs(param or []),
+        test_fraction=test_fraction,
+        seed=seed,
+        features=feature or None,
+    )
+    run = door.client.models.train(name, dataset=dataset, target=target, wait=False, **options)
+    waiting.finish(
+        door, run, detach=detach, show=lambda ended: model_pages.model(door.client.models.get(ended.made("model")[0]))
+    )
+
+
+@verb(MODELS, "lepton models evaluate houses --dataset houses-test")
+def evaluate(door: Door, ref: Ref, dataset: DatasetRef, detach: Detach = False) -> None:
+    """Measure a model on a dataset version."""
+    from lepton.cli import model_pages, waiting
+
+    run = door.client.models.evaluate(ref, dataset=dataset, wait=False)
+    waiting.finish(
+        door,
+        run,
+        detach=detach,
+        show=lambda ended: [model_pages.evaluations([door.client.models.evaluation(ref, ended.id)])],
+    )
+
+
+@verb(MODELS, "lepton models list", name="list")
+def list_(door: Door) -> None:
+    """List the models."""
+    from lepton.cli import tables
+
+    items = door.client.models.list()
+    door.answer(items.body, tables.models(items))
+
+
+@verb(MODELS, "lepton models get houses", "lepton models get houses@1 --json")
+def get(door: Door, ref: Ref) -> None:
+    """Show one version: what it takes, what it gives, how well it does."""
+    from lepton.cli import model_pages
+
+    detail = door.client.models.get(ref)
+    door.answer(detail.body, *model_pages.model(detail))
+
+
+@verb(MODELS, "lepton models lineage houses")
+def lineage(door: Door, ref: Ref) -> None:
+    """Show what a version was made from and what uses it."""
+    from lepton.cli import model_pages
+
+    found = door.client.models.lineage(ref)
+    door.answer(found.body, *model_pages.lineage(found))
+
+
+@verb(MODELS, "lepton models export houses@1 --to houses.onnx")
+def export(
+    door: Door,
+    ref: Ref,
+    to: Annotated[Path | None, typer.Option(help="File to write; REF.onnx if absent.")] = None,
+) -> None:
+    """Write a version to a file: one ONNX graph that takes raw columns."""
+    from lepton.cli.words import size
+
+    path = to or Path(f"{ref}.onnx")
+    written = door.client.models.export(ref, path)
+    door.say(f"Wrote {path} ({size(written.size_bytes)}).")
+
+
+@verb(MODELS, "lepton models delete houses@1")
+def delete(door: Door, ref: Ref, yes: Yes = False) -> None:
+    """Delete a version, or all versions, for good."""
+    what = ref if "@" in ref else f"all versions of {ref}"
+    door.confirm(f"Delete {what} for good?", yes=yes)
+    door.client.models.delete(ref)
+    door.say(f"Deleted {what}.")

@@ -1,0 +1,73 @@
+"""``lepton runs``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lepton.cli.datasets import Detach
+from lepton.cli.door import Door, group, verb
+
+RUNS = group("runs", "Slow work: what is going on, what came of it.")
+GROUPS = (RUNS,)
+
+RunId = Annotated[str, typer.Argument(help="Id of the run.", metavar="RUN")]
+
+
+@verb(RUNS, "lepton runs list", "lepton runs list --state failed", name="list")
+def list_(
+    door: Door,
+    state: Annotated[
+        str | None, typer.Option(help="Only those that are queued, running, succeeded, failed or cancelled.")
+    ] = None,
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 20,
+) -> None:
+    """List runs, the newest first."""
+    from lepton.cli import tables
+
+    items = door.client.runs.list(state=state, limit=limit)
+    door.answer(items.body, tables.runs(items))
+
+
+@verb(RUNS, "lepton runs get 01J8ZQ4T6W")
+def get(door: Door, run_id: RunId) -> None:
+    """Show one run and the curves of what it measured."""
+    from lepton.cli import model_pages
+
+    run = door.client.runs.get(run_id)
+    door.answer(run.body, *([] if door.json else model_pages.run(run, door.client.runs.metrics(run_id))))
+
+
+@verb(RUNS, "lepton runs logs 01J8ZQ4T6W", "lepton runs logs --follow 01J8ZQ4T6W")
+def logs(
+    door: Door,
+    run_id: RunId,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more lines until the run ends.")] = False,
+) -> None:
+    """Show what the workers of a run wrote."""
+    if door.json and not follow:
+        door.print_body(door.client.runs.log_page(run_id).body)
+        return
+    for line in door.client.runs.logs(run_id, follow=follow):
+        if door.json:
+            door.print_body(line.body)
+        else:
+            text = f"{line.time.astimezone():%H:%M:%S} {line.rank} {line.text}"
+            door.out.print(text, markup=False, soft_wrap=True)
+
+
+@verb(RUNS, "lepton runs cancel 01J8ZQ4T6W")
+def cancel(door: Door, run_id: RunId) -> None:
+    """Ask a run to stop."""
+    run = door.client.runs.cancel(run_id)
+    door.answer(run.body, f"Run {run.id} is {run.state}." if run.ended else f"Run {run.id} was asked to stop.")
+
+
+@verb(RUNS, "lepton runs retry 01J8ZQ4T6W")
+def retry(door: Door, run_id: RunId, detach: Detach = False) -> None:
+    """Start a new run with what an ended one was given."""
+    from lepton.cli import model_pages, waiting
+
+    run = door.client.runs.retry(run_id)
+    waiting.finish(door, run, detach=detach, show=lambda ended: [model_pages.outputs(ended)])

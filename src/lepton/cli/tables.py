@@ -1,0 +1,159 @@
+"""Lists for the terminal: one table for each noun. What is shown of a single thing is in the ``…_pages.py`` files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from lepton.cli.words import number, share, size, when
+from lepton.client.access import AuditEntry, Project, Token, User
+from lepton.client.answers import Cell
+from lepton.client.dataset_records import Dataset, DatasetVersion
+from lepton.client.endpoints import Endpoint
+from lepton.client.models import Model, ModelVersion
+from lepton.client.runs import Run
+
+STATE_STYLES = {
+    "succeeded": "green",
+    "ready": "green",
+    "failed": "red",
+    "running": "cyan",
+    "starting": "cyan",
+    "queued": "dim",
+    "cancelled": "yellow",
+    "stopped": "yellow",
+}
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Text | str]], *, title: str | None = None) -> Table:
+    """Return a table; a column whose name begins with ``>`` is set flush right.
+
+    Cells are taken as they are: square brackets in somebody's data are no markup.
+    """
+    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for column in columns:
+        made.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+    return made
+
+
+def state(name: str) -> Text:
+    """Return the name of a state in its color."""
+    return Text(name, STATE_STYLES.get(name, ""))
+
+
+def metrics_line(metrics: Iterable[tuple[str, Cell]]) -> str:
+    """Write metrics on one line."""
+    return "  ".join(f"{key} {number(value)}" for key, value in metrics if value is not None)
+
+
+def datasets(items: Sequence[Dataset]) -> Table | str:
+    """List datasets by their latest version."""
+    if not items:
+        return "No datasets yet. Bring one in with: lepton datasets import FILE"
+    return table(
+        ["dataset", ">rows", ">columns", ">size", "made by", "at", ">versions"],
+        [(*_version_cells(item.versions[0]), str(len(item.versions))) for item in items if item.versions],
+    )
+
+
+def dataset_versions(versions: Sequence[DatasetVersion]) -> Table:
+    """List versions of a dataset."""
+    return table(["version", ">rows", ">columns", ">size", "made by", "at"], [_version_cells(v) for v in versions])
+
+
+def _version_cells(version: DatasetVersion) -> tuple[str, str, str, str, str, str]:
+    made = f"{version.made_by} of {version.parent}" if version.parent else version.made_by
+    return (
+        version.ref, number(version.rows), number(version.columns), size(version.size_bytes),
+        f"{made} ({version.created_by})", when(version.created_at),
+    )  # fmt: skip
+
+
+def runs(items: Sequence[Run]) -> Table | str:
+    """List runs."""
+    if not items:
+        return "No runs."
+    return table(
+        ["run", "task", "state", ">done", "from", "made", "by", "at"],
+        [
+            (
+                run.id, run.task, state(run.state), share(round(100 * run.progress), 100), "\n".join(run.inputs),
+                "\n".join(run.outputs), run.submitted_by, when(run.created_at),
+            )
+            for run in items
+        ],
+    )  # fmt: skip
+
+
+def models(items: Sequence[Model]) -> Table | str:
+    """List models by their latest version."""
+    if not items:
+        return "No models yet. Make one with: lepton models train NAME --dataset REF --target COLUMN"
+    return table(
+        ["model", "predicts", "learned from", "measured", "at", ">versions"],
+        [(*_model_cells(item.versions[0]), str(len(item.versions))) for item in items if item.versions],
+    )
+
+
+def _model_cells(version: ModelVersion) -> tuple[str, str, str, str, str]:
+    return (
+        version.ref, f"{version.target} ({version.task})", version.dataset,
+        metrics_line([*version.metrics.items()][:3]), when(version.created_at),
+    )  # fmt: skip
+
+
+def endpoints(items: Sequence[Endpoint]) -> Table | str:
+    """List endpoints."""
+    if not items:
+        return "No endpoints yet. Make one with: lepton endpoints deploy NAME --model REF"
+    return table(
+        ["endpoint", "model", "state", "address", "by", "at"],
+        [(e.name, e.model, state(e.state), e.url or "", e.created_by, when(e.created_at)) for e in items],
+    )
+
+
+def projects(items: Sequence[Project]) -> Table:
+    """List projects."""
+    return table(["project", "made by", "at"], [(p.name, p.created_by, when(p.created_at)) for p in items])
+
+
+def users(items: Sequence[User]) -> Table:
+    """List users."""
+    return table(
+        ["user", "project", "role", "password", "since"],
+        [(u.name, u.project, u.role, "yes" if u.has_password else "no", when(u.created_at)) for u in items],
+    )
+
+
+def tokens(items: Sequence[Token]) -> Table | str:
+    """List tokens."""
+    if not items:
+        return "No tokens yet. Make one with: lepton tokens create NAME"
+    return table(
+        ["id", "name", "begins with", "good for", "made", "last used", "ends"],
+        [
+            (
+                t.id, t.name, t.prefix, "all" if t.scopes is None else "\n".join(t.scopes),
+                when(t.created_at), when(t.last_used_at), when(t.expires_at) or "never",
+            )
+            for t in items
+        ],
+    )  # fmt: skip
+
+
+def audit(items: Sequence[AuditEntry]) -> Table:
+    """List who did what."""
+    return table(
+        ["at", "who", "what", "project", "on", "outcome"],
+        [(when(e.time), e.actor, e.action, e.project, e.target, _outcome(e)) for e in items],
+    )
+
+
+def _outcome(entry: AuditEntry) -> Text:
+    style = {"allowed": "green", "denied": "red", "failed": "yellow"}.get(entry.outcome, "")
+    return Text(f"{entry.outcome} {entry.code}".strip(), style)

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
+_TAG_BYTES = 16
 _FORMAT = b"\x01"
 
 
@@ -39,6 +40,6 @@ def decrypt(key: bytes, sealed: bytes, bound_to: bytes) -> bytes:
     Raises:
         cryptography.exceptions.InvalidTag: if the bytes, the key or `bound_to` are not those of `encrypt`.
     """
-    if sealed[:1] != _FORMAT:
+    if sealed[:1] != _FORMAT or len(sealed) < 1 + _NONCE_BYTES + _TAG_BYTES:
         raise InvalidTag
     return AESGCM(key).decrypt(sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :], _FORMAT + bound_to)

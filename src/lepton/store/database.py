@@ -94,14 +94,14 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """Open a transaction that can only read.
+        """Open a transaction that can only read, and sees one moment from its first statement to its end.
 
         Raises:
             Unavailable: if the database does not answer.
         """
         with mapped_errors(), self._engine.connect() as connection:
             if not self.is_sqlite:
-                connection.execution_options(postgresql_readonly=True)
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             with connection.begin() as transaction:
                 yield connection
                 transaction.rollback()

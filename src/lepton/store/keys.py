@@ -257,7 +257,11 @@ def open_keyring(settings: Settings) -> Keyring:
     def current() -> bytes:
         return root_key.recover(settings.root_key, wrapped_by=lambda: _root_named(database))
 
-    return Keyring(database, current(), reload=current)
+    try:
+        return Keyring(database, current(), reload=current)
+    except BaseException:
+        database.close()
+        raise
 
 
 def rotate_root_key(settings: Settings, keyring: Keyring) -> None:

@@ -26,10 +26,15 @@ def config(connection: sa.Connection, branch: str, metadata: sa.MetaData | None 
     """
     made = Config()
     made.set_main_option("script_location", _escaped(FOLDER))
-    made.set_main_option("version_locations", _escaped(FOLDER / branch))
+    made.set_main_option("version_locations", _escaped(versions(branch)))
     made.set_main_option("path_separator", "newline")
     made.attributes.update(connection=connection, metadata=metadata, version_table=version_table(branch))
     return made
+
+
+def versions(branch: str) -> Path:
+    """Return the folder of the branch's versions."""
+    return FOLDER / branch
 
 
 def version_table(branch: str) -> str:

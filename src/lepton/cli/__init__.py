@@ -1,12 +1,5 @@
-"""The terminal door. ``app.py`` lists the commands; ``door.py`` is what every command has; nothing here decides."""
+"""The terminal door. ``program.py`` lists the commands; ``door.py`` is what every command has; nothing here decides."""
 
-from __future__ import annotations
+from lepton.cli.program import app, main
 
-
-def main() -> None:
-    """Run ``lepton`` with the arguments of this process and exit."""
-    import sys
-
-    from lepton.cli.app import run
-
-    sys.exit(run(sys.argv[1:]))
+__all__ = ["app", "main"]

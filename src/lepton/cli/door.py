@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Concatenate, ParamSpec
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
-_SHARED = (
-    inspect.Parameter(
+_SHARED = {
+    "project": inspect.Parameter(
         "project",
         inspect.Parameter.KEYWORD_ONLY,
         default="default",
         annotation=Annotated[str, typer.Option(help="The project it is about.", metavar="NAME")],
     ),
-    inspect.Parameter(
+    "json": inspect.Parameter(
         "json",
         inspect.Parameter.KEYWORD_ONLY,
         default=False,
         annotation=Annotated[bool, typer.Option("--json", help="Print the body of the REST answer.")],
     ),
-)
+}
 
 
 class Door:
@@ -111,7 +111,7 @@ def group(name: str, about: str) -> typer.Typer:
 
 
 def verb(
-    app: typer.Typer, *examples: str, name: str | None = None
+    app: typer.Typer, *examples: str, name: str | None = None, takes: Sequence[str] = ("project", "json")
 ) -> Callable[[Callable[Concatenate[Door, P], None]], Callable[Concatenate[Door, P], None]]:
     """Make a command of a function whose first parameter is the door.
 
@@ -119,10 +119,13 @@ def verb(
         app: The group it belongs to.
         examples: Command lines to show in its help.
         name: What it is called, if not like the function.
+        takes: The shared options it has.
     """
 
     def decorate(function: Callable[Concatenate[Door, P], None]) -> Callable[Concatenate[Door, P], None]:
-        def command(*, json: bool, project: str, **arguments: object) -> None:
+        shared = [_SHARED[option] for option in takes]
+
+        def command(*, json: bool = False, project: str = "default", **arguments: object) -> None:
             door = Door(json=json, project=project)
             try:
                 function(door, **arguments)  # type: ignore[call-arg, arg-type]
@@ -131,8 +134,8 @@ def verb(
                     door.client.close()
 
         own = [*inspect.signature(function, eval_str=True).parameters.values()][1:]
-        command.__signature__ = inspect.Signature([*own, *_SHARED])  # type: ignore[attr-defined]
-        command.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *_SHARED)}
+        command.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+        command.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *shared)}
         command.__doc__ = function.__doc__
         epilog = "\n\n".join(["[dim]For example[/dim]", *(f"[cyan]{line}[/cyan]" for line in examples)])
         app.command(name or function.__name__.strip("_"), epilog=epilog if examples else None)(command)

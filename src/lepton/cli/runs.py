@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lepton.cli.datasets import Detach
 from lepton.cli.door import Door, group, verb
+
+if TYPE_CHECKING:
+    from lepton.client.runs import LogLine
 
 RUNS = group("runs", "Slow work: what is going on, what came of it.")
 GROUPS = (RUNS,)
@@ -46,15 +49,12 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more lines until the run ends.")] = False,
 ) -> None:
     """Show what the workers of a run wrote."""
-    if door.json and not follow:
-        door.print_body(door.client.runs.log_page(run_id).body)
+    if not follow:
+        page = door.client.runs.logs(run_id)
+        door.answer(page.body, *(_line(line) for line in page.lines))
         return
-    for line in door.client.runs.logs(run_id, follow=follow):
-        if door.json:
-            door.print_body(line.body)
-        else:
-            text = f"{line.time.astimezone():%H:%M:%S} {line.rank} {line.text}"
-            door.out.print(text, markup=False, soft_wrap=True)
+    for line in door.client.runs.logs(run_id, follow=True):
+        door.answer(line.body, _line(line))
 
 
 @verb(RUNS, "lepton runs cancel 01J8ZQ4T6W")
@@ -71,3 +71,7 @@ def retry(door: Door, run_id: RunId, detach: Detach = False) -> None:
 
     run = door.client.runs.retry(run_id)
     waiting.finish(door, run, detach=detach, show=lambda ended: [model_pages.outputs(ended)])
+
+
+def _line(line: LogLine) -> str:
+    return f"{line.time.astimezone():%H:%M:%S} {line.rank} {line.text}"

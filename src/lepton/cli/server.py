@@ -15,11 +15,11 @@ from lepton.core.settings import Settings
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands that are about the platform itself."""
-    verb(app, "lepton up", "LEPTON_PORT=8080 lepton up")(up)
-    verb(app, "lepton down")(down)
-    verb(app, "lepton status")(status)
-    verb(app, "lepton demo", "lepton demo --csv houses.csv --target price")(demo)
-    verb(app, "lepton version")(version)
+    verb(app, "lepton up", "LEPTON_PORT=8080 lepton up", takes=["json"])(up)
+    verb(app, "lepton down", takes=[])(down)
+    verb(app, "lepton status", takes=["json"])(status)
+    verb(app, "lepton demo", "lepton demo --csv houses.csv --target price", takes=["project"])(demo)
+    verb(app, "lepton version", takes=["json"])(version)
 
 
 def up(door: Door) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal, overload
 
 from lepton.client.answers import Answer, Cell, Items, decode, decode_items
 from lepton.client.transport import Transport, path_of
@@ -124,24 +125,29 @@ class Runs:
         """Return one run as it is now."""
         return decode(Run, self._transport.get(path_of("runs", run_id)))
 
-    def log_page(self, run_id: str, *, after: int = 0) -> LogPage:
-        """Return the lines after the one numbered `after` that exist now."""
+    @overload
+    def logs(self, run_id: str, *, after: int = 0, follow: Literal[False] = False) -> LogPage: ...
+    @overload
+    def logs(self, run_id: str, *, after: int = 0, follow: Literal[True]) -> Iterator[LogLine]: ...
+    def logs(self, run_id: str, *, after: int = 0, follow: bool = False) -> LogPage | Iterator[LogLine]:
+        """Return what the workers wrote.
+
+        Args:
+            run_id: Which run.
+            after: Number of the line to begin behind; 0 begins at the beginning.
+            follow: Whether to iterate over the lines, waiting for more until the run ends, instead of returning
+                those that there are now.
+        """
+        if follow:
+            return self._follow(run_id, after)
         return decode(LogPage, self._transport.get(path_of("runs", run_id, "logs"), {"after": after}))
 
-    def logs(self, run_id: str, *, follow: bool = False) -> Iterator[LogLine]:
-        """Iterate over the log; with `follow`, wait for more lines until the run ends."""
-        if follow:
-            for event in self._transport.events(path_of("runs", run_id, "logs")):
-                if event.name == "end":
-                    return
-                if event.name == "line":
-                    yield decode(LogLine, event.data)
-            return
-        after, page = -1, self.log_page(run_id)
-        while page.lines and page.next != after:
-            yield from page.lines
-            after = page.next
-            page = self.log_page(run_id, after=after)
+    def _follow(self, run_id: str, after: int) -> Iterator[LogLine]:
+        for event in self._transport.events(path_of("runs", run_id, "logs"), after=str(after) if after else ""):
+            if event.name == "end":
+                return
+            if event.name == "line":
+                yield decode(LogLine, event.data)
 
     def metrics(self, run_id: str) -> Metrics:
         """Return what the run measured so far."""

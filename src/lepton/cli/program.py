@@ -31,14 +31,11 @@ Lepton: from raw data to secured real-time predictions, on machines you own.
 """
 
 
-def build() -> typer.Typer:
-    """Return the program with all its commands."""
-    app = typer.Typer(name="lepton", help=_ABOUT, no_args_is_help=True, rich_markup_mode="rich")
-    for nouns in (datasets, runs, models, endpoints, access):
-        for group in nouns.GROUPS:
-            app.add_typer(group)
-    server.add_to(app)
-    return app
+app = typer.Typer(name="lepton", help=_ABOUT, no_args_is_help=True, rich_markup_mode="rich")
+for nouns in (datasets, runs, models, endpoints, access):
+    for group in nouns.GROUPS:
+        app.add_typer(group)
+server.add_to(app)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -51,7 +48,7 @@ def run(arguments: Sequence[str]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without blocks and ticks shows question marks
     try:
-        code = build()(list(arguments), prog_name="lepton", standalone_mode=False)
+        code = app(list(arguments), prog_name="lepton", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except LeptonError as error:
@@ -86,3 +83,8 @@ def _failed(message: str) -> int:
 
     Console(stderr=True, highlight=False).print(message, markup=False, soft_wrap=True, style="red")
     return 1
+
+
+def main() -> None:
+    """Run ``lepton`` with the arguments of this process and exit."""
+    sys.exit(run(sys.argv[1:]))

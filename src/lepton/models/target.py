@@ -52,6 +52,18 @@ class Target:
         known: Mask = self.values >= 0 if self.classes is not None else ~np.isnan(self.values)
         return known
 
+    def restricted(self, train: Mask) -> Target:
+        """Return the target with only the classes that occur among `train` rows; others become `UNKNOWN`."""
+        if self.classes is None:
+            return self
+        kept = np.unique(self.values[train])
+        if len(kept) == len(self.classes):
+            return self
+        positions = np.full(len(self.classes), UNKNOWN)
+        positions[kept] = np.arange(len(kept))
+        values = np.where(self.values >= 0, positions[self.values], self.values).astype(np.int64)
+        return Target(self.recipe, tuple(self.classes[int(i)] for i in kept), values)
+
 
 def read_target(column: pl.Series, kind: ColumnType, recipe: str) -> Target:
     """Turn the target column into a target.

@@ -1,0 +1,105 @@
+"""A worker's part of a table as matrices: read in blocks, through the features graph, kept in memory if they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from lepton.datasets.records import OpenDataset
+from lepton.models.frames import transform
+from lepton.models.prediction import Session
+from lepton.models.signature import Input
+
+if TYPE_CHECKING:
+    import polars as pl
+
+BLOCK_ROWS = 16_384
+MEMORY_BYTES = 1 << 30
+"""What one worker keeps of its transformed rows; more is read and transformed again in every pass."""
+
+Batch = tuple[npt.NDArray[np.float64], npt.NDArray[np.generic]]
+Mask = npt.NDArray[np.bool_]
+
+
+def share_of_rows(chosen: Mask, rank: int, world_size: int) -> tuple[int, int]:
+    """Return the range of rows (first, end) of a worker, so that each has the same number of chosen rows."""
+    before = np.cumsum(chosen)
+    total = int(before[-1]) if len(before) else 0
+    first, end = (
+        0 if part == 0 else int(np.searchsorted(before, part * total // world_size)) + 1 for part in (rank, rank + 1)
+    )
+    return first, end
+
+
+class Shard:
+    """Chosen rows of a range of a table, as batches of features and target."""
+
+    def __init__(
+        self,
+        dataset: OpenDataset,
+        *,
+        inputs: Sequence[Input],
+        session: Session,
+        target: npt.NDArray[np.generic],
+        chosen: Mask,
+        rows: tuple[int, int],
+    ) -> None:
+        """Describe a shard; nothing is read yet.
+
+        Args:
+            dataset: The table.
+            inputs: Columns of the features graph.
+            session: The features graph.
+            target: Target of all rows of the table [N].
+            chosen: Which rows of the table to take [N].
+            rows: First and end of the range.
+        """
+        self._dataset = dataset
+        self._inputs = inputs
+        self._session = session
+        self._target = target
+        self._chosen = chosen
+        self._first, self._end = rows
+        self._kept: list[Batch] | None = None
+        self.rows = int(chosen[self._first : self._end].sum())
+
+    def batches(self) -> Iterator[Batch]:
+        """Pass over the rows once: features float64 [n, d] and targets [n], the same batches in each pass."""
+        if self._kept is not None:
+            yield from self._kept
+            return
+        kept: list[Batch] | None = []
+        size_bytes = 0
+        for start, frame in read_blocks(self._dataset, [i.name for i in self._inputs], self._first, self._end):
+            here = self._chosen[start : start + frame.height]
+            if not here.any():
+                continue
+            features = transform(self._session, frame.filter(here), self._inputs)
+            batch = (features, self._target[start : start + frame.height][here])
+            size_bytes += features.nbytes
+            if kept is not None:
+                kept.append(batch)
+                kept = kept if size_bytes <= MEMORY_BYTES else None
+            yield batch
+        self._kept = kept
+
+
+def read_blocks(
+    dataset: OpenDataset, columns: Sequence[str], first: int = 0, end: int | None = None
+) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Read columns of a range of rows, in order, in blocks of `BLOCK_ROWS`; yields each with its first row's number."""
+    from lepton.store.parquet import mapped_errors
+
+    length = None if end is None else end - first
+    if length == 0:
+        return
+    plan = dataset.scan(columns)
+    if first or length is not None:
+        plan = plan.slice(first, length)
+    with mapped_errors():
+        for frame in plan.collect_batches(chunk_size=BLOCK_ROWS, maintain_order=True, engine="streaming"):
+            yield first, frame
+            first += frame.height

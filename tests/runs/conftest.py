@@ -1,4 +1,4 @@
-"""What the tests of runs share: a small disk that can be filled."""
+"""What the tests of runs share: a platform of runs alone, and a small disk that can be filled."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from runs.small_platform import Platform
 
+from lepton.access.records import Actor, Role
+from lepton.core.settings import Settings
+from lepton.runs import rows
+from lepton.runs.controller import RunController
+from lepton.runs.engines.port import EnginePhase
 from lepton.testing.engines import eventually
 
 
@@ -27,3 +33,35 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         "the disk is left",
         within_s=10,
     )
+
+
+@pytest.fixture
+def platform(settings: Settings) -> Iterator[Platform]:
+    """Runs on a real engine, over an empty catalog."""
+    platform = Platform(settings)
+    platform.create_tables()
+    yield platform
+    for row in _unended(platform):
+        platform.engine.cancel(row)
+        eventually(lambda row=row: platform.engine.status(row).phase is not EnginePhase.RUNNING, "the workers are gone")
+    platform.close()
+
+
+@pytest.fixture
+def controlled(platform: Platform) -> Iterator[Platform]:
+    """The same, with a controller at work."""
+    controller = RunController(platform.runs, check_every_s=0.02)
+    controller.start()
+    yield platform
+    controller.stop()
+
+
+@pytest.fixture
+def ann() -> Actor:
+    """Somebody who may start things."""
+    return Actor("ann-id", "ann", {"default": Role.EDITOR})
+
+
+def _unended(platform: Platform) -> list[str]:
+    with platform.database.read() as tx:
+        return [row.id for row in rows.unended(tx)]

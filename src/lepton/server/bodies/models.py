@@ -1,0 +1,135 @@
+"""The JSON of models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from pydantic import Field, JsonValue
+
+from lepton.core.columns import ColumnType
+from lepton.core.refs import parse_ref
+from lepton.models.records import TrainRequest
+from lepton.models.signature import Task
+from lepton.server.wire import Answer, Body, Scalar
+
+
+class VersionAnswer(Answer):
+    """A version of a model."""
+
+    ref: str
+    name: str
+    version: int
+    task: Task
+    recipe: str
+    target: str
+    dataset: str
+    run_id: str
+    created_at: datetime
+    created_by: str
+    size_bytes: int
+    sha256: str
+    metrics: Mapping[str, float | None]
+
+
+class ModelAnswer(Answer):
+    """A model and its versions, the newest first."""
+
+    name: str
+    latest: int
+    versions: list[VersionAnswer]
+
+
+class InputAnswer(Answer):
+    """A column that a prediction takes; `values` are its known categories, where they may be read."""
+
+    name: str
+    type: ColumnType
+    nullable: bool
+    values: list[str] | None
+
+
+class SignatureAnswer(Answer):
+    """What a model takes and answers."""
+
+    task: Task
+    target: str
+    inputs: list[InputAnswer]
+    classes: list[bool | int | str] | None
+
+
+class PlotAnswer(Answer):
+    """The numbers of a picture."""
+
+    kind: str
+    data: dict[str, JsonValue]
+
+
+class EvaluationAnswer(Answer):
+    """How a version did on a dataset version."""
+
+    dataset: str
+    metrics: Mapping[str, float | None]
+    created_at: datetime
+    run_id: str
+    plots: list[PlotAnswer]
+
+
+class DetailAnswer(VersionAnswer):
+    """A version with all that is known of it."""
+
+    signature: SignatureAnswer
+    plots: list[PlotAnswer]
+    evaluations: list[EvaluationAnswer]
+    versions: list[VersionAnswer]
+    notes: list[str]
+
+
+class NodeAnswer(Answer):
+    """A thing in a lineage."""
+
+    id: str
+    kind: str
+    label: str
+    detail: str
+
+
+class EdgeAnswer(Answer):
+    """An arrow of a lineage, from what was used to what came of it."""
+
+    source: str = Field(serialization_alias="from")
+    target: str = Field(serialization_alias="to")
+
+
+class LineageAnswer(Answer):
+    """Where a version comes from."""
+
+    nodes: list[NodeAnswer]
+    edges: list[EdgeAnswer]
+
+
+class TrainBody(Body):
+    """What to train."""
+
+    name: str
+    dataset: str
+    target: str
+    recipe: str = "auto"
+    workers: int = 1
+    params: dict[str, Scalar] = Field(default_factory=dict)
+    test_fraction: float = 0.2
+    seed: int = 0
+    features: list[str] | None = None
+
+    def request(self, project: str) -> TrainRequest:
+        """What the operation takes."""
+        features = None if self.features is None else tuple(self.features)
+        return TrainRequest(
+            **(dict(self) | {"dataset": parse_ref(self.dataset), "features": features, "project": project})
+        )
+
+
+class EvaluateBody(Body):
+    """What to measure a version on."""
+
+    dataset: str

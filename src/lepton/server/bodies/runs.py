@@ -1,0 +1,84 @@
+"""The JSON of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from pydantic import Field, model_validator
+
+from lepton.runs.records import Run, RunState
+from lepton.server.wire import Answer, Scalar
+
+
+class RunError(Answer):
+    """Why a run failed."""
+
+    code: str
+    message: str
+
+
+class RunAnswer(Answer):
+    """A run."""
+
+    id: str
+    task: str
+    state: RunState
+    workers: int
+    progress: float
+    message: str
+    params: Mapping[str, Scalar]
+    inputs: list[str]
+    outputs: list[str]
+    error: RunError | None
+    submitted_by: str
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    retry_of: str | None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_error(cls, run: object) -> object:
+        if not isinstance(run, Run):
+            return run
+        error = None if run.error_code is None else {"code": run.error_code, "message": run.error_message or ""}
+        return {**vars(run), "error": error}
+
+
+class LogLineAnswer(Answer):
+    """A line of a log; rank -1 is the engine itself."""
+
+    seq: int
+    rank: int
+    time: datetime
+    text: str
+
+
+class LogPageAnswer(Answer):
+    """Some lines of a log; ask for the next with ``after=next``."""
+
+    lines: list[LogLineAnswer]
+    next: int
+    ended: bool
+
+
+class PointAnswer(Answer):
+    """A measured value."""
+
+    step: int
+    time: datetime
+    value: float | None
+
+
+class MetricAnswer(Answer):
+    """A curve."""
+
+    key: str
+    points: list[PointAnswer]
+
+
+class MetricsAnswer(Answer):
+    """All curves of a run."""
+
+    metrics: list[MetricAnswer] = Field(description="In the order of their names.")

@@ -1,0 +1,57 @@
+"""``/v1/endpoints``."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from lepton.core.refs import parse_ref
+from lepton.server.bodies.endpoints import DeployBody, DetailAnswer, EndpointAnswer, GrantAnswer
+from lepton.server.wire import IN, Items, Merged, On, Project, RawBody, Who, items
+
+router = APIRouter(prefix="/v1/endpoints", tags=["endpoints"])
+
+_ROWS = {"application/json": {"schema": {"type": "array", "items": {"type": "object"}}}}
+
+
+@router.get("", operation_id="endpoints.list", response_model=Items[EndpointAnswer])
+def list_endpoints(platform: On, actor: Who, project: Project = IN) -> object:
+    """List the endpoints of a project by name."""
+    return items(platform.endpoints.list(actor, project=project))
+
+
+@router.post("/deploy", operation_id="endpoints.deploy", response_model=EndpointAnswer, status_code=202)
+def deploy_endpoint(platform: On, actor: Who, body: DeployBody, project: Project = IN) -> object:
+    """Let a model version answer under a name; an endpoint that exists moves over to it."""
+    return platform.endpoints.deploy(actor, body.name, parse_ref(body.model, "model"), project=project)
+
+
+@router.get("/{name}", operation_id="endpoints.get", response_model=DetailAnswer)
+def get_endpoint(platform: On, actor: Who, name: str, project: Project = IN) -> object:
+    """Get an endpoint with what it takes."""
+    detail = platform.endpoints.get(actor, name, project=project)
+    return Merged(detail.endpoint, detail)
+
+
+@router.post(
+    "/{name}/predict",
+    operation_id="endpoints.predict",
+    response_class=Response,
+    openapi_extra={"requestBody": {"content": _ROWS, "required": True}},
+)
+def predict(platform: On, actor: Who, name: str, body: RawBody, project: Project = IN) -> Response:
+    """Predict for rows, each an object of the columns of the signature."""
+    answer = platform.endpoints.predict(actor, name, body, project=project)
+    return Response(answer, media_type="application/json")
+
+
+@router.get("/{name}/grant", operation_id="endpoints.grant", response_model=GrantAnswer)
+def grant_prediction(platform: On, actor: Who, name: str, project: Project = IN) -> object:
+    """Learn whether one may predict; replicas ask this with the token of whoever asks them."""
+    return platform.endpoints.grant(actor, name, project=project)
+
+
+@router.delete("/{name}", operation_id="endpoints.delete", status_code=204)
+def delete_endpoint(platform: On, actor: Who, name: str, project: Project = IN) -> None:
+    """Stop an endpoint and forget it; the model stays."""
+    platform.endpoints.delete(actor, name, project=project)

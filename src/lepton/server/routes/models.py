@@ -1,0 +1,68 @@
+"""``/v1/models``."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from lepton.core.refs import parse_ref
+from lepton.server.bodies.models import (
+    DetailAnswer,
+    EvaluateBody,
+    LineageAnswer,
+    ModelAnswer,
+    TrainBody,
+)
+from lepton.server.bodies.runs import RunAnswer
+from lepton.server.wire import IN, Items, Merged, ModelRef, On, Project, Who, items
+
+router = APIRouter(prefix="/v1/models", tags=["models"])
+
+_GRAPH = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+
+
+@router.get("", operation_id="models.list", response_model=Items[ModelAnswer])
+def list_models(platform: On, actor: Who, project: Project = IN) -> object:
+    """List the models of a project by name."""
+    return items(platform.models.list(actor, project=project))
+
+
+@router.post("/train", operation_id="models.train", response_model=RunAnswer, status_code=202)
+def train_model(platform: On, actor: Who, body: TrainBody, project: Project = IN) -> object:
+    """Train the next version of a model."""
+    return platform.models.train(actor, request=body.request(project))
+
+
+@router.get("/{ref}", operation_id="models.get", response_model=DetailAnswer)
+def get_model(platform: On, actor: Who, ref: ModelRef, project: Project = IN) -> object:
+    """Get a version, or the latest, with signature, metrics and plots."""
+    detail = platform.models.get(actor, ref, project=project)
+    return Merged(detail.version, detail)
+
+
+@router.post("/{ref}/evaluate", operation_id="models.evaluate", response_model=RunAnswer, status_code=202)
+def evaluate_model(platform: On, actor: Who, ref: ModelRef, body: EvaluateBody, project: Project = IN) -> object:
+    """Measure a version on a dataset version."""
+    return platform.models.evaluate(actor, ref, dataset=parse_ref(body.dataset), project=project)
+
+
+@router.get("/{ref}/lineage", operation_id="models.lineage", response_model=LineageAnswer)
+def trace_model(platform: On, actor: Who, ref: ModelRef, project: Project = IN) -> object:
+    """Get what a version was made from."""
+    return platform.models.lineage(actor, ref, project=project)
+
+
+@router.get(
+    "/{ref}/export", operation_id="models.export", response_class=Response, responses={200: {"content": _GRAPH}}
+)
+def export_model(platform: On, actor: Who, ref: ModelRef, project: Project = IN) -> Response:
+    """Download a version as one ONNX graph that takes raw columns."""
+    graph = platform.models.export(actor, ref, project=project)
+    headers = {"Content-Disposition": f'attachment; filename="{ref}.onnx"'}
+    return Response(graph, media_type="application/octet-stream", headers=headers)
+
+
+@router.delete("/{ref}", operation_id="models.delete", status_code=204)
+def delete_model(platform: On, actor: Who, ref: ModelRef, project: Project = IN) -> None:
+    """Delete a version (``name@version``) or all of them (``name``) by destroying their keys."""
+    platform.models.delete(actor, ref, project=project)

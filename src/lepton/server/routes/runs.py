@@ -1,0 +1,64 @@
+"""``/v1/runs``; the live log is in ``server/events.py``."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from lepton.runs.records import RunState
+from lepton.server.bodies.runs import LogPageAnswer, MetricsAnswer, RunAnswer
+from lepton.server.events import follow, wants_events
+from lepton.server.wire import IN, Items, Limit, On, Project, Who, items
+
+router = APIRouter(prefix="/v1/runs", tags=["runs"])
+
+
+@router.get("", operation_id="runs.list", response_model=Items[RunAnswer])
+def list_runs(
+    platform: On, actor: Who, project: Project = IN, state: RunState | None = None, limit: Limit = 100
+) -> object:
+    """List runs, the newest first."""
+    return items(platform.runs.list(actor, project=project, state=state, limit=limit))
+
+
+@router.get("/{run_id}", operation_id="runs.get", response_model=RunAnswer)
+def get_run(platform: On, actor: Who, run_id: str) -> object:
+    """Get a run as it is now."""
+    return platform.runs.get(actor, run_id)
+
+
+@router.get(
+    "/{run_id}/logs",
+    operation_id="runs.logs",
+    response_model=LogPageAnswer,
+    responses={200: {"content": {"text/event-stream": {}}}},
+)
+def get_logs(
+    platform: On, actor: Who, request: Request, run_id: str, after: int = Query(default=0, ge=0)
+) -> object | Response:
+    """Read the log from a line on; with ``Accept: text/event-stream``, follow it while the run goes on."""
+    if wants_events(request):
+        return follow(platform, actor, request, run_id, after)
+    return platform.runs.logs(actor, run_id, after=after)
+
+
+@router.get("/{run_id}/metrics", operation_id="runs.metrics", response_model=MetricsAnswer)
+def get_metrics(platform: On, actor: Who, run_id: str) -> object:
+    """Get what the run measured."""
+    points = sorted(platform.runs.metrics(actor, run_id), key=lambda point: point.key)
+    curves = groupby(points, key=lambda point: point.key)
+    return {"metrics": [{"key": key, "points": list(curve)} for key, curve in curves]}
+
+
+@router.post("/{run_id}/cancel", operation_id="runs.cancel", response_model=RunAnswer)
+def cancel_run(platform: On, actor: Who, run_id: str) -> object:
+    """Ask a run to stop."""
+    return platform.runs.cancel(actor, run_id)
+
+
+@router.post("/{run_id}/retry", operation_id="runs.retry", response_model=RunAnswer, status_code=202)
+def retry_run(platform: On, actor: Who, run_id: str) -> object:
+    """Submit an ended run again."""
+    return platform.runs.retry(actor, run_id)

@@ -1,4 +1,4 @@
-"""Make sure there is a Chromium for the browser tests: ``python tests/browser.py`` prints its path, installing it if need be."""
+"""Make sure there is a Chromium for the browser tests; install Debian's where there is none and this user may."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ def main() -> int:
     if find() is None and shutil.which("apt-get") and os.geteuid() == 0:
         print("Installing Chromium for the browser tests …", flush=True)
         environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"]):
+        for command in (
+            ["apt-get", "update", "-qq"],
+            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"],
+        ):
             subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     if find() is None:
         print(

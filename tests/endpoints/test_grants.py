@@ -37,7 +37,7 @@ class FakeControlPlane:
                 self.end_headers()
                 self.wfile.write(payload)
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, *args: object) -> None:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -48,7 +48,7 @@ class FakeControlPlane:
     def answer(self, token: str) -> tuple[int, dict[str, object]]:
         if token in self.allowed:
             return 200, {"expires_in_s": self.expires_in_s}
-        if token == "viewer":  # noqa: S105
+        if token == "viewer":
             return 403, {"error": {"code": "forbidden", "message": "Your role is viewer."}}
         return 401, {"error": {"code": "unauthenticated", "message": "This token is unknown."}}
 

@@ -41,11 +41,19 @@ class Canaries:
         """What no file may hold: the mark as text, UTF-16, hex and base64 at any alignment; the numbers as digits."""
         mark = self.mark.encode()
         in_base64 = [base64.b64encode(b"\0" * shift + mark)[4 if shift else 0 : -4] for shift in range(3)]
-        return [mark, mark.decode().encode("utf-16-le"), mark.hex().encode(), *in_base64, str(self.number)[:10].encode()]
+        return [
+            mark,
+            mark.decode().encode("utf-16-le"),
+            mark.hex().encode(),
+            *in_base64,
+            str(self.number)[:10].encode(),
+        ]
 
 
 @pytest.fixture(params=("sqlite", "postgresql"))
-def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Live, list[Path]]]:
+def home(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Live, list[Path]]]:
     """A platform and every folder it can write to: home, temporary files, the database's own."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
@@ -86,7 +94,9 @@ def plant_and_use(live: Live, canaries: Canaries, said: list[str], tmp_path: Pat
     for row, number in enumerate(numbers):
         spelled = labels[row % 2].upper() if row % 7 == 0 else labels[row % 2]
         lines.append(f"{number},{cities[row % 5]},{canaries.word()},{spelled}")
-    lines.append(f"{numbers[0]},{cities[0]},{canaries.word()},{labels[0]},{canaries.word()}")  # rejected: a field too many
+    lines.append(
+        f"{numbers[0]},{cities[0]},{canaries.word()},{labels[0]},{canaries.word()}"
+    )  # rejected: a field too many
     file = tmp_path / "planted.csv"
     file.write_text("\n".join(lines))
     broken = tmp_path / "broken.csv"
@@ -97,7 +107,12 @@ def plant_and_use(live: Live, canaries: Canaries, said: list[str], tmp_path: Pat
         assert data.rows == ROWS
         client.datasets.profile("planted")
         steps: list[dict[str, Any]] = [
-            {"step": "normalize_labels", "columns": ["outcome"], "case": "lower", "mapping": {labels[1]: canaries.word()}},
+            {
+                "step": "normalize_labels",
+                "columns": ["outcome"],
+                "case": "lower",
+                "mapping": {labels[1]: canaries.word()},
+            },
             {"step": "fill_missing", "columns": ["city"], "strategy": "constant", "value": canaries.word()},
         ]
         clean = client.datasets.clean("planted@1", {"steps": steps})
@@ -114,7 +129,12 @@ def plant_and_use(live: Live, canaries: Canaries, said: list[str], tmp_path: Pat
             lambda: client.endpoints.predict("planted", [{"amount": numbers[1], "city": numbers[2]}]),
             lambda: client.datasets.clean(
                 "planted@2",
-                {"steps": [{"step": "cast", "columns": ["city"], "type": "integer"}, {"step": "fill_missing", "strategy": canaries.word()}]},
+                {
+                    "steps": [
+                        {"step": "cast", "columns": ["city"], "type": "integer"},
+                        {"step": "fill_missing", "strategy": canaries.word()},
+                    ]
+                },
             ),
             lambda: client.models.train("planted", dataset="planted@2", target="patient"),
         ]

@@ -8,8 +8,9 @@ import signal
 from pathlib import Path
 
 import httpx2
-import lepton
 from journey.journeys import CUSTOMER, Live, until
+
+import lepton
 
 LONG = {"solver": "gd", "max_iterations": 4000, "tolerance": 0.0}
 """Enough iterations to be caught in the middle of, on any machine; the result is the same on every one."""

@@ -41,7 +41,6 @@ class Endpoint:
     Attributes:
         model: The version it serves, as ``name@version``.
         generation: Counts deployments; a replica of an older one is replaced.
-        url: Where predictions are asked for; None until a replica listens.
         message: One sentence on the state; empty when there is nothing to say.
     """
 
@@ -61,6 +60,7 @@ class Endpoint:
 
     @property
     def url(self) -> str | None:
+        """Where predictions are asked for; None until a replica listens."""
         if self.replica is None:
             return None
         return f"http://{self.host}:{self.replica.port}/predict/{self.name}"

@@ -1,4 +1,4 @@
-"""When a replica that died may be started again: at once, then after 1, 2, 4 … 60 s. Pure; the clock is the caller's."""
+"""When a replica that died may be started again: at once, then after 1, 2, 4 … 60 s. Pure."""
 
 from __future__ import annotations
 

@@ -33,8 +33,10 @@ class ReplicaConfig:
     control_url: str
 
     def to_json(self) -> bytes:
+        """Write as JSON; `from_json` reads it back."""
         return json.dumps(asdict(self)).encode()
 
     @classmethod
     def from_json(cls, text: bytes) -> ReplicaConfig:
+        """Read what `to_json` wrote."""
         return cls(**json.loads(text))

@@ -86,7 +86,7 @@ def test_a_thousand_planted_values_are_found_nowhere(home: tuple[Live, list[Path
 
 
 def plant_and_use(live: Live, canaries: Canaries, said: list[str], tmp_path: Path) -> list[int]:
-    """Walk the road with planted values, also where it fails; collect what the platform says about failures and runs."""
+    """Walk the road with planted values, also where it fails; collect what the platform says of it."""
     labels = [canaries.word(), canaries.word()]
     cities = [canaries.word() for _ in range(5)]
     numbers = [canaries.whole() for _ in range(ROWS)]

@@ -11,6 +11,7 @@ import json
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -102,6 +103,7 @@ class Runs:
         if not 1 <= workers <= MAX_WORKERS:
             raise InvalidInput(f"A run can have 1 to {MAX_WORKERS} workers, not {workers}. Ask for fewer.")
         run_id = new_id()
+        self._keyring.create(project, f"run/{run_id}")
         seal = _Seal(self._keyring, project, run_id)
         row = RunRow(
             id=run_id,
@@ -296,7 +298,11 @@ class Runs:
         text = f"starting {row.workers} workers" if row.workers > 1 else "starting a worker"
         if row.workers > self._engine.capacity():
             text += f", more than this machine has room for at a time ({self._engine.capacity()})"
-        sealed = _Seal(self._keyring, row.project, row.id).close("message", text)
+        try:
+            sealed = _Seal(self._keyring, row.project, row.id).close("message", text)
+        except NotFound as error:  # its key has been shredded, and with it what it was to do
+            self._end(row, RunState.FAILED, error.code, None)
+            return
         with self._database.begin() as tx:
             moved = rows.move(tx, row.id, RunState.RUNNING, started_at=self._clock(), sealed_message=sealed)
         if moved:
@@ -320,7 +326,10 @@ class Runs:
     # Shared by them
 
     def _end(self, row: RunRow, state: RunState, code: str | None, message: str | None) -> None:
-        sealed = None if message is None else _Seal(self._keyring, row.project, row.id).close("error", message)
+        sealed = None
+        if message is not None:
+            with suppress(NotFound):  # without its key the code alone has to do
+                sealed = _Seal(self._keyring, row.project, row.id).close("error", message)
         with self._database.begin() as tx:
             moved = rows.move(
                 tx,
@@ -399,6 +408,7 @@ class _Seal:
 
     def close(self, place: str, text: str) -> bytes:
         scope = f"run/{self.run_id}"
+        self.keyring.get(self.project, scope)  # sealing alone would replace a key that was shredded on purpose
         return self.keyring.seal(self.project, scope, text.encode(), label=f"{scope}/{place}")
 
     def open(self, place: str, sealed: bytes) -> str:

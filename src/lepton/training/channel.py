@@ -67,8 +67,7 @@ class Channel:
         self._sent += 1
         self.sock.settimeout(self.timeout_s)
         try:
-            self.sock.sendall(header)
-            self.sock.sendall(sealed)
+            self.sock.sendall(header + sealed)
         except OSError as error:
             raise _lost(self.peer, error, self.timeout_s) from None
 
@@ -97,8 +96,8 @@ class Channel:
             raise Unavailable(payload.decode("utf-8"))
         if op != expected:
             raise Internal(
-                f"Worker {self.peer} is in {Op(op).name.lower()} while this one is in {expected.name.lower()}; "
-                "all workers must make the same collective calls in the same order."
+                f"The workers are out of step: worker {self.peer} is in {Op(op).name.lower()}, another one in "
+                f"{expected.name.lower()}; all must make the same collective calls in the same order."
             )
         return payload
 

@@ -1,7 +1,7 @@
 """How good predictions are: arrays in, numbers out. Probabilities and scores come from ``predict_proba``.
 
-Note that ``(y_pred == y_test).mean()`` is NumPy's own arithmetic: no library can warn about it. For predicted numbers it
-says nothing, since two measurements are hardly ever equal to the last digit; ``accuracy`` and ``exact_match`` do warn.
+Note that ``(y_pred == y_test).mean()`` is NumPy's own arithmetic: no library can warn about it. For predicted numbers
+it says nothing, since two measurements are hardly ever equal to the last digit; ``accuracy`` and ``exact_match`` warn.
 """
 
 from __future__ import annotations

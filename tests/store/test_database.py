@@ -149,7 +149,7 @@ def test_a_database_that_is_away_is_unavailable() -> None:
 
 
 def test_a_writer_that_waits_too_long_is_told_to_try_again(embedded: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lepton.store.database.BUSY_TIMEOUT_MS", 10)
+    monkeypatch.setattr("lepton.store.sqlite.BUSY_TIMEOUT_MS", 10)
     database = Database(embedded.catalog_url)
     with database.begin(), pytest.raises(Unavailable, match="busy"), database.begin():
         pass

@@ -6,19 +6,19 @@ table is declared here: each noun's ``rows.py`` declares its own on `metadata`. 
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
-from sqlalchemy.engine.interfaces import Dialect
 
 from lepton.core.errors import LeptonError, StorageFull, Unavailable
+from lepton.store import sqlite
+from lepton.store.moments import UtcDateTime
+
+__all__ = ["NAMING", "Database", "UtcDateTime", "mapped_errors", "metadata"]
 
 NAMING = {
     "ix": "ix_%(column_0_N_label)s",
@@ -27,35 +27,9 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
-BUSY_TIMEOUT_MS = 30_000
 
 metadata = sa.MetaData(naming_convention=NAMING)
 """Every table of the catalog. The keys' tables are on a metadata of their own, in ``keys.py``."""
-
-
-class UtcDateTime(sa.types.TypeDecorator[datetime]):
-    """A moment in UTC, to the microsecond; naive datetimes are refused.
-
-    SQLite has no timezones, so the moment is stored in UTC there and gets its timezone back on reading.
-    """
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Turn a moment into what the database stores."""
-        if value is None:
-            return None
-        if value.utcoffset() is None:
-            raise ValueError("A naive datetime cannot be stored: its moment is unknown. Use lepton.core.clock.utc_now.")
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Turn what the database stores into a moment."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
 
 
 class Database:
@@ -68,7 +42,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self._url = sa.make_url(url)
         if self.is_sqlite:
-            _make_private_file(Path(self._url.database or ""))
+            sqlite.make_private_file(Path(self._url.database or ""))
         self._engine = _make_engine(self._url)
 
     @property
@@ -132,7 +106,9 @@ class Database:
         """
         with mapped_errors(), self._engine.connect() as connection:
             if self.is_sqlite:
-                (busy, _, _) = driver_connection(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                (busy, _, _) = (
+                    sqlite.driver_connection(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                )
                 if busy:
                     raise Unavailable("The log of deleted keys is in use and could not be emptied. Try again.")
             else:
@@ -159,11 +135,6 @@ def mapped_errors() -> Iterator[None]:
         raise Unavailable("The database is busy: no connection became free in time. Try again.") from error
 
 
-def driver_connection(connection: sa.Connection) -> Any:
-    """Return the driver's own connection, for what must happen outside of a transaction."""
-    return connection.connection.driver_connection
-
-
 def _map_error(error: exc.DBAPIError | sqlite3.Error) -> LeptonError | None:
     original = error.orig if isinstance(error, exc.DBAPIError) else error
     if isinstance(original, sqlite3.Error):
@@ -187,35 +158,6 @@ def _make_engine(url: sa.URL) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
         return sa.create_engine(url, hide_parameters=True, pool_pre_ping=True, pool_size=8, max_overflow=24)
     engine = sa.create_engine(url, hide_parameters=True, pool_size=8, max_overflow=56)
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "connect", sqlite.prepare)
+    event.listen(engine, "begin", sqlite.begin)
     return engine
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # the driver must not open transactions of its own
-    for pragma in (
-        f"busy_timeout = {BUSY_TIMEOUT_MS}",
-        "journal_mode = WAL",
-        "synchronous = FULL",  # a commit that was answered survives a power cut
-        "foreign_keys = ON",
-        "secure_delete = ON",  # deleted content is overwritten with zeros
-        "temp_store = MEMORY",  # no temporary files outside the database's own folder
-    ):
-        connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    # Asking for the write lock at once avoids the failure of a reader that becomes a writer too late.
-    if connection.get_execution_options().get("lepton_writes"):
-        connection.exec_driver_sql("PRAGMA query_only = OFF")
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    else:
-        connection.exec_driver_sql("PRAGMA query_only = ON")
-        connection.exec_driver_sql("BEGIN")
-
-
-def _make_private_file(path: Path) -> None:
-    # SQLite gives the log beside the database the same mode, so it only has to be right here.
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))

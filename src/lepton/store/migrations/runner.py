@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from lepton.store.database import driver_connection
+from lepton.store.sqlite import driver_connection
 
 FOLDER = Path(__file__).parent
 _ADVISORY_LOCK = 0x1E9704

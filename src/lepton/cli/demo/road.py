@@ -63,12 +63,12 @@ def walk(console: Console, *, csv: Path | None, target: str | None, project: str
         )
     with local.client_of(settings, project=project) as client:
         raw = _import(screen, client, source)
-        target = _profile(screen, client, raw, source.target)
-        train, test = _prepare(screen, client, raw, target)
-        model = _train(screen, client, source.name, train, target.name)
+        goal = _profile(screen, client, raw, source.target)
+        train, test = _prepare(screen, client, raw, goal)
+        model = _train(screen, client, source.name, train, goal.name)
         _evaluate(screen, client, model, test)
         _deploy(screen, client, source.name, model)
-        _predict(screen, client, source.name, test, target.name)
+        _predict(screen, client, source.name, test, goal.name)
         _farewell(console, client, source.name, model)
 
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from lepton.core.refs import Ref
-from lepton.datasets.formats import Detected, Rejected
 from lepton.datasets.profile import ColumnProfile
+from lepton.datasets.reading import Detected, Rejected
 from lepton.datasets.recipe import Recipe
 from lepton.datasets.schema import Column, Schema
 
@@ -155,7 +155,7 @@ class DatasetReport:
         version: The version.
         recipe: The recipe that made it; values of masked columns are left out. None unless cleaned.
         steps: What each step changed.
-        rejected: Rows of the file that were not taken: line and reason. At most `formats.REPORTED_ROWS` of them.
+        rejected: Rows of the file that were not taken: line and reason. At most `reading.REPORTED_ROWS` of them.
         rejected_total: How many there are.
         detected: How the file was read; None unless imported.
     """

@@ -48,7 +48,7 @@ def split_masks(
         rows: Number of rows.
         fractions: Share of each part; they add up to 1.
         seed: Seed of the shuffle, 0 or above.
-        strata: A number for each row, shape (rows,); rows of equal numbers are divided by themselves. None: one stratum.
+        strata: A number for each row, shape (rows,); rows of equal numbers are divided by themselves.
 
     Returns:
         For each part a mask of shape (rows,); each row is in exactly one.
@@ -92,7 +92,8 @@ def strata_of(values: pl.Series) -> Strata:
     joined = pl.DataFrame({"value": values}).join(
         codes, on="value", how="left", nulls_equal=True, maintain_order="left"
     )
-    return joined["code"].to_numpy().astype(np.int64)
+    numbers: Strata = joined["code"].to_numpy()
+    return numbers
 
 
 def _counts(rows: int, shares: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

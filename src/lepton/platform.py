@@ -24,7 +24,7 @@ from lepton.runs.engines.local import LocalEngine
 from lepton.runs.operations import Runs
 from lepton.store.blobs import BlobStore
 from lepton.store.database import Database
-from lepton.store.keys import Keyring, load_root_key
+from lepton.store.keys import open_keyring
 from lepton.store.tables import TableStore
 
 
@@ -36,11 +36,9 @@ class Platform:
         self.settings = settings
         self.database = Database(settings.catalog_url)
         self.database.upgrade()
-        self._keys = Database(settings.keys_url)
-        self._keys.upgrade()
-        keyring = Keyring(self._keys, load_root_key(settings.root_key))
-        blobs = BlobStore(settings.objects / "blobs", keyring)
-        tables = TableStore(settings.objects / "tables", keyring)
+        self._keyring = keyring = open_keyring(settings)
+        blobs = BlobStore(settings.objects, keyring)
+        tables = TableStore(settings.objects, keyring)
         self.guard = Guard(self.database, clock)
         self.access = Access(database=self.database, guard=self.guard, clock=clock)
         self.labels = Labels(self.guard)
@@ -85,7 +83,7 @@ class Platform:
     def close(self) -> None:
         """Let go of the databases."""
         self.database.close()
-        self._keys.close()
+        self._keyring.close()
 
 
 Task = Callable[[Platform, TaskContext], None]

@@ -1,11 +1,41 @@
-"""What the values of a dataset look like: counts, moments, quantiles, histograms, frequent values, warnings."""
+"""What the values of a dataset look like: counts, moments, quantiles, histograms, frequent values, warnings.
+
+One column is in memory at a time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from lepton.core.columns import ColumnClass, ColumnType
+from lepton.datasets.schema import NUMERIC, Column
+
+if TYPE_CHECKING:
+    import polars as pl
+
+QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+BINS = 20
+TOP_VALUES = 10
+MAX_CATEGORIES = 100
+"""A text column with more different values than this holds free text or identifiers rather than categories."""
+
+_MAX_TOP_CHARACTERS = 200
+_MAX_NUMERIC_CATEGORIES = 50
+_MAX_LABELS = 1000
+_FAR_IQR = 3.0
+_IMPOSSIBLE_IQR = 10.0
+_IMPOSSIBLE_RATIO = 3.0
+_RARE_SHARE = 0.02
+_MOSTLY_MISSING = 0.5
+_ENOUGH_ROWS = 20
+_IDENTIFIER = re.compile(r"(.*[\W_])?(id|uuid|guid|key|index|nr|no)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -25,10 +55,39 @@ class TopValue:
 
 
 @dataclass(frozen=True)
+class Hints:
+    """What speaks for cleaning a column; `suggest.py` makes steps of it.
+
+    Attributes:
+        variants: Labels that differ from another one only in case or in blanks around them.
+        has_case_variants: Whether some of them differ in case.
+        usual_case: ``lower``, ``upper`` or ``title``: how most labels are written.
+        low: Values below this look impossible; None if there are none.
+        high: Values above this look impossible; None if there are none.
+    """
+
+    variants: int = 0
+    has_case_variants: bool = False
+    usual_case: str = "lower"
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
 class ColumnProfile:
     """Statistics of one column, missing values left out.
 
     For a reader who may not see its values all but name, type and class is None or empty, and `masked` is set.
+
+    Attributes:
+        std: Sample standard deviation (n - 1).
+        min: Least value; dates in ISO 8601; None for text.
+        max: Greatest value, like `min`.
+        quantiles: By probability, such as ``"0.25"``, with linear interpolation.
+        top_values: The most frequent values, most frequent first; long texts cut.
+        warnings: Sentences without any value of the data.
+        reference: Quantiles at 0, 0.01 … 1, kept to compare later data with.
+        hints: What speaks for cleaning.
     """
 
     name: str
@@ -45,3 +104,205 @@ class ColumnProfile:
     histogram: Histogram | None = None
     top_values: tuple[TopValue, ...] | None = None
     warnings: tuple[str, ...] = ()
+    reference: tuple[float, ...] = ()
+    hints: Hints = Hints()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the profile as JSON; `from_json` reads it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ColumnProfile:
+        """Read what `to_json` made."""
+        histogram, top = data["histogram"], data["top_values"]
+        nested = {
+            "type": ColumnType(data["type"]),
+            "column_class": ColumnClass(data["column_class"]),
+            "histogram": histogram and Histogram(tuple(histogram["edges"]), tuple(histogram["counts"])),
+            "top_values": None if top is None else tuple(TopValue(**value) for value in top),
+            "warnings": tuple(data["warnings"]),
+            "reference": tuple(data["reference"]),
+            "hints": Hints(**data["hints"]),
+        }
+        return cls(**{**data, **nested})
+
+
+def profile_columns(
+    columns: Sequence[Column], read: Callable[[str], pl.Series], *, on_column: Callable[[int], None] = lambda _: None
+) -> tuple[ColumnProfile, ...]:
+    """Profile columns one after the other.
+
+    Args:
+        columns: The columns.
+        read: Returns the values of a column by name.
+        on_column: Called with the number of columns done.
+    """
+    profiles = []
+    for number, column in enumerate(columns, start=1):
+        profiles.append(profile_column(column, read(column.name)))
+        on_column(number)
+    return tuple(profiles)
+
+
+def profile_column(column: Column, values: pl.Series) -> ColumnProfile:
+    """Profile one column."""
+    present = values.drop_nulls()
+    profile = ColumnProfile(
+        name=column.name,
+        type=column.type,
+        column_class=column.column_class,
+        nulls=len(values) - len(present),
+        distinct=present.n_unique(),
+    )
+    if not len(present):
+        return replace(profile, warnings=("All values are missing.",) if len(values) else ())
+    if column.type in NUMERIC:
+        profile = _with_numbers(profile, present)
+    elif column.type in (ColumnType.DATE, ColumnType.DATETIME):
+        ordered = present.sort()
+        profile = replace(profile, min=ordered[0].isoformat(), max=ordered[-1].isoformat())
+    elif column.type is ColumnType.TEXT:
+        profile = replace(profile, hints=_label_hints(present))
+    if column.type not in NUMERIC or (profile.distinct or 0) <= _MAX_NUMERIC_CATEGORIES:
+        profile = replace(profile, top_values=_top_values(present))
+    return replace(profile, warnings=tuple(_warnings(profile, present)))
+
+
+def count_duplicates(frame: pl.LazyFrame) -> int:
+    """Count the rows that are equal to an earlier one in all columns."""
+    import polars as pl
+
+    if not frame.collect_schema().names():
+        return 0
+    lengths = [frame.select(pl.len()), frame.unique().select(pl.len())]
+    rows, different = (int(length.collect(engine="streaming").item()) for length in lengths)
+    return rows - different
+
+
+def _with_numbers(profile: ColumnProfile, present: pl.Series) -> ColumnProfile:
+    values: npt.NDArray[np.float64] = present.to_numpy().astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers near 1e308 have no finite spread
+        low, high = float(values.min()), float(values.max())
+        reference = np.quantile(values, np.linspace(0, 1, 101))
+        quantiles = np.quantile(values, QUANTILES)
+        mean, std = float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else 0.0
+        histogram = None
+        if math.isfinite(high - low):
+            counts, edges = np.histogram(values, bins=BINS, range=(low, high))
+            histogram = Histogram(tuple(edges.tolist()), tuple(counts.tolist()))
+    is_whole = profile.type is ColumnType.INTEGER
+    return replace(
+        profile,
+        mean=_finite(mean),
+        std=_finite(std),
+        min=int(present.min()) if is_whole else low,  # type: ignore[arg-type] # numbers all
+        max=int(present.max()) if is_whole else high,  # type: ignore[arg-type]
+        quantiles={f"{p:g}": float(q) for p, q in zip(QUANTILES, quantiles, strict=True)},
+        histogram=histogram,
+        reference=tuple(reference.tolist()),
+        hints=_number_hints(values),
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _number_hints(values: npt.NDArray[np.float64]) -> Hints:
+    """Find rare values so far from all others that they must be mistakes, and rare negative ones among positive."""
+    if len(values) < _ENOUGH_ROWS:
+        return Hints()
+    q1, median, q3 = np.quantile(values, (0.25, 0.5, 0.75))
+    reach = _IMPOSSIBLE_IQR * (q3 - q1)
+    low = high = None
+    if 0 < reach < math.inf:
+        inside = values[(values >= q1 - reach) & (values <= q3 + reach)]
+        far = _IMPOSSIBLE_RATIO * float(np.abs(inside - median).max())
+        below, above = values[values < median - far], values[values > median + far]
+        if 0 < len(above) <= _RARE_SHARE * len(values) and above.min() > q3 + reach:
+            high = float(q3 + reach)
+        if 0 < len(below) <= _RARE_SHARE * len(values) and below.max() < q1 - reach:
+            low = float(q1 - reach)
+    negative = int((values < 0).sum())
+    if 0 < negative <= _RARE_SHARE * len(values) and np.quantile(values[values >= 0], _RARE_SHARE) > 0:
+        low = 0.0
+    return Hints(low=low, high=high)
+
+
+def _label_hints(present: pl.Series) -> Hints:
+    labels = present.value_counts(sort=True)
+    name = present.name
+    if labels.height > _MAX_LABELS:
+        return Hints()
+    texts = labels[name]
+    trimmed = texts.str.strip_chars()
+    same = trimmed.str.to_lowercase().n_unique()
+    if same == labels.height:
+        return Hints()
+    counts = {
+        case: int(labels["count"].filter(trimmed == shaped).sum())
+        for case, shaped in (
+            ("lower", trimmed.str.to_lowercase()),
+            ("upper", trimmed.str.to_uppercase()),
+            ("title", trimmed.str.to_titlecase()),
+        )
+    }
+    return Hints(
+        variants=labels.height - same,
+        has_case_variants=trimmed.n_unique() != same,
+        usual_case=max(counts, key=lambda case: counts[case]),
+    )
+
+
+def _top_values(present: pl.Series) -> tuple[TopValue, ...]:
+    import polars as pl
+
+    counts = present.alias("value").value_counts().sort("count", "value", descending=[True, False]).head(TOP_VALUES)
+    if present.dtype in (pl.Date, pl.Datetime):
+        counts = counts.with_columns(pl.col("value").dt.to_string("iso"))
+    elif present.dtype == pl.String:
+        counts = counts.with_columns(pl.col("value").str.slice(0, _MAX_TOP_CHARACTERS))
+    return tuple(TopValue(value, count) for value, count in counts.rows())
+
+
+def _warnings(profile: ColumnProfile, present: pl.Series) -> list[str]:
+    nulls, distinct, count = profile.nulls or 0, profile.distinct or 0, len(present)
+    warnings = []
+    if nulls > _MOSTLY_MISSING * (nulls + count):
+        warnings.append(f"{nulls / (nulls + count):.0%} of the values are missing.")
+    if distinct == 1:
+        warnings.append("All values are the same.")
+    if looks_like_identifier(profile, count):
+        warnings.append("Every value is different: it looks like an identifier.")
+    elif profile.type is ColumnType.TEXT and distinct > MAX_CATEGORIES:
+        warnings.append(f"There are {distinct} different texts, too many to be categories.")
+    hints = profile.hints
+    if hints.variants:
+        warnings.append(f"{hints.variants} labels differ from others only in case or blanks.")
+    if hints.low is not None or hints.high is not None:
+        warnings.append("A few values lie so far from all others that they look impossible.")
+    if profile.quantiles is not None:
+        share = _far_share(present, profile.quantiles)
+        if share > 0:
+            warnings.append(f"{share:.2%} of the values lie more than {_FAR_IQR:g} quartile ranges out.")
+    return warnings
+
+
+def looks_like_identifier(profile: ColumnProfile, count: int) -> bool:
+    """Whether a column numbers or names the rows rather than describing them."""
+    if count < _ENOUGH_ROWS or profile.distinct != count:
+        return False
+    if profile.type is ColumnType.TEXT:
+        return all(len(str(top.value)) < 64 and " " not in str(top.value) for top in profile.top_values or ())
+    if profile.type is not ColumnType.INTEGER:
+        return False
+    is_consecutive = isinstance(profile.min, int) and isinstance(profile.max, int) and profile.max - profile.min < count
+    return is_consecutive or _IDENTIFIER.fullmatch(profile.name) is not None
+
+
+def _far_share(present: pl.Series, quantiles: Mapping[str, float]) -> float:
+    q1, q3 = quantiles["0.25"], quantiles["0.75"]
+    reach = _FAR_IQR * (q3 - q1)
+    if not 0 < reach < math.inf:
+        return 0.0
+    return float(((present < q1 - reach) | (present > q3 + reach)).mean())  # type: ignore[arg-type] # of booleans

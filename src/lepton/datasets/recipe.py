@@ -6,7 +6,7 @@ Whether a recipe fits a dataset is checked in `fitting.py`; what would be sensib
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import ClassVar, Literal
 
 from lepton.core.columns import ColumnType
@@ -22,14 +22,15 @@ MAX_STEPS = 200
 
 @dataclass(frozen=True)
 class Step:
-    """What all steps share."""
+    """What all steps share: `columns` they are done on, and `why` they are suggested, which changes nothing."""
 
     name: ClassVar[str]
     columns: Columns = None
+    why: str = field(default="", kw_only=True)
 
     def to_json(self) -> dict[str, Json]:
         """Write the step the way a user would."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "why" or self.why}
         plain = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
         return {"step": self.name, **plain}
 
@@ -251,8 +252,8 @@ def parse_recipe(data: Json) -> Recipe:
             "A recipe is an object with the one key 'steps', a list, for example "
             '{"steps": [{"step": "drop_duplicates"}]}.'
         )
-    if not steps or len(steps) > MAX_STEPS:
-        raise InvalidInput(f"The recipe has {len(steps)} steps; it must have 1 to {MAX_STEPS}.")
+    if len(steps) > MAX_STEPS:
+        raise InvalidInput(f"The recipe has {len(steps)} steps; it can have at most {MAX_STEPS}.")
     return Recipe(tuple(_parse_step(number, step) for number, step in enumerate(steps, start=1)))
 
 

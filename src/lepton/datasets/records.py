@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from lepton.core.refs import Ref
+from lepton.datasets.clean import StepReport
 from lepton.datasets.profile import ColumnProfile
-from lepton.datasets.reading import Detected, Rejected
+from lepton.datasets.reading import Detected, ReadOptions, Rejected
 from lepton.datasets.recipe import Recipe
 from lepton.datasets.schema import Column, Schema
 
@@ -46,6 +47,11 @@ class ImportOptions:
     personal: tuple[str, ...] = ()
     secret: tuple[str, ...] = ()
     file_name: str | None = None
+
+    @property
+    def reading(self) -> ReadOptions:
+        """The part that is about the file alone."""
+        return ReadOptions(self.format, self.separator, self.encoding, self.header, self.file_name)
 
 
 @dataclass(frozen=True)
@@ -122,29 +128,6 @@ class RowsPage:
     rows: list[list[Cell]]
     total: int
     masked: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """What one step of cleaning or splitting changed.
-
-    Attributes:
-        step: Name of the step, such as ``fill_missing``.
-        summary: One sentence, without any value of the data.
-        rows_before: Rows that went in.
-        rows_after: Rows that came out.
-        cells_changed: Cells that hold something else than before.
-        columns: Columns it changed or looked at.
-        fitted: By column, the values that were calculated from the data, such as a median; empty if not for the reader.
-    """
-
-    step: str
-    summary: str
-    rows_before: int
-    rows_after: int
-    cells_changed: int = 0
-    columns: tuple[str, ...] = ()
-    fitted: Mapping[str, Mapping[str, Cell]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

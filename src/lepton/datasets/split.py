@@ -99,7 +99,7 @@ def strata_of(values: pl.Series) -> Strata:
 def _counts(rows: int, shares: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """Round shares of `rows` so that they add up (largest remainder; the earlier part wins a tie)."""
     exact = shares / shares.sum() * rows
-    counts = np.floor(exact).astype(np.int64)
+    counts: npt.NDArray[np.int64] = np.floor(exact).astype(np.int64)
     remainders = np.round(exact - counts, 9)  # 0.1 + 0.2 must not decide
     for index in np.argsort(-remainders, kind="stable")[: rows - int(counts.sum())]:
         counts[index] += 1

@@ -195,7 +195,9 @@ def _serve_in_thread(platform: Platform) -> tuple[uvicorn.Server, threading.Thre
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     platform.start(url)
-    config = uvicorn.Config(create_app(platform), log_config=None, access_log=False, lifespan="off")
+    config = uvicorn.Config(
+        create_app(platform), ws="none", lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=3
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="lepton", daemon=True)
     thread.start()

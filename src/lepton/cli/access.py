@@ -50,6 +50,8 @@ def create_user(door: Door, name: UserName, role: Role, password: AskPassword = 
     """Add somebody to the project."""
     made = door.client.users.create(name, role=role, password=_ask_password() if password else None)
     door.answer(made.body, f"Added {made.name} as {made.role} of project {made.project}.")
+    if made.sign_in_url:
+        door.say(f"Hand over this link; it signs in once, within the hour: {made.sign_in_url}")
 
 
 @verb(USERS, "lepton users update ada --role steward", name="update")

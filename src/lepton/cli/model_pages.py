@@ -30,6 +30,7 @@ def model(detail: ModelDetail) -> list[RenderableType]:
         if (plot := detail.plot(kind)) is not None:
             parts.append(draw(plot))
     parts.append(inputs(detail.signature))
+    parts += [Text(f"! {note}", "yellow") for note in detail.notes]
     if detail.evaluations:
         parts.append(evaluations(detail.evaluations))
     return parts

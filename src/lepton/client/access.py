@@ -55,7 +55,11 @@ class Project(Answer):
 
 @dataclass(frozen=True, kw_only=True)
 class User(Answer):
-    """Somebody who may sign in, and what they are in one project."""
+    """Somebody who may sign in, and what they are in one project.
+
+    Attributes:
+        sign_in_url: A link that signs them in once, there only when they were just added.
+    """
 
     name: str
     role: str
@@ -63,6 +67,7 @@ class User(Answer):
     project: str = "default"
     has_password: bool = False
     created_at: datetime | None = None
+    sign_in_url: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

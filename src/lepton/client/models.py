@@ -86,16 +86,22 @@ class Evaluation:
     metrics: Mapping[str, float | None]
     created_at: datetime
     run_id: str | None = None
+    plots: tuple[Plot, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelDetail(ModelVersion):
-    """A version with its signature, plots, evaluations and sister versions."""
+    """A version with all that is known of it.
+
+    Attributes:
+        notes: What is worth knowing, such as which columns were not used and why.
+    """
 
     signature: Signature
     plots: tuple[Plot, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
     versions: tuple[ModelVersion, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def plot(self, kind: str) -> Plot | None:
         """Return the plot of a kind, or None."""

@@ -146,9 +146,7 @@ def _train(screen: Screen, client: Client, name: str, train: DatasetDetail, targ
         if losses := client.runs.metrics(run.id).values("loss"):
             told = f" {number(losses[0])} → {number(losses[-1])} in {len(losses)} rounds"
             step.say(Text.assemble("Loss ", (curve(losses), "cyan"), told))
-        used = {column.name for column in model.signature.inputs} | {target}
-        if unused := [column.name for column in train.schema if column.name not in used]:
-            step.say(f"Not used: {', '.join(unused)}. Why: lepton runs logs {run.id}")
+        step.say(*(Text(f"! {note}", "yellow") for note in model.notes))
         if (plot := model.plot("coefficients")) is not None:
             step.say(model_pages.coefficients(plot))
     return model
@@ -158,6 +156,7 @@ def _evaluate(screen: Screen, client: Client, model: ModelDetail, test: DatasetD
     with screen.step("Evaluate on rows it has never seen") as step:
         found = client.models.evaluate(model.ref, dataset=test.ref, on_progress=step.on_progress)
         step.say(model_pages.metrics(found.metrics, title=f"{model.ref} on {test.ref}"))
+        step.say(*(model_pages.confusion(plot) for plot in found.plots if plot.kind == "confusion"))
     with screen.step("Register with its lineage") as step:
         detail = client.models.get(model.ref)
         step.say(f"{detail.ref}, sha256 {detail.sha256[:16]}…, one ONNX graph with everything it needs. It came from:")

@@ -1,0 +1,58 @@
+/** What the pages read: one query per resource, refreshed each second while something is unfinished. */
+import { queryOptions } from "@tanstack/react-query";
+
+import { address, request } from "./request";
+import type {
+  AuditRow, Dataset, DatasetDetail, Endpoint, Items, Lineage, Me, MetricSeries, ModelDetail, ModelSummary, Profile, Report, Rows, Run, Token, User,
+} from "./types";
+
+const SOON = 1_000;
+const NOW_AND_THEN = 15_000;
+
+export const isOpen = (run: Run): boolean => run.state === "queued" || run.state === "running";
+
+const get = <T>(path: string, query: Record<string, string | number | null> = {}) => ({
+  queryKey: [...path.split("/").filter(Boolean), address("", query)],
+  queryFn: ({ signal }: { signal: AbortSignal }) => request<T>("GET", path, { query, signal }),
+});
+
+const part = encodeURIComponent;
+
+export const me = () => queryOptions({ ...get<Me>("/me"), staleTime: 60_000 });
+
+export const datasets = () => queryOptions({ ...get<Items<Dataset>>("/datasets"), refetchInterval: NOW_AND_THEN });
+export const dataset = (ref: string) => queryOptions(get<DatasetDetail>(`/datasets/${part(ref)}`));
+export const profile = (ref: string, target: string | null = null) =>
+  queryOptions({ ...get<Profile>(`/datasets/${part(ref)}/profile`, { target }), staleTime: 300_000 });
+export const rows = (ref: string, offset: number, limit: number) =>
+  queryOptions({ ...get<Rows>(`/datasets/${part(ref)}/rows`, { offset, limit }), staleTime: 300_000 });
+export const report = (ref: string) => queryOptions({ ...get<Report>(`/datasets/${part(ref)}/report`), staleTime: 300_000 });
+
+export const runs = (state: string | null = null) =>
+  queryOptions({
+    ...get<Items<Run>>("/runs", { state, limit: 200 }),
+    refetchInterval: ({ state: { data } }) => (data?.items.some(isOpen) ? SOON : 5_000),
+  });
+export const run = (id: string) =>
+  queryOptions({ ...get<Run>(`/runs/${part(id)}`), refetchInterval: ({ state: { data } }) => (data && !isOpen(data) ? false : SOON) });
+export const runMetrics = (id: string, open: boolean) =>
+  queryOptions({ ...get<{ metrics: MetricSeries[] }>(`/runs/${part(id)}/metrics`), refetchInterval: open ? SOON : false });
+
+export const models = () => queryOptions({ ...get<Items<ModelSummary>>("/models"), refetchInterval: NOW_AND_THEN });
+export const model = (ref: string) => queryOptions(get<ModelDetail>(`/models/${part(ref)}`));
+export const lineage = (ref: string) => queryOptions(get<Lineage>(`/models/${part(ref)}/lineage`));
+
+export const endpoints = () =>
+  queryOptions({
+    ...get<Items<Endpoint>>("/endpoints"),
+    refetchInterval: ({ state: { data } }) => (data?.items.some(({ state }) => state === "starting") ? SOON : 5_000),
+  });
+export const endpoint = (name: string) =>
+  queryOptions({
+    ...get<Endpoint>(`/endpoints/${part(name)}`),
+    refetchInterval: ({ state: { data } }) => (data?.state === "starting" ? SOON : 5_000),
+  });
+
+export const users = () => queryOptions(get<Items<User>>("/users"));
+export const tokens = () => queryOptions(get<Items<Token>>("/tokens"));
+export const audit = () => queryOptions({ ...get<Items<AuditRow>>("/audit", { limit: 200 }), refetchInterval: 5_000 });

@@ -1,0 +1,299 @@
+/** The JSON of the REST interface, as the server writes it. Times are ISO 8601 in UTC. */
+
+export type Scalar = string | number | boolean | null;
+
+export interface ErrorBody {
+  error: { code: string; message: string; request_id?: string };
+}
+
+export interface ProjectAccess {
+  name: string;
+  role: string;
+  actions: string[];
+}
+
+export interface Me {
+  user: { id: string; name: string };
+  projects: ProjectAccess[];
+  is_admin: boolean;
+}
+
+export type ColumnClass = "plain" | "personal" | "secret";
+export type MadeBy = "import" | "clean" | "split";
+
+export interface DatasetVersion {
+  ref: string;
+  name: string;
+  version: number;
+  rows: number;
+  columns: number;
+  size_bytes: number;
+  created_at: string;
+  created_by: string;
+  run_id: string | null;
+  parent: string | null;
+  made_by: MadeBy;
+}
+
+export interface Dataset {
+  name: string;
+  latest: number;
+  versions: DatasetVersion[];
+}
+
+export interface SchemaColumn {
+  name: string;
+  type: string;
+  class: ColumnClass;
+  nulls: number | null;
+  distinct: number | null;
+  masked: boolean;
+}
+
+export interface DatasetDetail extends DatasetVersion {
+  schema: SchemaColumn[];
+  versions: DatasetVersion[];
+}
+
+export interface ColumnProfile {
+  name: string;
+  type: string;
+  class: ColumnClass;
+  masked: boolean;
+  nulls: number | null;
+  distinct: number | null;
+  mean: number | null;
+  std: number | null;
+  min: Scalar;
+  max: Scalar;
+  quantiles: Record<string, Scalar> | null;
+  histogram: { edges: number[]; counts: number[] } | null;
+  top_values: { value: Scalar; count: number }[] | null;
+  warnings: string[];
+}
+
+export interface Step {
+  step: string;
+  [option: string]: unknown;
+}
+
+export interface Recipe {
+  steps: Step[];
+}
+
+export interface Profile {
+  ref: string;
+  rows: number;
+  columns: ColumnProfile[];
+  duplicate_rows: number | null;
+  suggested_recipe: Recipe;
+}
+
+export interface Rows {
+  columns: string[];
+  rows: Scalar[][];
+  total: number;
+  masked: string[];
+}
+
+export interface StepReport {
+  step: string;
+  summary: string;
+  rows_before: number;
+  rows_after: number;
+  cells_changed: number;
+  columns: string[] | null;
+}
+
+export interface Report {
+  made_by: MadeBy;
+  recipe: Recipe | null;
+  steps: StepReport[];
+  rejected: { line: number; reason: string }[];
+  rejected_total: number;
+  detected: Record<string, Scalar> | null;
+}
+
+export type RunState = "queued" | "running" | "succeeded" | "failed" | "cancelled";
+
+export interface Run {
+  id: string;
+  task: string;
+  state: RunState;
+  workers: number;
+  progress: number;
+  message: string;
+  params: Record<string, Scalar>;
+  inputs: string[];
+  outputs: string[];
+  error: { code: string; message: string } | null;
+  submitted_by: string;
+  created_at: string;
+  started_at: string | null;
+  ended_at: string | null;
+  retry_of: string | null;
+}
+
+export interface LogLine {
+  seq: number;
+  /** -1 is the engine itself. */
+  rank: number;
+  time: string;
+  text: string;
+}
+
+export interface MetricSeries {
+  key: string;
+  points: { step: number; time: string; value: number | null }[];
+}
+
+export type Metrics = Record<string, number | null>;
+
+export type ModelTask = "classification" | "regression";
+
+export interface ModelVersion {
+  ref: string;
+  name: string;
+  version: number;
+  task: ModelTask;
+  recipe: string;
+  target: string;
+  dataset: string;
+  run_id: string | null;
+  created_at: string;
+  created_by: string;
+  size_bytes: number;
+  sha256: string;
+  metrics: Metrics;
+}
+
+export interface ModelSummary {
+  name: string;
+  latest: number;
+  versions: ModelVersion[];
+}
+
+export type InputType = "number" | "integer" | "boolean" | "text";
+
+export interface SignatureInput {
+  name: string;
+  type: InputType;
+  nullable: boolean;
+  values?: Scalar[] | null;
+}
+
+export interface Signature {
+  task: ModelTask;
+  target: string;
+  inputs: SignatureInput[];
+  classes: Scalar[] | null;
+}
+
+export type Plot =
+  | { kind: "roc"; data: { fpr: number[]; tpr: number[]; auc: number } }
+  | { kind: "confusion"; data: { classes: Scalar[]; counts: number[][] } }
+  | { kind: "residuals"; data: { predicted: number[]; residual: number[] } }
+  | { kind: "predicted"; data: { predicted: number[]; actual?: number[]; observed?: number[] } }
+  | { kind: "coefficients"; data: { names: string[]; values: number[] } }
+  | { kind: "calibration"; data: { predicted: number[]; observed: number[]; counts: number[] } };
+
+export interface Evaluation {
+  dataset: string;
+  metrics: Metrics;
+  created_at: string;
+  run_id: string | null;
+  plots?: Plot[];
+}
+
+export interface ModelDetail extends ModelVersion {
+  signature: Signature;
+  plots: Plot[];
+  evaluations: Evaluation[];
+  versions: ModelVersion[];
+  /** What was left out of the training, a sentence each. */
+  notes?: string[];
+}
+
+export type LineageKind = "dataset" | "run" | "model" | "endpoint" | "file";
+
+export interface LineageNode {
+  id: string;
+  kind: LineageKind;
+  label: string;
+  detail: string;
+}
+
+export interface Lineage {
+  nodes: LineageNode[];
+  edges: { from: string; to: string }[];
+}
+
+export type EndpointState = "starting" | "ready" | "failed" | "stopped";
+
+export interface Endpoint {
+  name: string;
+  model: string;
+  state: EndpointState;
+  url: string | null;
+  message: string;
+  created_at: string;
+  created_by: string;
+  signature?: Signature | null;
+}
+
+export interface Prediction {
+  label?: Scalar;
+  probabilities?: Record<string, number>;
+  value?: number;
+}
+
+export interface Predictions {
+  endpoint: string;
+  model: string;
+  predictions: Prediction[];
+}
+
+export type Role = "owner" | "steward" | "editor" | "viewer" | "caller";
+
+export interface User {
+  id: string;
+  name: string;
+  project: string;
+  role: Role;
+  has_password: boolean;
+  created_at: string;
+}
+
+export interface NewUser extends User {
+  sign_in_url: string;
+  sign_in_expires_at: string;
+}
+
+export interface Token {
+  id: string;
+  user: string;
+  name: string;
+  prefix: string;
+  scopes: string[] | null;
+  created_at: string;
+  expires_at: string | null;
+  last_used_at: string | null;
+}
+
+export interface NewToken extends Token {
+  secret: string;
+}
+
+export interface AuditRow {
+  time: string;
+  actor: string;
+  action: string;
+  project: string;
+  target: string;
+  outcome: "allowed" | "denied" | "failed";
+  code: string;
+}
+
+export interface Items<T> {
+  items: T[];
+}

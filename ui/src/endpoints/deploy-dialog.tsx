@@ -1,0 +1,51 @@
+/** Deploy a model version: name its endpoint and start it. */
+import { Button, Group, Modal, Stack, Text, TextInput } from "@mantine/core";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { type SyntheticEvent, useState } from "react";
+
+import { request } from "../api/request";
+import type { Endpoint, ModelDetail } from "../api/types";
+import { useSpeech } from "../i18n";
+import { Problem } from "../parts/words";
+
+interface DialogProps {
+  model: ModelDetail;
+  opened: boolean;
+  onClose: () => void;
+}
+
+export function DeployDialog({ model, opened, onClose }: DialogProps) {
+  const { t } = useSpeech();
+  const client = useQueryClient();
+  const navigate = useNavigate();
+  const [name, setName] = useState(model.name);
+  const start = useMutation({
+    mutationFn: () => request<Endpoint>("POST", "/endpoints/deploy", { body: { name, model: model.ref } }),
+    meta: { quiet: true },
+    onSuccess: async (endpoint) => {
+      onClose();
+      void client.invalidateQueries({ queryKey: ["endpoints"] });
+      await navigate({ to: "/endpoints/$name", params: { name: endpoint.name } });
+    },
+  });
+  const submit = (event: SyntheticEvent) => {
+    event.preventDefault();
+    start.mutate();
+  };
+  return (
+    <Modal opened={opened} onClose={onClose} title={<b>{t("deploy.title", { name: model.ref })}</b>}>
+      <form onSubmit={submit}>
+        <Stack gap="md">
+          <Text size="sm" c="dimmed">{t("deploy.lead")}</Text>
+          <TextInput label={t("deploy.name")} description={t("deploy.nameHint")} required withAsterisk={false} data-autofocus value={name} onChange={(event) => setName(event.currentTarget.value)} />
+          {start.isError && <Problem error={start.error} />}
+          <Group justify="flex-end" gap="sm">
+            <Button variant="default" onClick={onClose}>{t("do.cancel")}</Button>
+            <Button type="submit" disabled={!name} loading={start.isPending}>{t("deploy.submit")}</Button>
+          </Group>
+        </Stack>
+      </form>
+    </Modal>
+  );
+}

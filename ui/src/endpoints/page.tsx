@@ -1,0 +1,75 @@
+/** One endpoint: its state, how to call it, and a form to try it. */
+import { Button } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate, useParams } from "@tanstack/react-router";
+import { useState } from "react";
+
+import { endpoint as endpointQuery } from "../api/queries";
+import type { Endpoint, Signature } from "../api/types";
+import { moment } from "../format";
+import { useSpeech } from "../i18n";
+import { Icon } from "../icons";
+import { ConfirmDelete } from "../parts/confirm";
+import { Facts, Page, PageSkeleton, Panel } from "../parts/page";
+import { Code, Copy, Problem, RefChip, StateBadge, When } from "../parts/words";
+import { useSession } from "../session";
+import css from "./endpoints.module.css";
+import { curlOf, exampleRow } from "./form";
+import { AnswerPanel, PredictForm, usePrediction } from "./predict";
+
+function Try({ endpoint, signature }: { endpoint: Endpoint; signature: Signature }) {
+  const { t, tag } = useSpeech();
+  const [texts, setTexts] = useState<Record<string, string>>({});
+  const predict = usePrediction(endpoint);
+  return (
+    <div className={css.columns}>
+      <PredictForm endpoint={endpoint} signature={signature} texts={texts} onTexts={setTexts} predict={predict} />
+      <div className={css.side}>
+        <AnswerPanel predict={predict} target={signature.target} />
+        {endpoint.url && (
+          <Panel title={t("endpoints.curl")} hint={t("endpoints.curlHint")}>
+            <Code text={curlOf(endpoint.url, exampleRow(signature, texts))} />
+          </Panel>
+        )}
+        <Panel title={t("word.details")}>
+          <Facts
+            facts={[
+              [t("word.model"), <RefChip key="model" id={endpoint.model} kind="model" />],
+              [t("word.address"), endpoint.url && <span key="url" style={{ display: "flex", alignItems: "center", gap: 4 }}><span className="mono">{endpoint.url}</span><Copy text={endpoint.url} /></span>],
+              [t("word.created"), moment(endpoint.created_at, tag)],
+              [t("word.by"), endpoint.created_by],
+            ]}
+          />
+        </Panel>
+      </div>
+    </div>
+  );
+}
+
+export function EndpointPage() {
+  const { t } = useSpeech();
+  const { may } = useSession();
+  const { name } = useParams({ from: "/shell/endpoints/$name" });
+  const navigate = useNavigate();
+  const [deleting, setDeleting] = useState(false);
+  const { data: endpoint, error, refetch } = useQuery({ ...endpointQuery(name), enabled: !deleting });
+  const parent = { to: "/endpoints", label: t("nav.endpoints"), icon: "endpoints" } as const;
+  if (error && !endpoint) return <Page title={name} parent={parent}><Problem error={error} onRetry={() => void refetch()} /></Page>;
+  if (!endpoint) return <PageSkeleton />;
+  return (
+    <Page
+      title={endpoint.name}
+      parent={parent}
+      beside={<StateBadge state={endpoint.state} />}
+      lead={<span style={{ display: "inline-flex", gap: 8, alignItems: "center", flexWrap: "wrap" }}><RefChip id={endpoint.model} kind="model" /> · <When time={endpoint.created_at} /> · {endpoint.created_by}</span>}
+      actions={may("endpoints.delete") && <Button variant="default" leftSection={<Icon name="trash" size={17} />} onClick={() => setDeleting(true)}>{t("do.delete")}</Button>}
+    >
+      {endpoint.state === "failed" && <div style={{ marginBottom: 20 }}><Problem title={t("state.failed")} error={new Error(endpoint.message)} /></div>}
+      {endpoint.signature && <Try endpoint={endpoint} signature={endpoint.signature} />}
+      <ConfirmDelete
+        opened={deleting} onClose={() => setDeleting(false)} title={t("endpoints.deleteTitle", { name: endpoint.name })} text={t("endpoints.deleteText")} noun="endpoints"
+        path={`/endpoints/${encodeURIComponent(endpoint.name)}`} done={t("endpoints.deleted", { name: endpoint.name })} after={() => void navigate({ to: "/endpoints" })}
+      />
+    </Page>
+  );
+}

@@ -1,0 +1,2 @@
+import { type Dictionary, en } from "./en";
+export const zh: Dictionary = en;

@@ -1,0 +1,33 @@
+/** How metrics are named, ordered and written. */
+import type { Metrics, ModelTask } from "../api/types";
+import { number, percent } from "../format";
+
+const FIRST: Record<ModelTask, readonly string[]> = {
+  classification: ["roc_auc", "accuracy", "f1", "precision", "recall", "log_loss"],
+  regression: ["r2", "rmse", "mae", "share_within_10pct"],
+};
+
+const SHARES = /^(accuracy|precision|recall|share_within.*)$/;
+
+export function metricName(key: string, say: (prefix: string, word: string) => string): string {
+  return say("metric", key);
+}
+
+/** Shares as percent, everything else as a number. */
+export function metricText(key: string, value: number | null, language: string): string {
+  return SHARES.test(key) && value !== null ? percent(value, language) : number(value, language);
+}
+
+/** Metrics with the ones people look for first in front. */
+export function ordered(metrics: Metrics, task: ModelTask): [string, number | null][] {
+  const rank = (key: string) => {
+    const at = FIRST[task].indexOf(key);
+    return at < 0 ? FIRST[task].length : at;
+  };
+  return Object.entries(metrics).sort(([a], [b]) => rank(a) - rank(b));
+}
+
+/** The one metric to show where there is room for one. */
+export function headline(metrics: Metrics, task: ModelTask): [string, number | null] | null {
+  return ordered(metrics, task)[0] ?? null;
+}

@@ -1,0 +1,97 @@
+/** The dialogs every noun shares: confirm a deletion, follow a run until it ends. */
+import { Button, Group, Modal, Progress, Stack, Text } from "@mantine/core";
+import { notifications } from "@mantine/notifications";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { useEffect } from "react";
+
+import { isOpen, run as runQuery } from "../api/queries";
+import { request } from "../api/request";
+import type { Run } from "../api/types";
+import { useSpeech } from "../i18n";
+import { Problem, StateBadge } from "./words";
+
+interface DeleteProps {
+  opened: boolean;
+  onClose: () => void;
+  title: string;
+  text: string;
+  /** Path under /v1 to delete. */
+  path: string;
+  done: string;
+  noun: string;
+  after?: () => void;
+}
+
+export function ConfirmDelete({ opened, onClose, title, text, path, done, noun, after }: DeleteProps) {
+  const { t } = useSpeech();
+  const client = useQueryClient();
+  const remove = useMutation({
+    mutationFn: () => request<void>("DELETE", path),
+    onSuccess: async () => {
+      onClose();
+      after?.();
+      notifications.show({ message: done });
+      await client.invalidateQueries({ queryKey: [noun] });
+    },
+  });
+  return (
+    <Modal opened={opened} onClose={onClose} title={<b>{title}</b>}>
+      <Stack gap="lg">
+        <Text size="sm">{text}</Text>
+        <Group justify="flex-end" gap="sm">
+          <Button variant="default" onClick={onClose}>{t("do.cancel")}</Button>
+          <Button color="red" loading={remove.isPending} onClick={() => remove.mutate()}>{t("do.delete")}</Button>
+        </Group>
+      </Stack>
+    </Modal>
+  );
+}
+
+interface FollowProps {
+  run: Run;
+  onDone: (run: Run) => void;
+  onClose: () => void;
+}
+
+/** Progress of a run inside the dialog that started it; `onDone` is called once, when it succeeded. */
+export function FollowRun({ run: started, onDone, onClose }: FollowProps) {
+  const { t, say } = useSpeech();
+  const navigate = useNavigate();
+  const client = useQueryClient();
+  const { data = started } = useQuery({ ...runQuery(started.id), initialData: started });
+  const succeeded = data.state === "succeeded";
+
+  useEffect(() => {
+    if (!succeeded) return;
+    void client.invalidateQueries();
+    onDone(data);
+    // onDone belongs to the moment of success, not to later renders.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, [succeeded]);
+
+  const openRun = () => void navigate({ to: "/runs/$id", params: { id: data.id } });
+  const failed = data.state === "failed" || data.state === "cancelled";
+  return (
+    <Stack gap="md" aria-live="polite">
+      <Group justify="space-between">
+        <Text fw={600}>{say("task", data.task)}</Text>
+        <StateBadge state={data.state} />
+      </Group>
+      {!failed && (
+        <>
+          <Progress value={succeeded ? 100 : Math.max(data.progress * 100, 3)} animated={!succeeded} aria-label={t("runs.progress")} />
+          <Text size="sm" c="dimmed">{data.message || (data.state === "queued" ? t("follow.queued") : "\u00a0")}</Text>
+        </>
+      )}
+      {failed && <Problem title={say("state", data.state)} error={new Error(data.error?.message ?? t("follow.failed"))} />}
+      <Group justify="space-between" mt="xs">
+        <Text size="xs" c="dimmed">{isOpen(data) ? t("follow.background") : ""}</Text>
+        <Group gap="sm">
+          <Button variant="default" onClick={openRun}>{t("do.openRun")}</Button>
+          <Button variant="default" onClick={onClose}>{t("do.close")}</Button>
+        </Group>
+      </Group>
+    </Stack>
+  );
+}

@@ -1,0 +1,169 @@
+/** One run: what it is doing, its curves and log, and what it made. */
+import { Button, Progress, Skeleton } from "@mantine/core";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useNavigate, useParams } from "@tanstack/react-router";
+import { lazy, Suspense } from "react";
+
+import { isOpen, run as runQuery, runMetrics } from "../api/queries";
+import { request } from "../api/request";
+import type { MetricSeries, Run } from "../api/types";
+import { duration, moment, percent } from "../format";
+import { useSpeech } from "../i18n";
+import { Icon } from "../icons";
+import { Facts, Page, PageSkeleton, Panel, Tiles } from "../parts/page";
+import { NameLink, Problem, RefChip, StateBadge, When } from "../parts/words";
+import { metricName, metricText } from "../models/metrics";
+import { useSession } from "../session";
+import { RunLog } from "./log";
+import css from "./runs.module.css";
+
+const Curve = lazy(() => import("../charts/curve").then(({ Curve: component }) => ({ default: component })));
+
+function Metrics({ run }: { run: Run }) {
+  const { t, tag, say } = useSpeech();
+  const open = isOpen(run);
+  const { data } = useQuery(runMetrics(run.id, open));
+  const metrics: MetricSeries[] = data?.metrics ?? [];
+  const curves = metrics.filter(({ points }) => points.length > 1);
+  const single = metrics.filter(({ points }) => points.length === 1);
+  if (metrics.length === 0 && !run.task.startsWith("models.")) return null;
+  return (
+    <Panel title={t("runs.metrics")}>
+      {!data && <Skeleton height={190} radius="md" />}
+      {data && metrics.length === 0 && <span style={{ color: "var(--faint)" }}>{open ? t("runs.metricsSoon") : t("runs.metricsNone")}</span>}
+      {curves.length > 0 && (
+        <div className={css.curves}>
+          {curves.map((series) => (
+            <Suspense key={series.key} fallback={<Skeleton height={216} radius="md" />}>
+              <Curve series={series} label={metricName(series.key, say)} />
+            </Suspense>
+          ))}
+        </div>
+      )}
+      {single.length > 0 && (
+        <div style={{ marginTop: curves.length ? 22 : 0 }}>
+          <Tiles tiles={single.map(({ key, points }) => ({ label: metricName(key, say), value: metricText(key, points[0]?.value ?? 0, tag) }))} />
+        </div>
+      )}
+    </Panel>
+  );
+}
+
+function Chips({ ids, kind }: { ids: string[]; kind?: "dataset" }) {
+  if (ids.length === 0) return <>–</>;
+  return <span style={{ display: "flex", flexWrap: "wrap", gap: 6 }}>{ids.map((id) => <RefChip key={id} id={id} kind={kind} />)}</span>;
+}
+
+function Details({ run }: { run: Run }) {
+  const { t, tag } = useSpeech();
+  const params = Object.entries(run.params).filter(([, value]) => value !== null);
+  return (
+    <div style={{ display: "grid", gap: 20 }}>
+      <Panel title={t("word.details")}>
+        <Facts
+          facts={[
+            [t("word.inputs"), <Chips key="inputs" ids={run.inputs} kind="dataset" />],
+            [t("word.outputs"), <Chips key="outputs" ids={run.outputs} />],
+            [t("word.workers"), String(run.workers)],
+            [t("word.submittedBy"), run.submitted_by],
+            [t("word.created"), moment(run.created_at, tag)],
+            [t("word.started"), moment(run.started_at, tag)],
+            [t("word.duration"), <span key="duration" className="figures">{duration(run.started_at, run.ended_at)}</span>],
+            [t("word.retryOf"), run.retry_of && <NameLink to={`/runs/${run.retry_of}`}>{run.retry_of}</NameLink>],
+          ]}
+        />
+      </Panel>
+      {params.length > 0 && (
+        <Panel title={t("word.parameters")}>
+          <Facts facts={params.map(([name, value]) => [name, <span key={name} className="mono">{String(value)}</span>])} />
+        </Panel>
+      )}
+    </div>
+  );
+}
+
+function Actions({ run }: { run: Run }) {
+  const { t } = useSpeech();
+  const { may } = useSession();
+  const client = useQueryClient();
+  const navigate = useNavigate();
+  const path = `/runs/${encodeURIComponent(run.id)}`;
+  const cancel = useMutation({
+    mutationFn: () => request<Run>("POST", `${path}/cancel`),
+    onSuccess: (answer) => client.setQueryData(runQuery(run.id).queryKey, answer),
+  });
+  const retry = useMutation({
+    mutationFn: () => request<Run>("POST", `${path}/retry`),
+    onSuccess: (answer) => void navigate({ to: "/runs/$id", params: { id: answer.id } }),
+  });
+  const asked = cancel.isSuccess && isOpen(run);
+  return (
+    <>
+      {isOpen(run) && may("runs.cancel") && (
+        <Button variant="default" leftSection={<Icon name="stop" size={17} />} loading={cancel.isPending} disabled={asked} onClick={() => cancel.mutate()}>
+          {asked ? t("runs.cancelAsked") : t("do.cancelRun")}
+        </Button>
+      )}
+      {(run.state === "failed" || run.state === "cancelled") && may("runs.retry") && (
+        <Button leftSection={<Icon name="retry" size={17} />} loading={retry.isPending} onClick={() => retry.mutate()}>{t("do.retry")}</Button>
+      )}
+    </>
+  );
+}
+
+function Verdict({ run }: { run: Run }) {
+  const { t, tag } = useSpeech();
+  if (isOpen(run)) {
+    return (
+      <div className={css.progress} aria-live="polite">
+        <div className={css.progressText}>
+          <span>{run.message || (run.state === "queued" ? t("follow.queued") : "")}</span>
+          <span className="figures">{percent(run.progress, tag)}</span>
+        </div>
+        <Progress value={Math.max(run.progress * 100, 2)} animated aria-label={t("runs.progress")} />
+      </div>
+    );
+  }
+  if (run.error) {
+    return (
+      <div style={{ marginBottom: 20 }}>
+        <Problem title={t("runs.failed")} error={new Error(run.error.message)} />
+      </div>
+    );
+  }
+  if (run.outputs.length === 0) return null;
+  return (
+    <div className={css.made}>
+      <Icon name="check" size={18} />
+      {t("runs.result")}
+      {run.outputs.map((output) => <RefChip key={output} id={output} />)}
+    </div>
+  );
+}
+
+export function RunPage() {
+  const { t, say } = useSpeech();
+  const { id } = useParams({ from: "/shell/runs/$id" });
+  const { data: run, error, refetch } = useQuery(runQuery(id));
+  const parent = { to: "/runs", label: t("nav.runs"), icon: "runs" } as const;
+  if (error) return <Page title={id} parent={parent}><Problem error={error} onRetry={() => void refetch()} /></Page>;
+  if (!run) return <PageSkeleton />;
+  return (
+    <Page
+      title={say("task", run.task)}
+      parent={parent}
+      beside={<StateBadge state={run.state} />}
+      lead={<><span className="mono">{run.id}</span> · <When time={run.created_at} /> · {run.submitted_by} · {t("count.workers", { n: run.workers })}</>}
+      actions={<Actions run={run} />}
+    >
+      <Verdict run={run} />
+      <div className={css.columns}>
+        <div className={css.main}>
+          <Metrics run={run} />
+          <RunLog id={run.id} />
+        </div>
+        <Details run={run} />
+      </div>
+    </Page>
+  );
+}

@@ -82,7 +82,7 @@ def _plain(labels: NDArray[Any]) -> tuple[Kind, NDArray[Any]]:
             raise _missing()
         if (labels != np.floor(labels)).any():
             raise TrainingDataError(
-                "The target holds numbers with decimals, which are no classes; "
+                "Unknown label type: the target holds numbers with decimals, which are no classes; "
                 "use LinearRegression to predict a number, or cast the column to text."
             )
         return "number", labels

@@ -10,7 +10,6 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from lepton.training.context import TrainingContext
@@ -95,7 +94,6 @@ class LogisticRegression(ClassifierMixin, LinearEstimator):  # type: ignore[misc
         """
         features, target = validate_data(self, X, y, dtype=np.float64)
         target = column_or_1d(target, warn=True)
-        check_classification_targets(target)
         return self.fit_batches(lambda: iter([(features, target)]))
 
     def fit_batches(self, batches: Batches, *, context: TrainingContext | None = None) -> Self:

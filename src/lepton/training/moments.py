@@ -46,7 +46,10 @@ class Moments:
             return
         mean = block.mean(axis=0)
         centered = block - mean
+        missed = centered.mean(axis=0)  # what rounding left over; the "corrected two-pass algorithm" of the source
         products = centered.T @ centered if self.full else np.einsum("ij,ij->j", centered, centered)
+        products -= self._squared(missed) * rows
+        mean += missed
         total = self.rows + rows
         shift = mean - self.mean
         self.products += products + self._squared(shift) * (self.rows * rows / total)

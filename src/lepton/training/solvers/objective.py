@@ -39,7 +39,7 @@ class Objective:
             total += part
             slope += residual.T @ features
         sums = self.collective.all_reduce(np.append(slope.ravel(), total))
-        return self._penalized(sums[-1], sums[:-1].reshape(weights.shape), weights)
+        return self._penalized(float(sums[-1]), sums[:-1].reshape(weights.shape), weights)
 
     def hessian(self, loss: CurvedLoss, weights: Floats) -> tuple[float, Floats, Floats]:
         """Return the value, the gradient and the Hessian [outputs * width, outputs * width]."""
@@ -51,7 +51,7 @@ class Objective:
             slope += residual.T @ features
             curvature += loss.curvature(features, residual, targets)
         sums = self.collective.all_reduce(np.concatenate([curvature.ravel(), slope.ravel(), [total]]))
-        value, gradient = self._penalized(sums[-1], sums[curvature.size : -1].reshape(weights.shape), weights)
+        value, gradient = self._penalized(float(sums[-1]), sums[curvature.size : -1].reshape(weights.shape), weights)
         hessian = sums[: curvature.size].reshape(curvature.shape) / self.rows
         hessian[np.diag_indices_from(hessian)] += np.tile(self.penalty, len(weights))
         return value, gradient, hessian

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from lepton.core.errors import InvalidInput
 from lepton.core.refs import parse_ref
@@ -163,12 +164,14 @@ def _fit(context: TaskContext, material: _Material, shard: Shard) -> Estimator:
 
     workers = cast(TrainingCollective, context.collective)  # the same thing, described with fewer words there
     training = TrainingContext(collective=workers, log=log, should_stop=context.should_stop)
-    with warnings.catch_warnings(record=True) as advice:
-        warnings.simplefilter("always")
+    if context.rank:
         estimator.fit_batches(shard.batches, context=training)
-    if context.rank == 0:
+    else:
+        with warnings.catch_warnings(record=True, action="always", category=ConvergenceWarning) as advice:
+            estimator.fit_batches(shard.batches, context=training)
         for one in advice:
-            context.log(str(one.message))
+            if issubclass(one.category, ConvergenceWarning):  # the texts of others may quote data
+                context.log(str(one.message))
         context.log(f"{estimator.solver_} solver: {estimator.n_iter_} iterations, loss {estimator.loss_curve_[-1]:.6g}")
     return estimator
 

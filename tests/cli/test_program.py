@@ -118,7 +118,7 @@ def test_a_profile_is_drawn(fake: FakePlatform, capsys: pytest.CaptureFixture[st
     fake.on("GET", "/v1/datasets/houses/profile", PROFILE)
     assert run(["datasets", "profile", "houses"]) == 0
     told = capsys.readouterr().out
-    for shown in ("5.0%", "▂▅█", "20 … 99 … 400", "hidden", "[red]Paris[/red] 75.0%", "3 rows are exact copies",
+    for shown in ("5.0%", "▂▅█", "20 … 99 … 400", "hidden", "[red]Paris[/red] 75.0%", "3 duplicate rows",
                   "far from all others", "1. drop_duplicates"):  # fmt: skip
         assert shown in told
 

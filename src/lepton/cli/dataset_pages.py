@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lepton.cli.tables import dataset_versions, table
-from lepton.cli.words import bars, number, share, size, when
+from lepton.cli.words import bars, count, number, share, size, when
 from lepton.client import Client
 from lepton.client.dataset_records import Column, ColumnProfile, DatasetDetail, Profile, Recipe, Report, Rows
 from lepton.client.runs import Run
@@ -20,7 +20,7 @@ _SHOWN_REJECTED = 10
 def dataset(detail: DatasetDetail) -> list[RenderableType]:
     """Show a version and its schema."""
     parts: list[RenderableType] = [
-        f"{detail.ref}: {number(detail.rows)} rows, {number(detail.columns)} columns, {size(detail.size_bytes)}; "
+        f"{detail.ref}: {count(detail.rows, 'row')}, {count(detail.columns, 'column')}, {size(detail.size_bytes)}; "
         f"{_origin(detail)} by {detail.created_by} at {when(detail.created_at)}",
         schema(detail.schema, rows=detail.rows),
     ]
@@ -61,9 +61,9 @@ def profile(found: Profile) -> list[RenderableType]:
             for c in found.columns
         ],
     )  # fmt: skip
-    parts: list[RenderableType] = [f"{found.ref}: {number(found.rows)} rows", columns]
+    parts: list[RenderableType] = [f"{found.ref}: {count(found.rows, 'row')}", columns]
     if found.duplicate_rows:
-        parts.append(Text(f"! {number(found.duplicate_rows)} rows are exact copies of others", "yellow"))
+        parts.append(Text(f"! {count(found.duplicate_rows, 'duplicate row')}", "yellow"))
     parts += [Text(f"! {c.name}: {warning}", "yellow") for c in found.columns for warning in c.warnings]
     if found.suggested_recipe is not None and found.suggested_recipe.steps:
         parts.append(Text(f"Suggested; do it with: lepton datasets clean {found.ref}", "bold"))
@@ -136,7 +136,7 @@ def report(found: Report) -> list[RenderableType]:
     if found.steps:
         parts.append(steps(found))
     if found.rejected_total:
-        parts.append(Text(f"{number(found.rejected_total)} rows of the file were rejected:", "yellow"))
+        parts.append(Text(f"Rejected from the file: {count(found.rejected_total, 'row')}", "yellow"))
         shown = found.rejected[:_SHOWN_REJECTED]
         parts.append(table([">line", "why"], [(str(r.line), r.reason) for r in shown]))
         if found.rejected_total > len(shown):
@@ -169,7 +169,7 @@ def made(client: Client, run: Run) -> list[RenderableType]:
     parts: list[RenderableType] = []
     for ref in run.made("dataset"):
         detail = client.datasets.get(ref)
-        parts.append(f"Made {ref}: {number(detail.rows)} rows, {number(detail.columns)} columns.")
+        parts.append(f"Made {ref}: {count(detail.rows, 'row')}, {count(detail.columns, 'column')}.")
         if len(run.made("dataset")) == 1:
             parts.append(schema(detail.schema, rows=detail.rows))
             if (found := client.datasets.report(ref)).rejected_total:
@@ -183,5 +183,5 @@ def cleaned(client: Client, run: Run) -> list[RenderableType]:
     detail = client.datasets.get(ref)
     return [
         *report(client.datasets.report(ref)),
-        f"Made {ref}: {number(detail.rows)} rows. {detail.parent} is unchanged.",
+        f"Made {ref}: {count(detail.rows, 'row')}. {detail.parent} is unchanged.",
     ]

@@ -6,6 +6,7 @@ Only Typer is imported when the program starts; the client and Rich are imported
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -62,7 +63,8 @@ class Door:
         """Where results go."""
         from rich.console import Console
 
-        return Console(highlight=False)
+        # Where it is piped there is no screen to fit, and broken lines would be hard to search.
+        return Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
 
     @cached_property
     def err(self) -> Console:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from lepton.cli.tables import metrics_line, state, table
+from lepton.cli.tables import facts, metrics_line, state, table
 from lepton.cli.words import bars, curve, duration, number, share, size, when
 from lepton.client.answers import Cell
 from lepton.client.endpoints import Endpoint, Predictions
@@ -36,9 +36,9 @@ def model(detail: ModelDetail) -> list[RenderableType]:
     return parts
 
 
-def metrics(values: Mapping[str, float | None], *, title: str) -> Table:
-    """Show metrics, one to a line."""
-    return table(["metric", ">value"], [(key, number(value)) for key, value in values.items()], title=title)
+def metrics(values: Mapping[str, float | None], *, title: str) -> Group:
+    """Show metrics, one to a line, below a title."""
+    return Group(Text(title, "bold"), facts((key, number(value)) for key, value in values.items()))
 
 
 def evaluations(items: Sequence[Evaluation]) -> Table:
@@ -130,7 +130,7 @@ def run(found: Run, measured: Metrics) -> list[RenderableType]:
     head = Text.assemble(f"{found.id}  {found.task}  ", state(found.state))
     if found.message and not found.ended:
         head.append(f"  {share(round(found.progress * 100), 100)} {found.message}")
-    facts = [
+    about = [
         ("by", f"{found.submitted_by} at {when(found.created_at)}"),
         ("workers", str(found.workers)),
         ("took", _took(found)),
@@ -139,7 +139,7 @@ def run(found: Run, measured: Metrics) -> list[RenderableType]:
         ("retry of", found.retry_of or ""),
         *((key, number(value)) for key, value in found.params.items()),
     ]
-    parts: list[RenderableType] = [head, table(["", ""], [(key, value) for key, value in facts if value])]
+    parts: list[RenderableType] = [head, facts(about)]
     if found.error is not None:
         parts.append(Text(found.error.message, "red"))
     for metric in measured.metrics:

@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from lepton.cli.words import number, share, size, when
+from lepton.cli.words import number, size, when
 from lepton.client.access import AuditEntry, Project, Token, User
 from lepton.client.answers import Cell
 from lepton.client.dataset_records import Dataset, DatasetVersion
@@ -28,16 +28,25 @@ STATE_STYLES = {
 }
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Text | str]], *, title: str | None = None) -> Table:
+def table(columns: Sequence[str], rows: Iterable[Sequence[Text | str]]) -> Table:
     """Return a table; a column whose name begins with ``>`` is set flush right.
 
     Cells are taken as they are: square brackets in somebody's data are no markup.
     """
-    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         made.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
     for row in rows:
         made.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+    return made
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> Table:
+    """Return facts one below the other; those without a value are left out."""
+    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
+    for name, value in pairs:
+        if value:
+            made.add_row(Text(name, "dim"), Text(value))
     return made
 
 
@@ -79,15 +88,17 @@ def runs(items: Sequence[Run]) -> Table | str:
     if not items:
         return "No runs."
     return table(
-        ["run", "task", "state", ">done", "from", "made", "by", "at"],
+        ["run", "task", "state", "made", "by", "at"],
         [
-            (
-                run.id, run.task, state(run.state), share(round(100 * run.progress), 100), "\n".join(run.inputs),
-                "\n".join(run.outputs), run.submitted_by, when(run.created_at),
-            )
+            (run.id, run.task, _run_state(run), "\n".join(run.outputs), run.submitted_by, when(run.created_at))
             for run in items
         ],
-    )  # fmt: skip
+    )
+
+
+def _run_state(run: Run) -> Text:
+    done = f" {round(100 * run.progress)}%" if run.state == "running" else ""
+    return state(run.state).append(done)
 
 
 def models(items: Sequence[Model]) -> Table | str:

@@ -33,7 +33,7 @@ def duration(seconds: float) -> str:
 
 def when(time: datetime | None) -> str:
     """Write a time in the timezone of this machine."""
-    return "" if time is None else f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
+    return "" if time is None else f"{time.astimezone():%Y-%m-%d %H:%M}"
 
 
 def number(value: Cell) -> str:
@@ -47,6 +47,11 @@ def number(value: Cell) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
     return value
+
+
+def count(many: int, noun: str) -> str:
+    """Write a count: ``1 row``, ``1,234 rows``."""
+    return f"{many:,} {noun}" if many == 1 else f"{many:,} {noun}s"
 
 
 def share(part: int | None, whole: int) -> str:

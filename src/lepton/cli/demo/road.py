@@ -13,7 +13,7 @@ from lepton import local
 from lepton.cli import dataset_pages, model_pages, tables
 from lepton.cli.demo.damage import TARGET, damaged_cancer
 from lepton.cli.demo.screen import Screen, Step
-from lepton.cli.words import curve, number
+from lepton.cli.words import count, curve, number
 from lepton.client import Client, DatasetDetail, ModelDetail
 from lepton.client.answers import Cell
 from lepton.client.dataset_records import ColumnProfile
@@ -94,7 +94,7 @@ def _source(screen: Screen, csv: Path | None, target: str | None) -> Source:
 def _import(screen: Screen, client: Client, source: Source) -> DatasetDetail:
     with screen.step(f"Import {source.path.name}") as step:
         made = client.datasets.import_(source.path, name=source.name, on_progress=step.on_progress)
-        step.say(f"Made {made.ref}: {number(made.rows)} rows, {number(made.columns)} columns, encrypted.")
+        step.say(f"Made {made.ref}: {count(made.rows, 'row')}, {count(made.columns, 'column')}, encrypted.")
         report = client.datasets.report(made.ref)
         if report.detected or report.rejected_total:
             step.say(*dataset_pages.report(report))

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lepton.cli.datasets import Yes
-from lepton.cli.door import Door, group, verb
+from lepton.cli.door import Door, Yes, group, verb
 
 PROJECTS = group("projects", "Rooms of their own for datasets, runs, models and endpoints.")
 USERS = group("users", "Who may sign in, and what they may do.")

@@ -7,16 +7,13 @@ from typing import Annotated
 
 import typer
 
-from lepton.cli.door import Door, group, verb
+from lepton.cli.door import Detach, Door, Ref, Yes, group, verb
 
 DATASETS = group("datasets", "Versioned tables: bring in, look at, clean, split, export.")
 LABELS = group("labels", "Answers that people add to data.")
 GROUPS = (DATASETS, LABELS)
 
-Ref = Annotated[str, typer.Argument(help="NAME for the latest version, or NAME@VERSION.", metavar="REF")]
 Target = Annotated[str | None, typer.Option(help="The column that will be predicted.", metavar="COLUMN")]
-Detach = Annotated[bool, typer.Option("--detach", help="Return at once; the run goes on by itself.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
 
 @verb(

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from lepton.client import Client
 
 P = ParamSpec("P")
+Ref = Annotated[str, typer.Argument(help="NAME for the latest version, or NAME@VERSION.", metavar="REF")]
+Detach = Annotated[bool, typer.Option("--detach", help="Return at once; the run goes on by itself.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
 _SHARED = {
     "project": inspect.Parameter(

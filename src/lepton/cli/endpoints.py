@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lepton.cli.datasets import Detach, Yes
-from lepton.cli.door import Door, group, verb
+from lepton.cli.door import Detach, Door, Yes, group, verb
 
 ENDPOINTS = group("endpoints", "Models that answer: deploy, predict.")
 GROUPS = (ENDPOINTS,)

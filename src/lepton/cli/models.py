@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lepton.cli.datasets import Detach, Ref, Yes
-from lepton.cli.door import Door, group, verb
+from lepton.cli.door import Detach, Door, Ref, Yes, group, verb
 
 MODELS = group("models", "Versioned predictors: train, evaluate, trace, export.")
 GROUPS = (MODELS,)

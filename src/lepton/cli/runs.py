@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lepton.cli.datasets import Detach
-from lepton.cli.door import Door, group, verb
+from lepton.cli.door import Detach, Door, group, verb
 
 if TYPE_CHECKING:
     from lepton.client.runs import LogLine

@@ -259,10 +259,12 @@ def _answers(url: str) -> bool:
 def _last_words(settings: Settings) -> str:
     path = settings.home / "server.log"
     try:
-        lines = [line.strip() for line in path.read_text(errors="replace").splitlines()[-20:] if line.strip()]
+        lines = path.read_text(errors="replace").splitlines()[-40:]
     except OSError:
         lines = []
-    return f"The last line of {path} is: {lines[-1][:300]}" if lines else f"Its log {path} is empty."
+    # Lines of a traceback are indented, and what SQLAlchemy adds to its errors stands in brackets.
+    told = [line for line in lines if line[:1] not in ("", " ", "(", "[")]
+    return f"Its log {path} ends with: {told[-1][:300]}" if told else f"Its log {path} is empty."
 
 
 def _check_port(settings: Settings) -> None:

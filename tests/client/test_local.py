@@ -89,7 +89,7 @@ def test_a_platform_that_dies_at_start_leaves_its_last_words(home: Settings) -> 
     home.home.mkdir(mode=0o700)
     (home.home / "root.key").write_bytes(b"no key")
     (home.home / "root.key").chmod(0o600)
-    with pytest.raises(Unavailable, match=r"did not start. The last line of .*server.log is: .*key"):
+    with pytest.raises(Unavailable, match=r"did not start. Its log .*server.log ends with: .*key"):
         local.up(home)
 
 

@@ -32,6 +32,6 @@ def create_app(platform: Platform) -> FastAPI:
     answer_framework_errors(app)
     for router in ROUTERS:
         app.include_router(router)
-    app.mount("/", Page(), name="page")
+    app.router.default = Page()  # not mounted: a mount would swallow "405 method not allowed"
     app.add_middleware(Edge, platform=platform)
     return app

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import traceback
 from collections.abc import Mapping, Sequence
 
@@ -40,10 +41,15 @@ def places(error: BaseException) -> str:
     seen: BaseException | None = error
     while seen is not None and len(parts) < 5:
         frames = traceback.extract_tb(seen.__traceback__)
-        trail = " > ".join(f"{f.filename.rpartition('/lib/')[2]}:{f.lineno} {f.name}" for f in frames[-12:])
+        ours = [frame for frame in frames[:-1] if f"{os.sep}lepton{os.sep}" in frame.filename]
+        trail = " > ".join(f"{_short(f.filename)}:{f.lineno} {f.name}" for f in ours[-8:] + list(frames[-1:]))
         parts.append(f"{type(seen).__module__}.{type(seen).__qualname__} at {trail}")
         seen = seen.__cause__ or seen.__context__
     return " caused by ".join(parts)
+
+
+def _short(path: str) -> str:
+    return os.sep.join(path.split(os.sep)[-3:])
 
 
 def answer_framework_errors(app: FastAPI) -> None:

@@ -23,23 +23,23 @@ class Page(StaticFiles):
 
     def __init__(self, folder: Path = STATIC) -> None:
         super().__init__(directory=folder, check_dir=False)
+        self.config_checked = True  # the page may be built while we run
         self._first = folder / "index.html"
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Answer with a file, or with the first page."""
+        if path == "v1" or path.startswith("v1/"):
+            raise HTTPException(404)
+        if not self._first.exists():
+            return PlainTextResponse(_NOT_BUILT, headers={"Cache-Control": "no-cache"})
         try:
             response = await super().get_response(path, scope)
         except HTTPException as error:
-            if error.status_code != 404 or path.startswith(("assets/", "v1/")):
+            if error.status_code != 404 or path.startswith("assets/"):
                 raise
-            return self._first_page()
+            return FileResponse(self._first, headers={"Cache-Control": "no-cache"})
         if path.startswith("assets/"):  # their names change with their content
             response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         else:
             response.headers["Cache-Control"] = "no-cache"
         return response
-
-    def _first_page(self) -> Response:
-        if not self._first.exists():
-            return PlainTextResponse(_NOT_BUILT, headers={"Cache-Control": "no-cache"})
-        return FileResponse(self._first, headers={"Cache-Control": "no-cache"})

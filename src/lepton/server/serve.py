@@ -61,8 +61,8 @@ def prepare_log() -> None:
     """Write log lines to standard error; of an exception, never its text, which may quote somebody's data."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("lepton").setLevel(logging.INFO)
 
 
 class _Formatter(logging.Formatter):

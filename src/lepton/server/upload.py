@@ -24,7 +24,8 @@ async def with_chunks(request: Request, operation: Callable[[Iterator[bytes]], T
 
 def _chunks(stream: AsyncIterator[bytes]) -> Iterator[bytes]:
     while (chunk := anyio.from_thread.run(_next, stream)) is not None:
-        yield chunk
+        if chunk:
+            yield chunk
 
 
 async def _next(stream: AsyncIterator[bytes]) -> bytes | None:

@@ -1,0 +1,138 @@
+"""The live log: events while the run goes on, an end, and going on after a broken connection."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from lepton.access.records import Actor, Role
+from lepton.core.errors import Unauthenticated
+from lepton.platform import Platform
+from lepton.runs.records import LogLine, LogPage, Run, RunState
+from lepton.runs.watch import RunWatch
+from lepton.server import events
+
+STREAM = {"Accept": "text/event-stream"}
+
+
+class FakeRuns:
+    """A run whose log grows by a line each time somebody looks."""
+
+    def __init__(self, run: Run, lines: int, on_look: Callable[[int], None] = lambda _: None) -> None:
+        self.run = run
+        self.asked: list[tuple[str, int]] = []
+        self._lines = lines
+        self._looks = 0
+        self._on_look = on_look
+
+    def watch(self, actor: Actor, run_id: str, *, after: int = 0) -> RunWatch:
+        self.asked.append((actor.name, after))
+        return RunWatch(self._look, after)
+
+    def _look(self, after: int) -> tuple[Run, LogPage]:
+        self._looks += 1
+        self._on_look(self._looks)
+        written = min(self._looks, self._lines)
+        over = written == self._lines
+        lines = tuple(LogLine(n, 0, self.run.created_at, f"line {n}\nof two") for n in range(after + 1, written + 1))
+        state = RunState.SUCCEEDED if over else RunState.RUNNING
+        return replace(self.run, state=state), LogPage(lines, max(after, written), over)
+
+
+@pytest.fixture
+def runs(platform: Platform, clock: Any, monkeypatch: pytest.MonkeyPatch) -> FakeRuns:
+    monkeypatch.setattr(events, "LOOK_EVERY_S", 0.0)
+    run = Run("R1", "default", "models.train", RunState.RUNNING, 2, "owner", clock(), progress=float("nan"))
+    platform.runs = FakeRuns(run, 4)  # type: ignore[assignment]
+    return platform.runs  # type: ignore[return-value]
+
+
+def parse(text: str) -> list[tuple[str, str, Any]]:
+    """Read events as (id, event, data)."""
+    found = []
+    for block in text.strip("\n").split("\n\n"):
+        if block.startswith(":"):
+            continue
+        fields = dict(line.split(": ", 1) for line in block.split("\n"))
+        found.append((fields.get("id", ""), fields["event"], json.loads(fields["data"])))
+    return found
+
+
+def test_lines_and_changes_of_the_run_come_as_they_happen_and_then_the_end(owner: TestClient, runs: FakeRuns) -> None:
+    response = owner.get("/v1/runs/R1/logs", headers=STREAM)
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert response.headers["cache-control"] == "no-store"
+    found = parse(response.text)
+    assert [(number, kind) for number, kind, _ in found] == [
+        ("1", "line"), ("", "run"), ("2", "line"), ("3", "line"), ("4", "line"), ("", "run"), ("", "end"),
+    ]  # fmt: skip
+    assert found[0][2] == {"seq": 1, "rank": 0, "time": "2026-01-01T12:00:00Z", "text": "line 1\nof two"}
+    assert found[1][2]["state"] == "running"
+    assert found[1][2]["progress"] is None, "NaN is not JSON"
+    assert found[-1][2]["state"] == "succeeded"
+
+
+def test_a_client_that_reconnects_gets_only_what_it_has_not_seen(owner: TestClient, runs: FakeRuns) -> None:
+    response = owner.get("/v1/runs/R1/logs", headers={**STREAM, "Last-Event-ID": "2"})
+    assert [number for number, kind, _ in parse(response.text) if kind == "line"] == ["3", "4"]
+    response = owner.get("/v1/runs/R1/logs?after=3", headers=STREAM)
+    assert [number for number, kind, _ in parse(response.text) if kind == "line"] == ["4"]
+    for nonsense in ("x", "-1", "9" * 30):
+        owner.get("/v1/runs/R1/logs", headers={**STREAM, "Last-Event-ID": nonsense})
+    assert [after for _, after in runs.asked] == [2, 3, 0, 0, 0]
+
+
+def test_who_is_locked_out_while_reading_is_cut_off(
+    owner: TestClient, platform: Platform, runs: FakeRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "ASK_AGAIN_S", -1.0)
+    whole = parse(owner.get("/v1/runs/R1/logs", headers=STREAM).text)
+    assert [kind for _, kind, _ in whole if kind != "run"] == ["line"] * 4 + ["end"]
+    assert len(runs.asked) == 5, "permission is asked again"
+
+    def look(number: int) -> None:
+        if number == 2:
+            platform.access.authenticate = locked_out  # type: ignore[method-assign]
+
+    def locked_out(_: str) -> Actor:
+        raise Unauthenticated("This token is unknown or was deleted.")
+
+    platform.runs = FakeRuns(runs.run, 100, look)  # type: ignore[assignment]
+    cut = parse(owner.get("/v1/runs/R1/logs", headers=STREAM).text)
+    assert [kind for _, kind, _ in cut] == ["line", "run"] * 2
+
+
+def test_a_quiet_run_says_now_and_then_that_it_is_still_there(
+    owner: TestClient, runs: FakeRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "HEARTBEAT_S", -1.0)
+    response = owner.get("/v1/runs/R1/logs", headers={**STREAM, "Last-Event-ID": "3"})
+    assert ": still here\n\n" in response.text
+    assert parse(response.text)[-1][1] == "end"
+
+
+def test_a_stream_that_is_not_allowed_is_refused_like_any_request(
+    client_of: Callable[..., TestClient], platform: Platform, owner_actor: Actor
+) -> None:
+    with platform.guard.allow(owner_actor, "datasets.import") as tx:
+        run = platform.runs.submit(owner_actor, tx, project="default", task="datasets.import", arguments={})
+    response = client_of(Role.CALLER).get(f"/v1/runs/{run.id}/logs", headers=STREAM)
+    assert response.status_code == 403
+    assert response.json()["error"]["code"] == "forbidden"
+
+
+def test_the_log_of_a_real_run_that_was_cancelled_ends(
+    owner: TestClient, platform: Platform, owner_actor: Actor
+) -> None:
+    with platform.guard.allow(owner_actor, "datasets.import") as tx:
+        run = platform.runs.submit(owner_actor, tx, project="default", task="datasets.import", arguments={})
+    assert owner.post(f"/v1/runs/{run.id}/cancel").json()["state"] == "cancelled"
+    found = parse(owner.get(f"/v1/runs/{run.id}/logs", headers=STREAM).text)
+    assert [(kind, data["state"]) for _, kind, data in found] == [("run", "cancelled"), ("end", "cancelled")]
+    assert owner.get(f"/v1/runs/{run.id}/logs").json() == {"lines": [], "next": 0, "ended": True}
+    assert owner.get(f"/v1/runs/{run.id}/metrics").json() == {"metrics": []}

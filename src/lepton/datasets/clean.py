@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -26,38 +26,11 @@ from lepton.datasets.recipe import (
     Scale,
     Step,
 )
+from lepton.datasets.report import Fitted, StepReport
 from lepton.datasets.schema import Schema, dtype_of
 
 if TYPE_CHECKING:
     import polars as pl
-
-Fitted = Mapping[str, Mapping[str, str | float | int | bool | None]]
-"""By column, values calculated from the data."""
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """What one step of cleaning or splitting changed.
-
-    Attributes:
-        step: Name of the step, such as ``fill_missing``.
-        summary: One sentence, without any value of the data.
-        rows_before: Rows that went in.
-        rows_after: Rows that came out.
-        cells_changed: Cells that hold something else than before.
-        columns: Columns it was done on.
-        changed: By column, cells that hold something else than before.
-        fitted: By column, values calculated from the data, such as a median; empty if not for the reader.
-    """
-
-    step: str
-    summary: str
-    rows_before: int
-    rows_after: int
-    cells_changed: int = 0
-    columns: tuple[str, ...] = ()
-    changed: Mapping[str, int] = field(default_factory=dict)
-    fitted: Fitted = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,12 +77,7 @@ def _report(
             if name in after.columns:
                 count = _changed(before[name], after[name])
                 changed.update({name: count} if count else {})
-    cells = sum(changed.values())
-    dropped = before.height - after.height
-    summary = _SUMMARIES[step.name].format(
-        rows=_count(dropped, "row"), cells=_count(cells, "cell"), columns=_count(len(columns), "column")
-    )
-    return StepReport(step.name, summary, before.height, after.height, cells, columns, changed, fitted)
+    return StepReport(step.name, before.height, after.height, columns, changed, fitted)
 
 
 def _changed(before: pl.Series, after: pl.Series) -> int:
@@ -119,23 +87,6 @@ def _changed(before: pl.Series, after: pl.Series) -> int:
         before, after = before.cast(pl.String), after.cast(pl.String)
     return int(before.ne_missing(after).sum())
 
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-_SUMMARIES = {
-    "drop_duplicates": "{rows} dropped that repeated an earlier one",
-    "drop_missing": "{rows} with missing values dropped",
-    "fill_missing": "{cells} filled",
-    "clip_outliers": "{cells} moved to the edge of the usual range",
-    "drop_outliers": "{rows} with outliers dropped",
-    "clip_range": "{cells} outside of the range changed",
-    "normalize_labels": "{cells} rewritten",
-    "cast": "{columns} read as another type, {cells} changed",
-    "scale": "{columns} scaled",
-    "drop_columns": "{columns} dropped",
-}
 
 _Done = tuple["pl.DataFrame", Fitted]
 

@@ -240,8 +240,12 @@ _IGNORED = frozenset({"step", "why"})
 _Z_SCORE_FACTOR = 3.0
 
 
-def parse_recipe(data: Json) -> Recipe:
+def parse_recipe(data: Json, *, is_redacted: bool = False) -> Recipe:
     """Read a recipe from JSON values: ``{"steps": [{"step": …}, …]}``.
+
+    Args:
+        data: The values.
+        is_redacted: Whether values may be lacking, because they were hidden from the reader.
 
     Raises:
         InvalidInput: with one sentence that says which step is wrong and what is allowed; never quotes a value of it.
@@ -254,7 +258,7 @@ def parse_recipe(data: Json) -> Recipe:
         )
     if len(steps) > MAX_STEPS:
         raise InvalidInput(f"The recipe has {len(steps)} steps; it can have at most {MAX_STEPS}.")
-    return Recipe(tuple(_parse_step(number, step) for number, step in enumerate(steps, start=1)))
+    return Recipe(tuple(_parse_step(number, step, is_redacted) for number, step in enumerate(steps, start=1)))
 
 
 def parse_recipe_text(text: str) -> Recipe:
@@ -274,7 +278,7 @@ def parse_recipe_text(text: str) -> Recipe:
     return parse_recipe(data)
 
 
-def _parse_step(number: int, data: Json) -> Step:
+def _parse_step(number: int, data: Json, is_redacted: bool) -> Step:
     if not isinstance(data, Mapping) or not isinstance(data.get("step"), str):
         raise InvalidInput(f"Step {number} of the recipe must be an object with the key 'step', one of: {_known()}.")
     name = str(data["step"])
@@ -295,7 +299,8 @@ def _parse_step(number: int, data: Json) -> Step:
             values[key] = checks[key](value)
         except ValueError as error:
             raise InvalidInput(f"Step {number} ({name}): {key!r} {error}.") from None
-    _check_needs(number, name, values)
+    if not is_redacted:
+        _check_needs(number, name, values)
     if values.get("method") == "zscore":
         values.setdefault("factor", _Z_SCORE_FACTOR)
     return cls(**values)  # type: ignore[arg-type] # each value went through the check of its field

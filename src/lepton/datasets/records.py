@@ -8,16 +8,20 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from lepton.core.refs import Ref
-from lepton.datasets.clean import StepReport
+from lepton.datasets.documents import Description
 from lepton.datasets.profile import ColumnProfile
 from lepton.datasets.reading import Detected, ReadOptions, Rejected
 from lepton.datasets.recipe import Recipe
+from lepton.datasets.report import StepReport
 from lepton.datasets.schema import Column, Schema
+from lepton.store.tables import Table
 
 if TYPE_CHECKING:
     import polars as pl
 
 MadeBy = Literal["import", "clean", "split"]
+"""The verb that made a version."""
+
 Cell = str | int | float | bool | None
 """A value as JSON carries it; dates and times in ISO 8601."""
 
@@ -194,3 +198,32 @@ class OpenDataset:
             Forbidden: if the actor may not read a column.
         """
         return self._scan(self.schema.visible if columns is None else columns)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that was taken in: the id its key is under, and its blob."""
+
+    id: str
+    blob_id: str
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A stored table that is to become a version.
+
+    Attributes:
+        name: Name of the dataset.
+        table: The stored table.
+        description: What is kept besides it.
+        made_by: The verb that makes it.
+        parent: Ref of the version it was made from.
+        upload: The file it was read from.
+    """
+
+    name: str
+    table: Table
+    description: Description
+    made_by: MadeBy
+    parent: str | None = None
+    upload: Upload | None = None

@@ -36,6 +36,16 @@ def check_fractions(fractions: Mapping[str, float]) -> None:
         raise InvalidInput(f"The shares add up to {total:g}; they must add up to 1, {example}.")
 
 
+def check_seed(seed: int) -> None:
+    """Check that a number can be a seed.
+
+    Raises:
+        InvalidInput: if it is negative or has more than 64 bits.
+    """
+    if not 0 <= seed < 2**64:
+        raise InvalidInput("The seed must be a whole number from 0 to 18446744073709551615.")
+
+
 def split_masks(
     rows: int, fractions: Mapping[str, float], *, seed: int = 0, strata: Strata | None = None
 ) -> dict[str, Mask]:

@@ -5,7 +5,8 @@ Run: python benchmarks/training.py [rows] [columns]
 Every solver gets the tolerance at which it is used here; how near it came is in the table, so that a fast answer that
 is a worse one can be seen: "gap" is the objective above the lowest one found, "off" the largest difference of a weight
 from a solution computed to 1e-12; "passes" are those that the solver counts (Lepton's Newton also looks at all
-rows once before, and iterates on a 2% sample). The tables are synthetic, standardized and seeded. Best of three runs, in turn.
+rows once before, and iterates on a 2% sample). The tables are synthetic, standardized and seeded. Best of three runs,
+taken in turn.
 """
 # ruff: noqa: E402
 

@@ -76,6 +76,8 @@ def together(request):
 def test_several_workers_find_what_one_finds(case, alone, together):
     one, many = ([float.fromhex(w) for w in found[case]["weights"]] for found in (alone, together[0]))
     tolerance = TOLERANCE if "newton" in case or "lbfgs" in case else ROUNDING
+    if "mini-batches" in case:
+        tolerance = 0.05  # other rows make up each batch; the noise of 1 over 300 rows leaves about this
     assert np.max(np.abs(np.subtract(one, many))) < tolerance
     assert together[0][case]["classes"] == alone[case]["classes"]
 

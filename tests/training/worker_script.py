@@ -30,6 +30,11 @@ CASES = {
     "linear gd": (LinearRegression(solver="gd"), "number", "stripes"),
     "linear gd empty worker": (LinearRegression(solver="gd"), "number", "last empty"),
     "linear exact empty worker": (LinearRegression(), "number", "last empty"),
+    "linear gd mini-batches": (
+        LinearRegression(solver="gd", batch_size=300, max_iterations=60, tolerance=1e-4, random_state=0),
+        "number",
+        "last empty",
+    ),
     "binary gd": (LogisticRegression(solver="gd"), "binary", "stripes"),
     "binary newton": (LogisticRegression(solver="newton"), "binary", "stripes"),
     "binary newton empty worker": (LogisticRegression(solver="newton"), "boolean", "last empty"),

@@ -112,7 +112,7 @@ def accept_worker(
     """Let one worker in; None if the one who knocked was no worker of this run (a stranger must not end it)."""
     listener.settimeout(max(deadline - time.monotonic(), 0.001))
     sock, _ = listener.accept()
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    _tune(sock)
     try:
         peer, peer_world_size, send_key, receive_key = _admit(
             sock, secret=secret, deadline=min(deadline, time.monotonic() + _HANDSHAKE_TIMEOUT_S)
@@ -142,7 +142,7 @@ def reach_leader(
     sock = None
     try:
         sock = socket.create_connection(address, timeout=max(deadline - time.monotonic(), 0.001))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _tune(sock)
         send_key, receive_key = _greet(sock, rank=rank, world_size=world_size, secret=secret, deadline=deadline)
         channel = Channel(sock, 0, send_key, receive_key, max(deadline - time.monotonic(), 0.001))
         channel.receive(Op.WELCOME)
@@ -155,6 +155,15 @@ def reach_leader(
             sock.close()
         raise
     return channel
+
+
+def _tune(sock: socket.socket) -> None:
+    """Send small frames at once, and notice within about a minute and a half that the other machine is gone."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6)):
+        if hasattr(socket, option):  # Linux; elsewhere the system's own times hold
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 def _greet(sock: socket.socket, *, rank: int, world_size: int, secret: bytes, deadline: float) -> tuple[bytes, bytes]:

@@ -21,7 +21,8 @@ from lepton.core.errors import Internal, InvalidInput, Unavailable
 from lepton.training.channel import Channel, Op, accept_worker, reach_leader
 
 CONNECT_TIMEOUT_S = 60.0
-TIMEOUT_S = 600.0
+TIMEOUT_S = 3600.0
+"""How long a call waits for a worker that is alive but busy; a dead one is noticed long before."""
 _RETRY_S = 0.05
 _MIN_SECRET_BYTES = 16
 

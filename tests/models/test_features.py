@@ -8,7 +8,8 @@ import pytest
 
 from lepton.core.columns import ColumnType
 from lepton.core.errors import InvalidInput
-from lepton.models.features import MAX_CATEGORIES, CategoryFeature, Column, NumberFeature, fit_features
+from lepton.models.features import CategoryFeature, Column, NumberFeature, WordsFeature
+from lepton.models.fitting import MAX_CATEGORIES, fit_features
 
 
 def test_numbers_are_scaled_as_they_are_after_filling_in() -> None:
@@ -76,12 +77,18 @@ def test_dates_are_left_out_with_a_note() -> None:
 
 
 @pytest.mark.parametrize("rows", [100, 20_000])
-def test_free_text_gets_a_sentence_that_says_what_is_supported(rows: int) -> None:
-    frame = pl.LazyFrame({"message": [f"secret text {i}" for i in range(rows)]})
-    with pytest.raises(InvalidInput, match="'message' looks like free text") as caught:
-        fit_features(frame, [Column("message", ColumnType.TEXT)])
-    assert "up to 100 categories" in caught.value.message
+def test_an_identifier_is_left_out_with_a_note(rows: int) -> None:
+    frame = pl.LazyFrame({"code": [f"secret{i:x}" for i in range(rows)]})
+    with pytest.raises(InvalidInput, match="'code' is an identifier rather than a text or a category") as caught:
+        fit_features(frame, [Column("code", ColumnType.TEXT)])
     assert "secret" not in caught.value.message
+
+
+def test_free_text_becomes_its_most_frequent_words() -> None:
+    texts = [f"Hello {'FREE!' if i % 2 else 'dear'} friend {i:05}" for i in range(2000)] + [None, ""]
+    features = fit_features(pl.LazyFrame({"message": texts}), [Column("message", ColumnType.TEXT)])
+    assert features.items == (WordsFeature(Column("message", ColumnType.TEXT), ("friend", "hello", "dear", "free")),)
+    assert features.inputs[0].values is None
 
 
 def test_a_short_table_of_texts_is_not_free_text() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lepton.core.columns import ColumnType
-from lepton.models.features import CategoryFeature, Column, Features, NumberFeature, fit_features
+from lepton.models.features import CategoryFeature, Column, Features, NumberFeature, WordsFeature
+from lepton.models.fitting import fit_features
 from lepton.models.frames import predict_frame, transform
 from lepton.models.graph import Linear, Logistic, features_graph, model_graph
 from lepton.models.prediction import decode_rows, open_session, run_session
@@ -32,6 +34,10 @@ DTYPES = {
     ColumnType.BOOLEAN: pl.Boolean(),
     ColumnType.TEXT: pl.String(),
 }
+# What `words.py` says a word is, for Python's own regular expressions and the characters used here
+TOKEN = re.compile(r"[\u4e00-\u9fff]|(?:(?![\u4e00-\u9fff])[^\W_]|')+")
+TOKEN_LETTERS = "aFrReE gGo'!,.2中文é\n\t_"
+TOKENS = st.sampled_from(["FREE!", "free", "go,go", "Don't", "中文", "élan", "2.0", "_go_", "x"])
 NAMES = st.sampled_from(
     ["label", "probabilities", "prediction", "features", "concat", "mean", "a b", "número"]
 ) | st.text(min_size=1, max_size=6)
@@ -69,6 +75,40 @@ def test_features_are_filled_in_scaled_and_spelled_out() -> None:
     assert [name for item in features.made for name in item.names] == [
         "age", "member", "city = Rome", "city = Paris", "city missing", "size = S", "size = L",
     ]  # fmt: skip
+
+
+@settings(max_examples=60)
+@given(
+    texts=st.lists(
+        st.none() | st.text(TOKEN_LETTERS, max_size=30) | st.lists(TOKENS, max_size=8).map(" ".join),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_words_of_requests_and_tables_are_found_alike(texts: list[str | None]) -> None:
+    words = ("free", "go", "don't", "中", "élan", "2")
+    features = Features(
+        (
+            WordsFeature(Column("words", ColumnType.TEXT), words),
+            NumberFeature(Column("x", ColumnType.NUMBER), 0.0, 0.0, 1.0),
+            WordsFeature(Column("lowered", ColumnType.TEXT), ("free",)),
+        )
+    )
+    frame = pl.DataFrame(
+        {"words": texts, "x": [1.0] * len(texts), "lowered": texts},
+        schema={"words": pl.String(), "x": pl.Float64(), "lowered": pl.String()},
+    )
+    session = open_session(features_graph(features))
+    matrix = transform(session, frame, features.inputs)
+    known = [set(TOKEN.findall(_lower(text or ""))) for text in texts]
+    assert matrix.tolist() == [[1.0, *(float(w in k) for w in words), float("free" in k)] for k in known]
+    signature = Signature(Task.REGRESSION, "t", ColumnType.NUMBER, features.inputs)
+    arrays = decode_rows(signature, frame.to_dicts())
+    assert session.run(None, arrays)[0].tolist() == matrix.tolist()
+
+
+def _lower(text: str) -> str:
+    return "".join(c.lower() if c.isascii() else c for c in text)
 
 
 def test_the_graph_is_valid_and_the_same_each_time() -> None:

@@ -114,10 +114,25 @@ def test_labels_keep_the_type_of_the_target(workshop: Workshop, target: pl.Serie
     assert workshop.models.get(EDITOR, Ref("model")).version.metrics["accuracy"] == 1.0
 
 
+def test_free_text_is_learned_from_in_the_same_one_graph(workshop: Workshop) -> None:
+    texts = [f"{'Win a FREE prize' if i % 3 == 0 else 'See you at home'} {i}, ok?" for i in range(300)]
+    frame = pl.DataFrame({"message": texts, "label": ["spam" if i % 3 == 0 else "ham" for i in range(300)]})
+    workshop.datasets.add("table", frame, run_id="r")
+    for workers in (1, 2):
+        workshop.train(target="label", workers=workers)
+    assert workshop.models.get(EDITOR, Ref("model")).version.metrics["accuracy"] == 1.0
+    model = workshop.models.open(EDITOR, Ref("model"))
+    rows = [{"message": "free, free & free!"}, {"message": None}, {"message": "home"}]
+    answers = run_session(open_session(model.graph), model.signature, decode_rows(model.signature, rows))
+    assert answers["label"].tolist() == ["spam", "ham", "ham"]
+    one, two = (predictions(workshop, version, frame)["probabilities"] for version in (1, 2))
+    np.testing.assert_allclose(two, one, atol=TOLERANCE)
+
+
 def test_rows_without_a_target_and_useless_columns_are_left_out_and_that_is_said(workshop: Workshop) -> None:
     frame = customers(100).with_columns(
         pl.lit(1.0).alias("constant"), pl.lit(None, dtype=pl.Float64).alias("empty"),
-        pl.date(2026, 1, 1).alias("day"), pl.format("secret {}", pl.int_range(100)).alias("note"),
+        pl.date(2026, 1, 1).alias("day"), pl.format("secret{}", pl.int_range(100)).alias("note"),
         pl.when(pl.int_range(100) >= 10).then("spent").alias("spent"),
     )  # fmt: skip
     workshop.datasets.add("table", frame, run_id="r")
@@ -128,7 +143,7 @@ def test_rows_without_a_target_and_useless_columns_are_left_out_and_that_is_said
         "Column 'constant' has one and the same value in all training rows. It is left out.",
         "Column 'empty' has no values in the training rows. It is left out.",
         "Column 'day' holds date values",
-        "Column 'note' looks like free text",
+        "Column 'note' is an identifier",
     ):
         assert sentence in said
     assert "secret" not in said

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ from lepton.datasets.schema import Schema, suggestion
 from lepton.models.features import Column, number_expression, text_expression
 from lepton.models.prediction import Arrays, Session, run_session
 from lepton.models.signature import Input, Signature, tensor_names
+from lepton.models.words import text_parts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,13 +30,14 @@ def frame_arrays(frame: pl.DataFrame, inputs: Sequence[Input]) -> Arrays:
 
 def transform(session: Session, frame: pl.DataFrame, inputs: Sequence[Input]) -> npt.NDArray[np.float64]:
     """Run the features graph on the rows of a frame: float64 [N, d]."""
-    matrix: npt.NDArray[np.float64] = session.run(None, frame_arrays(frame, inputs))[0]
-    return matrix
+    parts = [session.run(None, arrays)[0] for arrays in _parts(frame, inputs)]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def predict_frame(session: Session, signature: Signature, frame: pl.DataFrame) -> Arrays:
     """Run the whole graph on the rows of a frame; outputs by name, as `prediction.run_session`."""
-    return run_session(session, signature, frame_arrays(frame, signature.inputs))
+    parts = [run_session(session, signature, arrays) for arrays in _parts(frame, signature.inputs)]
+    return parts[0] if len(parts) == 1 else {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
 
 
 def check_columns(signature: Signature, schema: Schema) -> None:
@@ -56,6 +58,19 @@ def check_columns(signature: Signature, schema: Schema) -> None:
                 f"Column {name!r} holds {found.value} values and the model was trained on {kind.value}. "
                 f"Cast it to {kind.value} with datasets.clean."
             )
+
+
+def _parts(frame: pl.DataFrame, inputs: Sequence[Input]) -> Iterator[Arrays]:
+    """The graph's inputs for a frame, in parts small enough for its longest texts."""
+    arrays = frame_arrays(frame, inputs)
+    names = tensor_names(column.name for column in inputs)
+    texts = [arrays[names[i.name]] for i in inputs if i.type is ColumnType.TEXT and i.values is None]
+    if not texts or not len(frame):
+        yield arrays
+        return
+    lengths = [max(map(len, row)) for row in zip(*texts, strict=True)]
+    for first, end in text_parts(lengths):
+        yield {name: array[first:end] for name, array in arrays.items()}
 
 
 def _array(frame: pl.DataFrame, column: Input) -> npt.NDArray[np.generic]:

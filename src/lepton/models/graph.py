@@ -2,7 +2,7 @@
 
 One input of shape [N] for each column: DOUBLE with NaN for missing (numbers, booleans as 0 and 1), STRING with "" for
 missing (text). Training runs the features part alone, so what it learns from is what serving computes.
-Source of the operators: https://onnx.ai/onnx/operators/ (ai.onnx 21, ai.onnx.ml 3).
+Source of the operators: https://onnx.ai/onnx/operators/ (ai.onnx 21, ai.onnx.ml 3); free text: see `words.py`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from lepton.core.columns import ColumnType
-from lepton.models.features import CategoryFeature, Features, NumberFeature
+from lepton.models.features import CategoryFeature, Features, NumberFeature, WordsFeature
 from lepton.models.signature import LABEL, OUTPUTS, PREDICTION, PROBABILITIES, Label, tensor_names
+from lepton.models.words import tokenizer_nodes
 
 _OPSET, _ML_OPSET, _IR_VERSION = 21, 3, 10
 
@@ -73,7 +74,7 @@ class _Graph:
         self.nodes.append(helper.make_node(operator, list(inputs), [result], domain=domain, **attributes))
         return result
 
-    def constant(self, name: str, value: npt.NDArray[np.float64] | npt.NDArray[np.int64]) -> str:
+    def constant(self, name: str, value: npt.NDArray[np.number[Any]]) -> str:
         result = self.fresh(name)
         self.constants.append(numpy_helper.from_array(value, result))
         return result
@@ -108,11 +109,17 @@ def model_graph(features: Features, predictor: Linear | Logistic) -> bytes:
 
 
 def _features(graph: _Graph, features: Features) -> str:
-    parts = []
-    if features.numbers:
-        parts.append(_numbers(graph, features.numbers))
-    if features.categories:
-        parts.append(_categories(graph, features.categories))
+    parts = [_numbers(graph, features.numbers)] if features.numbers else []
+    marks = [
+        *(_category(graph, item) for item in features.categories),
+        *(_words(graph, item) for item in features.words),
+    ]
+    if marks:
+        parts.append(graph.add("Cast", _joined(graph, marks), to=TensorProto.DOUBLE))
+    return _joined(graph, parts)
+
+
+def _joined(graph: _Graph, parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else graph.add("Concat", *parts, axis=1)
 
 
@@ -127,19 +134,26 @@ def _numbers(graph: _Graph, numbers: Sequence[NumberFeature]) -> str:
     return graph.add("Div", centered, graph.constant("std", np.array([[item.std for item in numbers]])))
 
 
-def _categories(graph: _Graph, features: Sequence[CategoryFeature]) -> str:
-    parts = [
-        graph.add(
-            "OneHotEncoder",
-            graph.tensors[item.column.name],
-            domain="ai.onnx.ml",
-            cats_strings=list(item.categories),
-            zeros=1,
-        )
-        for item in features
-    ]
-    joined = parts[0] if len(parts) == 1 else graph.add("Concat", *parts, axis=1)
-    return graph.add("Cast", joined, to=TensorProto.DOUBLE)
+def _category(graph: _Graph, item: CategoryFeature) -> str:
+    tensor = graph.tensors[item.column.name]
+    return graph.add("OneHotEncoder", tensor, domain="ai.onnx.ml", cats_strings=list(item.categories), zeros=1)
+
+
+def _words(graph: _Graph, item: WordsFeature) -> str:
+    lowered, words = graph.fresh("lowered"), graph.fresh("words")
+    graph.nodes.extend(tokenizer_nodes(graph.tensors[item.column.name], lowered, words))
+    counts = graph.add(
+        "TfIdfVectorizer",
+        words,
+        mode="TF",
+        min_gram_length=1,
+        max_gram_length=1,
+        max_skip_count=0,
+        ngram_counts=[0],
+        ngram_indexes=list(range(item.width)),
+        pool_strings=list(item.words),
+    )
+    return graph.add("Min", counts, graph.constant("once", np.array([1.0], dtype=np.float32)))
 
 
 def _scores(graph: _Graph, matrix: str, weights: Floats, offsets: Floats) -> str:
@@ -182,9 +196,14 @@ def _write(graph: _Graph, features: Features, outputs: Sequence[tuple[str, int, 
         for item in features.items
     ]
     answers = [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in outputs]
+    opsets = [helper.make_opsetid("", _OPSET)]
+    if features.categories:
+        opsets.append(helper.make_opsetid("ai.onnx.ml", _ML_OPSET))
+    if features.words:
+        opsets.append(helper.make_opsetid("com.microsoft", 1))
     model = helper.make_model(
         helper.make_graph(graph.nodes, "lepton", inputs, answers, graph.constants),
-        opset_imports=[helper.make_opsetid("", _OPSET), helper.make_opsetid("ai.onnx.ml", _ML_OPSET)],
+        opset_imports=opsets,
         ir_version=_IR_VERSION,
         producer_name="lepton",
     )

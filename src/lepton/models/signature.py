@@ -38,8 +38,8 @@ class Input:
         type: ``number``, ``integer``, ``boolean`` or ``text``.
         column_class: Sensitivity of the column in the dataset the model was trained on.
         nullable: Whether a missing value is allowed; the model then fills it in as it learned to.
-        values: Known categories of a text column, most frequent first; None for other columns. Other values are
-            allowed and count as unknown.
+        values: Known categories of a text column, most frequent first; None for numbers and free text. Other values
+            are allowed and count as unknown.
     """
 
     name: str

@@ -17,7 +17,8 @@ from lepton.core.refs import parse_ref
 from lepton.datasets.records import OpenDataset
 from lepton.models.agreement import agree
 from lepton.models.evaluate import Report
-from lepton.models.features import Column, Features, fit_features
+from lepton.models.features import Column, Features
+from lepton.models.fitting import fit_features
 from lepton.models.frames import check_columns, predict_frame
 from lepton.models.graph import features_graph
 from lepton.models.operations import Models

@@ -15,6 +15,9 @@ from lepton.models.signature import Input
 
 Array = npt.NDArray[Any]
 
+TEXT_BUDGET = 8 << 20
+"""Rows × characters of the longest text that are cut into words together: the words lie in a matrix of that shape."""
+
 _NUMBERS: frozenset[type] = frozenset((int, float, type(None)))
 _ALLOWED: Mapping[ColumnType, frozenset[type]] = {
     ColumnType.NUMBER: _NUMBERS,
@@ -52,6 +55,10 @@ def column_array(column: Input, values: list[Any]) -> Array:
 
 
 def _text(column: Input, values: list[str | None]) -> Array:
+    if column.values is None and len(values) * max(len(value or "") for value in values) > TEXT_BUDGET:
+        raise InvalidInput(
+            f"The texts in column {column.name!r} are too long to be answered together. Send fewer rows in a request."
+        )
     for number, value in enumerate(values, 1):
         try:
             (value or "").encode()

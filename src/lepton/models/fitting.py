@@ -1,0 +1,171 @@
+"""Finds the features of a model in its training rows, in passes that hold little of them in memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lepton.core.columns import ColumnType
+from lepton.core.errors import InvalidInput
+from lepton.models.features import (
+    CategoryFeature,
+    Column,
+    Feature,
+    Features,
+    NumberFeature,
+    WordsFeature,
+    number_expression,
+    text_expression,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
+
+MAX_CATEGORIES = 100
+"""Most categories of one text column; rarer ones count as unknown."""
+WORD_ROWS = 100_000
+"""Most rows in which words are looked for, evenly spread over the table."""
+
+_COLUMNS_AT_ONCE = 16  # medians hold these columns in memory together
+_BATCH_ROWS = 4096
+
+
+def fit_features(rows: pl.LazyFrame, columns: Sequence[Column], *, named: bool = False) -> Features:
+    """Fit features to the training rows.
+
+    Args:
+        rows: The training rows.
+        columns: Columns on offer, without the target.
+        named: Whether the user asked for exactly these columns; then one that cannot be used is an error.
+
+    Raises:
+        InvalidInput: if no column can be used, or one that was asked for cannot.
+    """
+    found: dict[str, Feature | str] = {}
+    numbers = [c for c in columns if c.type in (ColumnType.NUMBER, ColumnType.INTEGER, ColumnType.BOOLEAN)]
+    for group in _groups(numbers, _COLUMNS_AT_ONCE):
+        found |= _fit_numbers(rows, group)
+    texts = [c for c in columns if c.type is ColumnType.TEXT]
+    if texts:
+        found |= _fit_texts(rows, texts)
+    for column in columns:
+        if column.name not in found:
+            found[column.name] = (
+                f"Column {column.name!r} holds {column.type.value} values, which are not supported as features so far. "
+                "Cast it to number or text with datasets.clean, or leave it out."
+            )
+    notes = [note for column in columns if isinstance(note := found[column.name], str)]
+    items = [item for column in columns if not isinstance(item := found[column.name], str)]
+    if notes and (named or not items):
+        raise InvalidInput(notes[0])
+    if not items:
+        raise InvalidInput("No column is left to predict from. The dataset needs at least one besides the target.")
+    return Features(tuple(items), tuple(f"{note} It is left out." for note in notes))
+
+
+def _fit_numbers(rows: pl.LazyFrame, columns: Sequence[Column]) -> dict[str, Feature | str]:
+    import polars as pl
+
+    wanted = []
+    for index, column in enumerate(columns):
+        value = number_expression(column)
+        wanted += [
+            value.count().alias(f"count{index}"),
+            value.median().alias(f"median{index}"),
+            value.mean().alias(f"mean{index}"),
+            value.var(ddof=0).alias(f"var{index}"),
+            value.min().alias(f"min{index}"),
+            value.max().alias(f"max{index}"),
+        ]
+    row = rows.select(pl.len().alias("rows"), *wanted).collect(engine="streaming").row(0, named=True)
+    found: dict[str, Feature | str] = {}
+    for index, column in enumerate(columns):
+        values = {key: row[f"{key}{index}"] for key in ("count", "median", "mean", "var", "min", "max")}
+        found[column.name] = _number(column, row["rows"], values)
+    return found
+
+
+def _number(column: Column, rows: int, found: Mapping[str, Any]) -> Feature | str:
+    count = int(found["count"])
+    if count == 0:
+        return f"Column {column.name!r} has no values in the training rows."
+    median = float(found["median"])
+    if found["min"] == found["max"]:
+        return f"Column {column.name!r} has one and the same value in all training rows."
+    # The mean and spread of the column as it is after filling in, from those of the values that are there.
+    share = count / rows
+    mean = share * float(found["mean"]) + (1 - share) * median
+    variance = share * (float(found["var"]) + (float(found["mean"]) - mean) ** 2) + (1 - share) * (median - mean) ** 2
+    std = math.sqrt(variance) if variance > 0 else 0.0
+    if not math.isfinite(mean) or not math.isfinite(std) or std <= abs(mean) * 1e-14:
+        return f"Column {column.name!r} has values too large, or too close together, to be scaled."
+    return NumberFeature(column, median, mean, std)
+
+
+def _fit_texts(rows: pl.LazyFrame, columns: Sequence[Column]) -> dict[str, Feature | str]:
+    import polars as pl
+
+    # A sketch first, in little memory: exact counts of a column of free text would hold all of it.
+    counts = rows.select(
+        pl.len().alias("rows"),
+        *(text_expression(c).approx_n_unique().alias(f"distinct{i}") for i, c in enumerate(columns)),
+    )
+    sketch = counts.collect(engine="streaming").row(0, named=True)
+    found: dict[str, Feature | str] = {}
+    for index, column in enumerate(columns):
+        distinct = int(sketch[f"distinct{index}"])
+        if _is_free_text(distinct, sketch["rows"]):
+            found[column.name] = _words(rows, column, sketch["rows"])
+        else:
+            found[column.name] = _categories(rows, column)
+    return found
+
+
+def _is_free_text(distinct: int, rows: int) -> bool:
+    # Counts are estimates within about 3%; a short table of few texts is no free text
+    return distinct > 0.9 * rows > 27 or (distinct > 10 * MAX_CATEGORIES and distinct > 0.1 * rows)
+
+
+def _categories(rows: pl.LazyFrame, column: Column) -> Feature | str:
+    import polars as pl
+
+    value = text_expression(column).alias("value")
+    frame = (
+        rows.select(value)
+        .group_by("value")
+        .agg(pl.len().alias("count"))
+        .sort(["count", "value"], descending=[True, False])
+        .head(MAX_CATEGORIES + 1)
+        .collect(engine="streaming")
+    )
+    counted: list[str] = frame["value"].to_list()
+    missing = "" in counted
+    categories = [value for value in counted if value][:MAX_CATEGORIES]
+    if not categories:
+        return f"Column {column.name!r} has no values in the training rows."
+    if len(categories) == 1 and not missing:
+        return f"Column {column.name!r} has one and the same value in all training rows."
+    return CategoryFeature(column, (*categories, *([""] if missing else [])))
+
+
+def _words(rows: pl.LazyFrame, column: Column, count: int) -> Feature | str:
+    from lepton.models.words import MIN_ROWS_WITH_WORD, find_words
+
+    some = rows.select(text_expression(column).alias("text")).gather_every(-(-count // WORD_ROWS))
+    words = find_words(
+        np.array(batch["text"].to_list(), dtype=object)
+        for batch in some.collect_batches(chunk_size=_BATCH_ROWS, maintain_order=True, engine="streaming")
+    )
+    if not words:
+        return (
+            f"Column {column.name!r} is an identifier rather than a text or a category: nearly all its values differ, "
+            f"and no word of theirs is in {MIN_ROWS_WITH_WORD} rows."
+        )
+    return WordsFeature(column, words)
+
+
+def _groups(columns: Sequence[Column], size: int) -> Iterable[Sequence[Column]]:
+    return (columns[start : start + size] for start in range(0, len(columns), size))

@@ -116,7 +116,7 @@ def catalog() -> str:
     from lepton.store.database import metadata
 
     for file in sorted(PACKAGE.glob("*/*.py")):
-        if file.stem in ("rows", "audit", "keys"):
+        if "sa.Table(" in file.read_text(encoding="utf-8"):
             importlib.import_module(f"lepton.{file.parent.name}.{file.stem}")
     lines = ["erDiagram"]
     for table in sorted(metadata.tables.values(), key=lambda table: table.name):

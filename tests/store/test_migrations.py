@@ -8,7 +8,6 @@ Draft the catalog's next migration from what the nouns' ``rows.py`` declare, the
 from __future__ import annotations
 
 import importlib
-import pkgutil
 import subprocess
 import sys
 import tempfile
@@ -31,10 +30,11 @@ OWN_TABLES = {version_table("catalog"), version_table("keys")}
 
 
 def import_rows() -> None:
-    """Import every ``lepton.<noun>.rows``, so that all tables are on `metadata`."""
-    for package in pkgutil.iter_modules(lepton.__path__, "lepton."):
-        if package.ispkg and (Path(lepton.__path__[0]) / package.name.split(".")[1] / "rows.py").exists():
-            importlib.import_module(f"{package.name}.rows")
+    """Import every module of ours that declares a table, so that all tables are on `metadata`."""
+    package = Path(lepton.__path__[0])
+    for file in package.rglob("*.py"):
+        if "sa.Table(" in file.read_text(encoding="utf-8"):
+            importlib.import_module(".".join(("lepton", *file.relative_to(package).with_suffix("").parts)))
 
 
 def differences(database: Database, *declared: sa.MetaData) -> list[object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from lepton.core.columns import ColumnType
 from lepton.core.refs import parse_ref
@@ -62,7 +62,7 @@ class PlotAnswer(Answer):
     """The numbers of a picture."""
 
     kind: str
-    data: dict[str, JsonValue]
+    data: dict[str, object]
 
 
 class EvaluationAnswer(Answer):

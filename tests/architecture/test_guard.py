@@ -1,0 +1,75 @@
+"""Every operation that an actor can ask for opens the guard."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from lepton.access.actions import ACTIONS
+
+SOURCE = Path(__file__).parents[2] / "src" / "lepton"
+NOUNS = ("datasets", "labels", "runs", "models", "endpoints", "access")
+
+
+def methods(noun: str) -> dict[str, ast.FunctionDef]:
+    tree = ast.parse((SOURCE / noun / "operations.py").read_text())
+    operations = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name.lower() == noun)
+    return {node.name: node for node in operations.body if isinstance(node, ast.FunctionDef)}
+
+
+def arguments(method: ast.FunctionDef) -> set[str]:
+    return {argument.arg for argument in (*method.args.args, *method.args.kwonlyargs)}
+
+
+def opens_guard(name: str, known: dict[str, ast.FunctionDef], seen: frozenset[str] = frozenset()) -> bool:
+    """Whether a method calls `guard.allow`, itself or in a method of the same class that it calls."""
+    for node in ast.walk(known[name]):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        called = ast.unparse(node.func)
+        if called == "self._guard.allow":
+            return True
+        inner = node.func.attr
+        further = called == f"self.{inner}" and inner in known and inner not in seen | {name}
+        if further and opens_guard(inner, known, seen | {name}):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+def test_every_public_operation_of_an_actor_opens_the_guard(noun: str) -> None:
+    known = methods(noun)
+    # A method that takes a transaction runs inside one that the guard has opened.
+    asked = [
+        name
+        for name, method in known.items()
+        if not name.startswith("_") and "actor" in arguments(method) and "tx" not in arguments(method)
+    ]
+    assert asked
+    assert [name for name in asked if not opens_guard(name, known)] == []
+
+
+def test_every_action_that_is_asked_for_is_in_the_table_and_every_one_in_the_table_is_asked_for() -> None:
+    asked = set()
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in ("allow", "may")
+            ):
+                asked |= {a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)}
+    assert asked <= set(ACTIONS)
+    assert set(ACTIONS) - asked == set(), "an action that nothing asks for"
+
+
+def test_only_access_makes_actors() -> None:
+    makers = [
+        path.relative_to(SOURCE).as_posix()
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Actor", "records.Actor")
+    ]
+    assert {maker.split("/")[0] for maker in makers} == {"access"}

@@ -1,0 +1,65 @@
+"""The import contract holds, and would notice if it did not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NOUNS = ("datasets", "labels", "runs", "models", "endpoints")
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache", "--config", str(folder / ".importlinter")]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(folder / "src"), "COLUMNS": "200"},
+    )  # fmt: skip
+
+
+def test_the_import_contract_holds() -> None:
+    result = lint(ROOT)
+    assert result.returncode == 0, result.stdout
+    assert " 0 broken" in result.stdout
+
+
+def test_every_noun_that_has_sql_has_a_contract_for_it() -> None:
+    contract = (ROOT / ".importlinter").read_text()
+    for noun in (*NOUNS, "access"):
+        if (ROOT / "src" / "lepton" / noun / "rows.py").exists():
+            assert f"protected_modules = lepton.{noun}.rows\nallowed_importers = lepton.{noun}.operations\n" in contract
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "broken"),
+    [
+        ("models/lineage.py", "def look():\n    from lepton.datasets import rows", "datasets.rows belongs"),
+        ("datasets/schema.py", "import lepton.models.records", "Imports run against the data"),
+        ("runs/records.py", "import lepton.runs.operations", "No circles at any depth"),
+        ("training/losses.py", "import lepton.store.keys", "Training knows arrays, not storage"),
+        ("client/runs.py", "import sqlalchemy", "The SDK needs no server"),
+        ("endpoints/replica/runtime.py", "import pydantic", "A prediction touches no SQL and no API framework"),
+        ("core/ids.py", "import pydantic", "Pydantic, FastAPI and Starlette stay in the server"),
+        ("cli/runs.py", "import lepton.runs.operations", "The terminal speaks only through the SDK"),
+        ("newcomer.py", "", "Imports run against the data"),
+    ],
+)
+def test_a_planted_violation_is_found(tmp_path: Path, module: str, line: str, broken: str) -> None:
+    source = ROOT / "src" / "lepton"
+    for file in source.rglob("*.py"):
+        copy = tmp_path / "src" / "lepton" / file.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
+    shutil.copy(ROOT / ".importlinter", tmp_path)
+    with (tmp_path / "src" / "lepton" / module).open("a") as file:
+        file.write(f"\n\n{line}\n")
+    result = lint(tmp_path)
+    assert result.returncode == 1, result.stdout
+    assert any(found.startswith(broken) and "BROKEN" in found for found in result.stdout.splitlines()) or (
+        module == "newcomer.py" and "newcomer" in result.stdout
+    ), result.stdout

@@ -3,9 +3,9 @@ import type { Endpoint, Lineage, LineageKind } from "../api/types";
 
 export const HEIGHT = 66;
 export const RUN_RADIUS = 19;
-const CARD_WIDTH = 168;
-const RUN_WIDTH = 98;
-const GAP_X = 30;
+const CARD_WIDTH = 154;
+const RUN_WIDTH = 58;
+const GAP_X = 16;
 const GAP_Y = 20;
 
 export interface Placed {

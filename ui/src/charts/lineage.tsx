@@ -29,7 +29,7 @@ function RunShape({ node, at }: { node: LineageNode; at: Placed }) {
         <Icon name="runs" size={18} />
       </g>
       <text className={css.nodeDetail} x={at.width / 2} y={HEIGHT / 2 + RUN_RADIUS + 15} textAnchor="middle">
-        {shorten(say("task", node.label), 17)}
+        {shorten(say("verb", node.label), 12)}
       </text>
     </>
   );
@@ -45,9 +45,9 @@ function CardShape({ node, at }: { node: LineageNode; at: Placed }) {
       <g transform={`translate(${at.width - 28} 10)`} style={{ color: "var(--tone)" }}>
         <Icon name={icon} size={17} />
       </g>
-      <text className={css.nodeKind} x={13} y={21}>{say("word", node.kind)}</text>
-      <text className={css.nodeLabel} x={13} y={39}>{shorten(node.label, 20)}</text>
-      <text className={css.nodeDetail} x={13} y={55}>{shorten(detail ?? "", 26)}</text>
+      <text className={css.nodeKind} x={12} y={21}>{say("word", node.kind)}</text>
+      <text className={css.nodeLabel} x={12} y={39}>{shorten(node.label, 19)}</text>
+      <text className={css.nodeDetail} x={12} y={55}>{shorten(detail ?? "", 24)}</text>
     </>
   );
 }

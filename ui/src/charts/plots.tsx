@@ -79,10 +79,16 @@ function Confusion({ classes, counts }: { classes: Scalar[]; counts: number[][] 
   const { t, tag } = useSpeech();
   return (
     <div style={{ overflowX: "auto" }}>
-      <table className={css.confusion} aria-label={t("plot.confusion")}>
+      <table className={css.confusion} data-few={classes.length <= 3} aria-label={t("plot.confusion")}>
         <thead>
           <tr>
-            <th />
+            <td className={css.corner} />
+            <td className={css.corner} />
+            <th scope="colgroup" colSpan={classes.length} className={css.side}>{t("plot.predictedAxis")}</th>
+          </tr>
+          <tr>
+            <td className={css.corner} />
+            <td className={css.corner} />
             {classes.map((name) => <th key={String(name)} scope="col" title={String(name)}>{String(name)}</th>)}
           </tr>
         </thead>
@@ -91,6 +97,7 @@ function Confusion({ classes, counts }: { classes: Scalar[]; counts: number[][] 
             const total = (counts[i] ?? []).reduce((sum, count) => sum + count, 0);
             return (
               <tr key={String(name)}>
+                {i === 0 && <th scope="rowgroup" rowSpan={classes.length} className={css.side}>{t("plot.true")}</th>}
                 <th scope="row" title={String(name)}>{String(name)}</th>
                 {(counts[i] ?? []).map((count, j) => {
                   const share = total ? count / total : 0;

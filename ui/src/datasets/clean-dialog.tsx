@@ -12,7 +12,7 @@ import { Icon } from "../icons";
 import { FollowRun } from "../parts/confirm";
 import { pageOf, Problem } from "../parts/words";
 import css from "./clean.module.css";
-import { type DraftStep, draftsOf, moved, newStep, parseRecipe, RecipeError, recipeOf, STEPS } from "./recipe";
+import { type DraftStep, draftsOf, moved, newStep, parseRecipe, RecipeError, recipeOf, STEPS, writeRecipe } from "./recipe";
 import { StepEditor } from "./step-editor";
 
 interface StepsProps {
@@ -75,7 +75,7 @@ function CleanForm({ dataset, onStarted, onClose }: { dataset: DatasetDetail; on
   useEffect(() => {
     if (!suggestion) return;
     setDrafts(draftsOf(suggestion));
-    setText(JSON.stringify(suggestion, null, 2));
+    setText(writeRecipe(suggestion));
   }, [suggestion]);
 
   const wrong = view === "json" ? problemOf(text, t) : null;
@@ -88,7 +88,7 @@ function CleanForm({ dataset, onStarted, onClose }: { dataset: DatasetDetail; on
     },
   });
   const turn = (next: string) => {
-    if (next === "json") setText(JSON.stringify(recipeOf(drafts ?? []), null, 2));
+    if (next === "json") setText(writeRecipe(recipeOf(drafts ?? [])));
     else if (!wrong) setDrafts(draftsOf(parseRecipe(text)));
     else return;
     setView(next);
@@ -99,7 +99,7 @@ function CleanForm({ dataset, onStarted, onClose }: { dataset: DatasetDetail; on
     <Stack gap="md">
       <Text size="sm" c="dimmed">{t("clean.lead")}</Text>
       <Select label={t("clean.target")} description={t("clean.targetHint")} placeholder={t("clean.noTarget")} data={columns} value={target} onChange={setTarget} searchable clearable />
-      <SegmentedControl size="xs" style={{ alignSelf: "flex-start" }} value={view} onChange={turn} data={[{ value: "steps", label: t("clean.steps") }, { value: "json", label: t("clean.json") }]} />
+      <SegmentedControl withItemsBorders={false} size="xs" style={{ alignSelf: "flex-start" }} value={view} onChange={turn} data={[{ value: "steps", label: t("clean.steps") }, { value: "json", label: t("clean.json") }]} />
       {suggested.error && <Problem error={suggested.error} />}
       {!drafts && !suggested.error && Array.from({ length: 3 }, (_, i) => <Skeleton key={i} height={52} radius="md" />)}
       {drafts && view === "steps" && <Steps drafts={drafts} columns={columns} onChange={setDrafts} />}

@@ -110,7 +110,7 @@ export function DatasetPage() {
         <span style={{ display: "inline-flex", gap: 8, alignItems: "center", flexWrap: "wrap" }}>
           {t("word.madeBy")} {say("made", data.made_by)}
           {data.parent && <RefChip id={data.parent} kind="dataset" />}
-          · <When time={data.created_at} /> · {data.created_by}
+          <span>· <When time={data.created_at} /> · {data.created_by}</span>
         </span>
       }
       actions={<Actions dataset={data} onOpen={setDialog} />}

@@ -81,6 +81,20 @@ function withoutIdle(step: Step): Step {
   return Object.fromEntries(Object.entries(step).filter(([name]) => !idle.has(name))) as Step;
 }
 
+/** JSON on one line with a space after each sign. */
+function spaced(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(spaced).join(", ")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value ?? null);
+  return `{${Object.entries(value).map(([name, one]) => `${JSON.stringify(name)}: ${spaced(one)}`).join(", ")}}`;
+}
+
+/** A recipe as a person would write it: one step a line, options that say nothing left out. */
+export function writeRecipe(recipe: Recipe): string {
+  if (recipe.steps.length === 0) return '{"steps": []}';
+  const told = (step: Step) => Object.fromEntries(Object.entries(step).filter(([, value]) => value !== null && spaced(value) !== "{}"));
+  return `{\n  "steps": [\n${recipe.steps.map((step) => `    ${spaced(told(step))}`).join(",\n")}\n  ]\n}`;
+}
+
 export class RecipeError extends Error {
   constructor(
     readonly kind: "json" | "shape",

@@ -9,6 +9,7 @@ import { isKey, useSpeech } from "../i18n";
 import { Facts, Panel, RowsSkeleton } from "../parts/page";
 import css from "../parts/parts.module.css";
 import { Code, Problem } from "../parts/words";
+import { writeRecipe } from "./recipe";
 import own from "./report.module.css";
 
 function StepLine({ step, index }: { step: StepReport; index: number }) {
@@ -91,7 +92,7 @@ export function ReportTab({ reference }: { reference: string }) {
       {(imported || data.rejected_total > 0) && (
         <Panel title={t("report.rejected")} flush={data.rejected_total > 0}><Rejected data={data} /></Panel>
       )}
-      {data.recipe && <Panel title={t("report.recipe")}><Code text={JSON.stringify(data.recipe, null, 2)} /></Panel>}
+      {data.recipe && <Panel title={t("report.recipe")}><Code text={writeRecipe(data.recipe)} wrap /></Panel>}
     </Stack>
   );
 }

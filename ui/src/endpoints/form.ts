@@ -71,6 +71,12 @@ export function exampleRow(signature: Signature, texts: Readonly<Record<string, 
   return Object.fromEntries(fields.map(({ name, input }) => [name, row[name] ?? input.values?.[0] ?? stand[input.type]]));
 }
 
+/** The row cut to its first columns, to show rather than to send. */
+export function shortRow(row: Record<string, Scalar>, most = 2): Record<string, Scalar> {
+  const entries = Object.entries(row);
+  return entries.length <= most + 1 ? row : Object.fromEntries([...entries.slice(0, most), ["…", "…"]]);
+}
+
 /** A command line that sends the row. Single quotes in values are written so that a shell keeps them. */
 export function curlOf(url: string, row: Record<string, Scalar>): string {
   const body = JSON.stringify([row]).replaceAll("'", "'\\''");

@@ -14,13 +14,14 @@ import { Facts, Page, PageSkeleton, Panel } from "../parts/page";
 import { Code, Copy, Problem, RefChip, StateBadge, When } from "../parts/words";
 import { useSession } from "../session";
 import css from "./endpoints.module.css";
-import { curlOf, exampleRow } from "./form";
+import { curlOf, exampleRow, shortRow } from "./form";
 import { AnswerPanel, PredictForm, usePrediction } from "./predict";
 
 function Try({ endpoint, signature }: { endpoint: Endpoint; signature: Signature }) {
   const { t, tag } = useSpeech();
   const [texts, setTexts] = useState<Record<string, string>>({});
   const predict = usePrediction(endpoint);
+  const example = exampleRow(signature, texts);
   return (
     <div className={css.columns}>
       <PredictForm endpoint={endpoint} signature={signature} texts={texts} onTexts={setTexts} predict={predict} />
@@ -28,7 +29,7 @@ function Try({ endpoint, signature }: { endpoint: Endpoint; signature: Signature
         <AnswerPanel predict={predict} target={signature.target} />
         {endpoint.url && (
           <Panel title={t("endpoints.curl")} hint={t("endpoints.curlHint")}>
-            <Code text={curlOf(endpoint.url, exampleRow(signature, texts))} />
+            <Code text={curlOf(endpoint.url, shortRow(example))} copyable={curlOf(endpoint.url, example)} />
           </Panel>
         )}
         <Panel title={t("word.details")}>
@@ -61,7 +62,7 @@ export function EndpointPage() {
       title={endpoint.name}
       parent={parent}
       beside={<StateBadge state={endpoint.state} />}
-      lead={<span style={{ display: "inline-flex", gap: 8, alignItems: "center", flexWrap: "wrap" }}><RefChip id={endpoint.model} kind="model" /> · <When time={endpoint.created_at} /> · {endpoint.created_by}</span>}
+      lead={<span style={{ display: "inline-flex", gap: 8, alignItems: "center", flexWrap: "wrap" }}><RefChip id={endpoint.model} kind="model" /><span>· <When time={endpoint.created_at} /> · {endpoint.created_by}</span></span>}
       actions={may("endpoints.delete") && <Button variant="default" leftSection={<Icon name="trash" size={17} />} onClick={() => setDeleting(true)}>{t("do.delete")}</Button>}
     >
       {endpoint.state === "failed" && <div style={{ marginBottom: 20 }}><Problem title={t("state.failed")} error={new Error(endpoint.message)} /></div>}

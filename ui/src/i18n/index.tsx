@@ -70,7 +70,9 @@ export function SpeechProvider({ children }: { children: ReactNode }) {
     const t: Translate = (key, values) => (values ? fill(DICTIONARIES[language][key], values, tag) : DICTIONARIES[language][key]);
     const say = (prefix: string, word: string) => {
       const key = `${prefix}.${word}`;
-      return isKey(key) ? t(key) : word.replaceAll("_", " ");
+      if (isKey(key)) return t(key);
+      const plain = word.replaceAll("_", " ");
+      return plain.charAt(0).toUpperCase() + plain.slice(1);
     };
     return { language, tag, t, say, setLanguage };
   }, [language, tag, setLanguage]);

@@ -9,13 +9,22 @@ const FIRST: Record<ModelTask, readonly string[]> = {
 
 const SHARES = /^(accuracy|precision|recall|share_within.*)$/;
 
+const HELD_OUT = "test_";
+
+/** Whether a run measured this on the rows it held out. */
+export function isHeldOut(key: string): boolean {
+  return key.startsWith(HELD_OUT);
+}
+
+const plain = (key: string) => (isHeldOut(key) ? key.slice(HELD_OUT.length) : key);
+
 export function metricName(key: string, say: (prefix: string, word: string) => string): string {
-  return say("metric", key);
+  return say("metric", plain(key));
 }
 
 /** Shares as percent, everything else as a number. */
 export function metricText(key: string, value: number | null, language: string): string {
-  return SHARES.test(key) && value !== null ? percent(value, language) : number(value, language);
+  return SHARES.test(plain(key)) && value !== null ? percent(value, language) : number(value, language);
 }
 
 /** Metrics with the ones people look for first in front. */

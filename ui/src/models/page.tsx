@@ -39,6 +39,12 @@ function Actions({ model, onOpen }: { model: ModelDetail; onOpen: (dialog: Dialo
   );
 }
 
+const PLOT_ORDER: Plot["kind"][] = ["roc", "confusion", "predicted", "residuals", "coefficients", "calibration"];
+
+function inOrder(plots: Plot[]): Plot[] {
+  return [...plots].sort((a, b) => PLOT_ORDER.indexOf(a.kind) - PLOT_ORDER.indexOf(b.kind));
+}
+
 function PlotPanel({ plot }: { plot: Plot }) {
   const { t } = useSpeech();
   const [title, hint] = [`plot.${plot.kind}`, `plot.${plot.kind}Hint`];
@@ -138,7 +144,7 @@ function DetailsPanel({ model }: { model: ModelDetail }) {
           [t("word.recipe"), say("recipe", model.recipe)],
           [t("word.target"), model.target],
           [t("word.dataset"), <RefChip key="dataset" id={model.dataset} kind="dataset" />],
-          [t("word.run"), model.run_id && <NameLink to={`/runs/${model.run_id}`}><span className="mono">{model.run_id}</span></NameLink>],
+          [t("word.run"), model.run_id && <RefChip key="run" id={model.run_id} kind="run" />],
           [t("word.created"), moment(model.created_at, tag)],
           [t("word.by"), model.created_by],
           [t("word.size"), bytes(model.size_bytes)],
@@ -182,7 +188,7 @@ export function ModelPage() {
         ))}
         <Tiles label={t("models.headline")} tiles={ordered(model.metrics, model.task).map(([key, value]) => ({ label: metricName(key, say), value: metricText(key, value, tag) }))} />
         <LineagePanel model={model} />
-        <div className={css.plots}>{model.plots.map((plot, i) => <PlotPanel key={i} plot={plot} />)}</div>
+        <div className={css.plots}>{inOrder(model.plots).map((plot, i) => <PlotPanel key={i} plot={plot} />)}</div>
         <EvaluationsPanel model={model} />
         <div className={css.pair}>
           <SignaturePanel model={model} />

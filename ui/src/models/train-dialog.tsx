@@ -61,7 +61,7 @@ function TrainForm({ dataset, onClose }: { dataset: DatasetDetail; onClose: () =
         <Select label={t("train.target")} description={t("train.targetHint")} data={columns} value={target} onChange={setTarget} searchable required withAsterisk={false} data-autofocus nothingFoundMessage={t("profile.noMatch")} />
         <TextInput label={t("train.modelName")} required withAsterisk={false} value={name} onChange={(event) => setName(event.currentTarget.value)} />
         <SimpleGrid cols={{ base: 1, xs: 2 }}>
-          <Select label={t("word.recipe")} allowDeselect={false} data={RECIPES.map((value) => ({ value, label: say("recipe", value) }))} value={recipe} onChange={(next) => next && setRecipe(next)} />
+          <Select label={t("word.recipe")} inputWrapperOrder={["label", "input", "description", "error"]} description={t("train.recipeHint")} allowDeselect={false} data={RECIPES.map((value) => ({ value, label: say("recipe", value) }))} value={recipe} onChange={(next) => next && setRecipe(next)} />
           <NumberInput label={t("word.workers")} min={1} max={MOST_WORKERS} allowDecimal={false} value={workers} onChange={setWorkers} />
         </SimpleGrid>
         <Collapse expanded={more}>

@@ -28,7 +28,6 @@ export function Page({ title, lead, parent, beside, actions, children }: PagePro
             <nav className={css.crumbs} aria-label="Breadcrumb">
               <Icon name={parent.icon} size={15} style={{ color: `var(--noun-${parent.icon})` }} />
               <Link to={parent.to}>{parent.label}</Link>
-              <span aria-hidden="true">/</span>
             </nav>
           )}
           <div className={css.titleRow}>

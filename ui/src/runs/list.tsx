@@ -29,11 +29,13 @@ function RunRow({ run }: { run: Run }) {
       </td>
       <td>
         <span style={{ display: "flex", gap: 6, flexWrap: "wrap" }}>
+          {run.inputs.length === 0 && "–"}
           {run.inputs.map((input) => <RefChip key={input} id={input} kind="dataset" />)}
         </span>
       </td>
       <td>
         <span style={{ display: "flex", gap: 6, flexWrap: "wrap" }}>
+          {run.outputs.length === 0 && "–"}
           {run.outputs.map((output) => <RefChip key={output} id={output} />)}
         </span>
       </td>
@@ -51,7 +53,7 @@ export function RunList() {
   const { data, error, refetch } = useQuery(runs(state ?? null));
   const filter = (
     <SegmentedControl
-      size="xs" aria-label={t("runs.filter")} value={state ?? "all"} onChange={(next) => void navigate({ to: "/runs", search: { state: next === "all" ? undefined : next } })}
+      size="xs" withItemsBorders={false} aria-label={t("runs.filter")} value={state ?? "all"} onChange={(next) => void navigate({ to: "/runs", search: { state: next === "all" ? undefined : next } })}
       data={[{ value: "all", label: t("word.all") }, ...STATES.map((value) => ({ value, label: t(`state.${value}`) }))]}
     />
   );

@@ -11,8 +11,8 @@ import { duration, moment, percent } from "../format";
 import { useSpeech } from "../i18n";
 import { Icon } from "../icons";
 import { Facts, Page, PageSkeleton, Panel, Tiles } from "../parts/page";
-import { NameLink, Problem, RefChip, StateBadge, When } from "../parts/words";
-import { metricName, metricText } from "../models/metrics";
+import { Problem, RefChip, StateBadge, When } from "../parts/words";
+import { isHeldOut, metricName, metricText } from "../models/metrics";
 import { useSession } from "../session";
 import { RunLog } from "./log";
 import css from "./runs.module.css";
@@ -42,7 +42,7 @@ function Metrics({ run }: { run: Run }) {
       )}
       {single.length > 0 && (
         <div style={{ marginTop: curves.length ? 22 : 0 }}>
-          <Tiles tiles={single.map(({ key, points }) => ({ label: metricName(key, say), value: metricText(key, points[0]?.value ?? 0, tag) }))} />
+          <Tiles tiles={single.map(({ key, points }) => ({ label: metricName(key, say), value: metricText(key, points[0]?.value ?? null, tag), note: isHeldOut(key) ? t("metric.heldOut") : undefined }))} />
         </div>
       )}
     </Panel>
@@ -69,7 +69,7 @@ function Details({ run }: { run: Run }) {
             [t("word.created"), moment(run.created_at, tag)],
             [t("word.started"), moment(run.started_at, tag)],
             [t("word.duration"), <span key="duration" className="figures">{duration(run.started_at, run.ended_at)}</span>],
-            [t("word.retryOf"), run.retry_of && <NameLink to={`/runs/${run.retry_of}`}>{run.retry_of}</NameLink>],
+            [t("word.retryOf"), run.retry_of && <RefChip key="retry" id={run.retry_of} kind="run" />],
           ]}
         />
       </Panel>

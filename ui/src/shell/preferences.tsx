@@ -8,7 +8,7 @@ export function LanguageSwitch() {
   const { t, language, setLanguage } = useSpeech();
   return (
     <SegmentedControl
-      fullWidth size="xs" aria-label={t("pref.language")} value={language} onChange={(next) => setLanguage(next as Language)}
+withItemsBorders={false}       fullWidth size="xs" aria-label={t("pref.language")} value={language} onChange={(next) => setLanguage(next as Language)}
       data={[{ value: "en", label: "English" }, { value: "zh", label: "简体中文" }]}
     />
   );
@@ -25,7 +25,7 @@ export function ColorSwitch() {
   const { colorScheme, setColorScheme } = useMantineColorScheme();
   return (
     <SegmentedControl
-      fullWidth size="xs" aria-label={t("pref.colors")} value={colorScheme} onChange={(next) => setColorScheme(next as typeof colorScheme)}
+withItemsBorders={false}       fullWidth size="xs" aria-label={t("pref.colors")} value={colorScheme} onChange={(next) => setColorScheme(next as typeof colorScheme)}
       data={SCHEMES.map(({ value, icon }) => ({
         value,
         label: (

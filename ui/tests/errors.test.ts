@@ -1,0 +1,43 @@
+import { expect, test } from "vitest";
+
+import { address, ApiError, sentenceOf, setProject, toApiError } from "../src/api/request";
+import { appendLines } from "../src/api/stream";
+import { safeNext } from "../src/shell/sign-in";
+
+test("an error of the platform keeps its code, sentence and request id", () => {
+  const error = toApiError(404, '{"error": {"code": "not_found", "message": "There is no dataset \'x\'.", "request_id": "01J"}}', "Sorry");
+  expect(error).toBeInstanceOf(ApiError);
+  expect(error).toMatchObject({ status: 404, code: "not_found", message: "There is no dataset 'x'.", requestId: "01J" });
+});
+
+test.each(["", "<html>502 Bad Gateway</html>", "null", "[]", '{"detail": "x"}'])("an answer of somebody else (%s) still gives a sentence", (body) => {
+  expect(toApiError(502, body, "The platform could not do this")).toMatchObject({ status: 502, code: "internal", message: "The platform could not do this (HTTP 502)" });
+});
+
+test("anything thrown reads as a sentence", () => {
+  expect(sentenceOf(new Error("Full disk."))).toBe("Full disk.");
+  expect(sentenceOf("Full disk.")).toBe("Full disk.");
+});
+
+test("addresses leave out what is empty and repeat what is many", () => {
+  expect(address("/datasets/import", { name: "a b", personal: ["x", "y"], secret: [], format: null, header: false })).toBe(
+    "/v1/datasets/import?name=a+b&personal=x&personal=y&header=false",
+  );
+  setProject("lab");
+  expect(address("/runs")).toBe("/v1/runs?project=lab");
+  setProject("default");
+});
+
+test("a log line that arrives twice is shown once", () => {
+  const line = (seq: number) => ({ seq, rank: 0, time: "", text: String(seq) });
+  const once = appendLines([], [line(1), line(2)]);
+  expect(appendLines(once, [line(2), line(3)]).map(({ seq }) => seq)).toEqual([1, 2, 3]);
+  expect(appendLines(once, [line(1)])).toBe(once);
+});
+
+test("after signing in one stays on this site", () => {
+  expect(safeNext("/models/a@1?x=1")).toBe("/models/a@1?x=1");
+  for (const elsewhere of ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/sign-in?next=/x", undefined]) {
+    expect(safeNext(elsewhere)).toBe("/datasets");
+  }
+});

@@ -29,6 +29,7 @@ _VALUE = re.compile(
     r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?|\d{4}-\d{2}-\d{2}([T ].*)?|true|false|na|n/a|nan|null|none|\?|-|",
     re.IGNORECASE,
 )
+_NAME = re.compile(r"""["']?[A-Za-z_][\w.-]*["']?""")
 
 STILL_OPEN = "still open"
 
@@ -232,8 +233,10 @@ def _prefer(candidates: Sequence[tuple[str, int, float]]) -> str | None:
 
 def _separator_of_broken(lines: Sequence[str]) -> str | None:
     """Return what seems to separate the first line, so that a broken file is reported as one and not read as text."""
+    first = lines[0].strip("\r\n") if lines else ""
     for candidate in _MAIN:
-        if lines and lines[0].count(candidate) >= 2:
+        names = first.split(candidate)
+        if len(names) > 2 or (len(names) == 2 and all(_NAME.fullmatch(name) for name in names)):
             return candidate
     return None
 

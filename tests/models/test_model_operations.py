@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,30 @@ def test_versions_count_up_and_a_number_is_never_used_again(trained: Workshop) -
     assert trained.models.get(EDITOR, Ref("model")).version.version == 1
     trained.train(target="bought", features=FEATURES)
     assert [v.version for v in trained.models.list(EDITOR)[0].versions] == [3, 1]
+
+
+def test_two_runs_that_end_at_once_get_two_numbers(workshop: Workshop) -> None:
+    taken: list[int] = []
+
+    def take() -> None:
+        for _ in range(10):
+            with workshop.database.begin() as tx:
+                taken.append(rows.next_version(tx, "default", "model"))
+
+    threads = [threading.Thread(target=take) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == list(range(1, 21))
+
+
+def test_a_table_without_rows_has_nothing_to_measure(trained: Workshop) -> None:
+    trained.datasets.add("empty", customers(5).clear(), run_id="r2")
+    with pytest.raises(InvalidInput, match="No row of empty@1"):
+        trained.evaluate(dataset=Ref("empty"))
+    with pytest.raises(InvalidInput, match="has no values"):
+        trained.train(dataset=Ref("empty"), target="bought")
 
 
 def test_a_deleted_version_is_gone_with_its_key_and_its_graph(trained: Workshop) -> None:

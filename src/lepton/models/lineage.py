@@ -60,7 +60,9 @@ def _run_node(run_id: str, look_up: Callable[[str], Run]) -> Node:
 
 def _file_node(run_id: str, look_up: Callable[[str], Run]) -> Node:
     try:
-        name = look_up(run_id).params.get("file_name")
+        params = look_up(run_id).params
     except (NotFound, Forbidden):
-        name = None
-    return Node(f"file:{run_id}", "file", str(name or "file"), "imported")
+        params = {}
+    size_bytes = params.get("size_bytes")
+    detail = f"{size_bytes:,} bytes" if isinstance(size_bytes, int) else "imported"
+    return Node(f"file:{run_id}", "file", str(params.get("file_name") or "file"), detail)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
 
@@ -13,7 +14,7 @@ from lepton.access.guard import Guard
 from lepton.access.records import Actor
 from lepton.core.clock import Clock
 from lepton.core.columns import ColumnClass
-from lepton.core.errors import Forbidden, NotFound
+from lepton.core.errors import Forbidden, LeptonError, NotFound
 from lepton.core.ids import new_id
 from lepton.core.refs import Ref
 from lepton.datasets.operations import Datasets
@@ -240,7 +241,8 @@ class Models:
                 self._runs.succeed(tx, run.id, [f"model:{row.name}@{row.version}"])
         except BaseException:
             self._blobs.delete(blob.id)
-            self._keyring.shred(project, scope)
+            with suppress(LeptonError):  # the first failure is the one to tell; a key of nothing opens nothing
+                self._keyring.shred(project, scope)
             raise
         return self._version(row)
 

@@ -17,14 +17,14 @@ LINEAR = "linear_regression"
 LOGISTIC = "logistic_regression"
 RECIPES = (AUTO, LINEAR, LOGISTIC)
 
-_NUMBER = (int, float)
+_TEXT, _NUMBER, _WHOLE = (str,), (int, float), (int,)
 _PARAMS: Mapping[str, tuple[type, ...]] = {
-    "solver": (str,),
+    "solver": _TEXT,
     "l2": _NUMBER,
-    "learning_rate": _NUMBER,
-    "max_iterations": (int,),
+    "learning_rate": (*_NUMBER, *_TEXT),  # or "auto"
+    "max_iterations": _WHOLE,
     "tolerance": _NUMBER,
-    "batch_size": (int,),
+    "batch_size": _WHOLE,
 }
 _FEATURE_TYPES = (ColumnType.NUMBER, ColumnType.INTEGER, ColumnType.BOOLEAN, ColumnType.TEXT)
 
@@ -149,5 +149,5 @@ def _check_param(name: str, value: Parameter) -> None:
     if name not in _PARAMS:
         raise InvalidInput(f"There is no parameter {name[:80]!r}. {suggestion(name, tuple(_PARAMS))}")
     if isinstance(value, bool) or not isinstance(value, _PARAMS[name]):
-        kind = "text" if _PARAMS[name] == (str,) else "a whole number" if _PARAMS[name] == (int,) else "a number"
+        kind = "text" if _PARAMS[name] == _TEXT else "a whole number" if _PARAMS[name] == _WHOLE else "a number"
         raise InvalidInput(f"Parameter {name!r} must be {kind}.")

@@ -227,7 +227,7 @@ def _measure(context: TaskContext, session: Session, signature: Signature, datas
         if usable.any():
             answers.append(predict_frame(session, signature, frame.filter(usable)))
             truths.append(truth[usable])
-        context.progress(0.1 + 0.8 * (first + frame.height) / dataset.version.rows, "predicting")
+        context.progress(0.1 + 0.8 * (first + frame.height) / max(1, dataset.version.rows), "predicting")
     if missing:
         context.log(
             f"{missing:,} rows are left out: {missing - unknown:,} without a target, {unknown:,} of other classes"

@@ -15,6 +15,12 @@ from lepton.platform import Platform
 CANARY = "canary-7f3a91"
 
 
+@pytest.fixture
+def catalog_url() -> str:
+    """What is tested here never differs by catalog."""
+    return "sqlite"
+
+
 def fail_with(error: Exception) -> Any:
     def fail(*_: object, **__: object) -> None:
         raise error

@@ -20,6 +20,12 @@ KB = 1024
 
 
 @pytest.fixture
+def catalog_url() -> str:
+    """What is tested here never differs by catalog."""
+    return "sqlite"
+
+
+@pytest.fixture
 def platform(platform: Platform) -> Platform:
     platform.settings = replace(platform.settings, max_body_bytes=64 * KB, max_upload_bytes=256 * KB)
     return platform

@@ -12,6 +12,12 @@ from lepton.server.page import Page
 
 
 @pytest.fixture
+def catalog_url() -> str:
+    """What is tested here never differs by catalog."""
+    return "sqlite"
+
+
+@pytest.fixture
 def static(tmp_path: Path) -> Path:
     (tmp_path / "assets").mkdir()
     (tmp_path / "index.html").write_text("<title>Lepton</title>")

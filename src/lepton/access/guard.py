@@ -51,11 +51,8 @@ class Guard:
             NotFound: if the actor has no role in the project at all.
             Forbidden: if its role, or its token, is not good for the action.
         """
+        self.require(actor, action, project=project, target=target)
         attempt = AuditEntry(self._clock(), actor.name, action, project, target, "allowed", "")
-        refusal = _refusal(actor, action, project)
-        if refusal is not None:
-            self._record(actor.user_id, replace(attempt, outcome="denied", code=refusal.code))
-            raise refusal
         try:
             with self._database.begin() as tx:
                 if not self._just_recorded(actor.user_id, attempt):
@@ -65,6 +62,19 @@ class Guard:
             code = error.code if isinstance(error, LeptonError) else "internal"
             self._record(actor.user_id, replace(attempt, outcome="failed", code=code))
             raise
+
+    def require(self, actor: Actor, action: str, *, project: str = "default", target: str = "") -> None:
+        """Refuse, and write that down, before anything else is looked at; `allow` follows when there is work to do.
+
+        Raises:
+            NotFound: if the actor has no role in the project at all.
+            Forbidden: if its role, or its token, is not good for the action.
+        """
+        refusal = _refusal(actor, action, project)
+        if refusal is not None:
+            attempt = AuditEntry(self._clock(), actor.name, action, project, target, "denied", refusal.code)
+            self._record(actor.user_id, attempt)
+            raise refusal
 
     def may(self, actor: Actor, action: str, *, project: str = "default") -> bool:
         """Whether the actor may, without asking for it: for masking, not for gating."""

@@ -57,6 +57,7 @@ class Endpoints:
             InvalidInput: if the name cannot name an endpoint.
             NotFound: if there is no such model version.
         """
+        self._guard.require(actor, "endpoints.deploy", project=project, target=name)
         check_name(name, "endpoint")
         artifact = self._models.artifact(actor, model, project=project)
         with self._guard.allow(actor, "endpoints.deploy", project=project, target=name) as tx:

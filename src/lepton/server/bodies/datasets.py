@@ -111,6 +111,7 @@ class StepAnswer(Answer):
     rows_after: int
     cells_changed: int
     columns: list[str]
+    changed: Mapping[str, int]
     fitted: Mapping[str, Mapping[str, Scalar]]
 
 

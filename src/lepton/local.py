@@ -66,13 +66,14 @@ def up(settings: Settings) -> Started:
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _one_at_a_time(settings.home / "up.lock"):
         running = status(settings)
-        if running is not None:
-            _wait(settings, running.pid)
+        if running is not None and _wait(settings, running.pid) is not None:
             return Started(running, already=True)
         os.close(_hold(settings.home / "open.lock"))
         _check_port(settings)
         process = _spawn(settings)
         server = _wait(settings, process.pid, process)
+        if server is None:
+            raise Unavailable(f"The platform did not start. {_last_words(settings)}")
         process.returncode = 0  # it outlives us on purpose; without this Python warns that it does
         return Started(server, already=False)
 
@@ -231,13 +232,13 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
         os.close(log)
 
 
-def _wait(settings: Settings, pid: int, process: subprocess.Popen[bytes] | None = None) -> Server:
-    """Return the server once it answers."""
+def _wait(settings: Settings, pid: int, process: subprocess.Popen[bytes] | None = None) -> Server | None:
+    """Return the server once it answers; None if its process ends before."""
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
         ended = process.poll() is not None if process is not None else _began_at(pid) is None
         if ended:
-            raise Unavailable(f"The platform did not start. {_last_words(settings)}")
+            return None
         server = status(settings)
         if server is not None and server.pid == pid and _answers(server.url):
             return server

@@ -69,13 +69,16 @@ def test_a_killed_platform_is_noticed_and_started_again(home: Settings) -> None:
 
 
 def test_a_process_that_has_the_number_of_a_dead_platform_is_not_taken_for_it(home: Settings) -> None:
-    # This very process has the id in the file, but began later than the platform that wrote it.
-    write_server_file(home, pid=os.getpid(), started_at=datetime.now(UTC) - timedelta(days=1))
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        # The process has the number in the file, but began later than the platform that wrote it.
+        write_server_file(home, pid=other.pid, started_at=datetime.now(UTC) - timedelta(days=1))
+        assert local.status(home) is None
+        assert local.down(home) is None
+        assert other.poll() is None
+        write_server_file(home, pid=other.pid, started_at=datetime.now(UTC))
+        assert local.status(home) is not None
+        other.communicate(b"\n")
     assert local.status(home) is None
-    assert local.down(home) is None
-    write_server_file(home, pid=os.getpid(), started_at=datetime.now(UTC))
-    assert local.status(home) is not None
-    (home.home / "server.json").unlink()
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"pid": "x", "url": "y", "started_at": "z"}'])
@@ -110,8 +113,10 @@ def test_open_brings_its_own_platform_and_takes_it_away_again(home: Settings) ->
         assert not any(token in path.read_bytes() for path in files)
         with pytest.raises(Conflict, match="open inside another program"):
             local.up(home)
-    with pytest.raises(Unavailable, match="No platform answers"):
+    with pytest.raises(Conflict, match="This client was closed"):
         client.health()
+    with lepton.connect(client.url, "lpt_x") as stranger, pytest.raises(Unavailable, match="No platform answers"):
+        stranger.health()
     with lepton.open(home.home) as client:
         assert client.me().is_admin
 

@@ -64,7 +64,7 @@ def profile(found: Profile) -> list[RenderableType]:
     parts: list[RenderableType] = [f"{found.ref}: {count(found.rows, 'row')}", columns]
     if found.duplicate_rows:
         parts.append(Text(f"! {count(found.duplicate_rows, 'duplicate row')}", "yellow"))
-    parts += [Text(f"! {c.name}: {warning}", "yellow") for c in found.columns for warning in c.warnings]
+    parts += [Text(f"! {c.name}: {' '.join(c.warnings)}", "yellow") for c in found.columns if c.warnings]
     if found.suggested_recipe is not None and found.suggested_recipe.steps:
         parts.append(Text(f"Suggested; do it with: lepton datasets clean {found.ref}", "bold"))
         parts += recipe_lines(found.suggested_recipe)
@@ -90,24 +90,22 @@ def _short(text: str, limit: int = 24) -> str:
 
 
 def recipe_lines(recipe: Recipe) -> list[RenderableType]:
-    """Show the steps of a recipe, one to a line."""
-    return [Text(f"  {i}. {_step(step)}") for i, step in enumerate(recipe.steps, 1)]
+    """Show the steps of a recipe, one to a line, each with the reason why it is suggested."""
+    return [_step(i, step) for i, step in enumerate(recipe.steps, 1)]
 
 
-def _step(step: Mapping[str, object]) -> str:
-    details = [
-        f"{key}={_setting(value)}" for key, value in step.items() if key != "step" and value not in (None, {}, [])
-    ]
-    return f"{step.get('step')}  {'  '.join(details)}".rstrip()
+def _step(number_: int, step: Mapping[str, object]) -> Text:
+    told = {key: value for key, value in step.items() if key not in ("step", "why") and value not in (None, {}, [])}
+    settings = "".join(f"  {key}={_setting(value)}" for key, value in told.items())
+    return Text.assemble(f"  {number_}. {step.get('step')}{settings}", (f"  {step.get('why', '')}".rstrip(), "dim"))
 
 
 def _setting(value: object) -> str:
     if isinstance(value, list):
-        shown = ", ".join(str(item) for item in value[:6])
-        return shown if len(value) <= 6 else f"{shown} and {len(value) - 6} more"
+        return _names([str(item) for item in value], 6)
     if isinstance(value, Mapping):
         return f"{len(value)} entries"
-    return str(value)
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def rows(found: Rows, offset: int) -> list[RenderableType]:
@@ -151,17 +149,12 @@ def _character(value: object) -> str:
 
 def steps(found: Report) -> Table:
     """Show what each cleaning step changed."""
-    return table(
-        ["step", "what it did", ">rows", ">cells"],
-        [
-            (
-                step.step, step.summary,
-                f"−{number(step.rows_before - step.rows_after)}" if step.rows_before > step.rows_after else "",
-                number(step.cells_changed) if step.cells_changed else "",
-            )
-            for step in found.steps
-        ],
-    )  # fmt: skip
+    return table(["step", "what it did", "to"], [(s.step, s.summary, _names(s.columns)) for s in found.steps])
+
+
+def _names(columns: Sequence[str], limit: int = 4) -> str:
+    shown = ", ".join(columns[:limit])
+    return shown if len(columns) <= limit else f"{shown} and {len(columns) - limit} more"
 
 
 def made(client: Client, run: Run) -> list[RenderableType]:

@@ -15,7 +15,7 @@ import httpx2
 import orjson
 
 from lepton import __version__
-from lepton.core.errors import InvalidInput, Unavailable, error_from_code
+from lepton.core.errors import Conflict, InvalidInput, Unavailable, error_from_code
 
 Query = Mapping[str, str | int | bool | tuple[str, ...] | None]
 
@@ -165,6 +165,8 @@ class Transport:
     @contextmanager
     def _mapped(self) -> Iterator[None]:
         """Turn the HTTP library's errors into ours."""
+        if self._http.is_closed:
+            raise Conflict("This client was closed. Make a new one with lepton.connect() or lepton.open().")
         try:
             yield
         except (httpx2.ConnectError, httpx2.ConnectTimeout):

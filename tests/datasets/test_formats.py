@@ -395,7 +395,7 @@ tables = st.integers(2, 5).flatmap(
     line_end=st.sampled_from(["\n", "\r\n"]),
     chunk_bytes=st.sampled_from([7, 64, 1 << 20]),
 )
-@hypothesis_settings(max_examples=300, deadline=None)
+@hypothesis_settings(max_examples=100, deadline=None)
 def test_what_a_csv_writer_wrote_is_read_back_whole(
     rows: list[list[str]], separator: str, quoting: int, line_end: str, chunk_bytes: int
 ) -> None:
@@ -417,7 +417,7 @@ def test_what_a_csv_writer_wrote_is_read_back_whole(
     chunk_bytes=st.sampled_from([5, 1 << 20]),
     header=st.sampled_from([None, True, False]),
 )
-@hypothesis_settings(max_examples=500, deadline=None)
+@hypothesis_settings(max_examples=150, deadline=None)
 def test_any_text_is_read_or_refused_and_each_road_reads_the_same(
     data: str, chunk_bytes: int, header: bool | None
 ) -> None:

@@ -182,7 +182,9 @@ def _drop_outliers(frame: pl.DataFrame, step: ClipOutliers, columns: tuple[str, 
 
     fences = _all_fences(frame, step, columns)
     usual = [pl.col(name).is_between(low, high).fill_null(True) for name, (low, high) in fences.items()]
-    return frame.filter(usual), {name: {"low": low, "high": high} for name, (low, high) in fences.items()}
+    return frame.filter(usual) if usual else frame, {
+        name: {"low": low, "high": high} for name, (low, high) in fences.items()
+    }
 
 
 def _clip_range(frame: pl.DataFrame, step: ClipRange, columns: tuple[str, ...]) -> _Done:

@@ -186,10 +186,6 @@ def _with_numbers(profile: ColumnProfile, present: pl.Series) -> ColumnProfile:
         reference = np.quantile(values, np.linspace(0, 1, 101))
         quantiles = np.quantile(values, QUANTILES)
         mean, std = float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else 0.0
-        histogram = None
-        if math.isfinite(high - low):
-            counts, edges = np.histogram(values, bins=BINS, range=(low, high))
-            histogram = Histogram(tuple(edges.tolist()), tuple(counts.tolist()))
     is_whole = profile.type is ColumnType.INTEGER
     return replace(
         profile,
@@ -198,10 +194,20 @@ def _with_numbers(profile: ColumnProfile, present: pl.Series) -> ColumnProfile:
         min=int(present.min()) if is_whole else low,  # type: ignore[arg-type] # numbers all
         max=int(present.max()) if is_whole else high,  # type: ignore[arg-type]
         quantiles={f"{p:g}": float(q) for p, q in zip(QUANTILES, quantiles, strict=True)},
-        histogram=histogram,
+        histogram=_histogram(values, low, high),
         reference=tuple(reference.tolist()),
         hints=_number_hints(values),
     )
+
+
+def _histogram(values: npt.NDArray[np.float64], low: float, high: float) -> Histogram | None:
+    if not math.isfinite(high - low):
+        return None
+    try:
+        counts, edges = np.histogram(values, bins=BINS if high > low else 1, range=(low, high))
+    except ValueError:  # so narrow that floats cannot tell the bins apart
+        return Histogram((low, high), (len(values),))
+    return Histogram(tuple(edges.tolist()), tuple(counts.tolist()))
 
 
 def _finite(value: float) -> float | None:

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     import polars as pl
 
 MAX_STRATA = 1000
+_ROUNDING = 1e-9  # a product of floats may lie this far beside a whole number
 _SUM_TOLERANCE = 1e-6  # shares such as 0.7, 0.2 and 0.1 do not add up to 1 exactly
 
 Mask = npt.NDArray[np.bool_]
 Strata = npt.NDArray[np.int64]
+Shares = npt.NDArray[np.float64]
 
 
 def check_fractions(fractions: Mapping[str, float]) -> None:
@@ -64,17 +66,19 @@ def split_masks(
         For each part a mask of shape (rows,); each row is in exactly one.
     """
     check_fractions(fractions)
-    generator = np.random.Generator(np.random.PCG64(seed))
-    order = generator.permutation(rows)
+    # NumPy promises that the raw stream of a bit generator never changes, which it does not of a permutation.
+    order = np.argsort(np.random.PCG64(seed).random_raw(rows), kind="stable")
     part_of = np.empty(rows, dtype=np.int64)
-    shares = np.array(list(fractions.values()), dtype=np.float64)
+    shares: Shares = np.array(list(fractions.values()), dtype=np.float64)
     if strata is not None:
         order = order[np.argsort(strata[order], kind="stable")]
         starts = np.flatnonzero(np.diff(strata[order])) + 1
     else:
         starts = np.empty(0, dtype=np.int64)
+    owed = np.zeros(len(shares))  # what rounding in earlier strata left each part short of
     for block in np.split(order, starts):
-        part_of[block] = np.repeat(np.arange(len(shares)), _counts(len(block), shares))
+        counts, owed = _counts(len(block), shares, owed)
+        part_of[block] = np.repeat(np.arange(len(shares)), counts)
     return {name: part_of == index for index, name in enumerate(fractions)}
 
 
@@ -106,11 +110,12 @@ def strata_of(values: pl.Series) -> Strata:
     return numbers
 
 
-def _counts(rows: int, shares: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Round shares of `rows` so that they add up (largest remainder; the earlier part wins a tie)."""
+def _counts(rows: int, shares: Shares, owed: Shares) -> tuple[npt.NDArray[np.int64], Shares]:
+    """Round shares of `rows` down or up so that they add up, up for those who are owed most; earlier parts win ties."""
     exact = shares / shares.sum() * rows
-    counts: npt.NDArray[np.int64] = np.floor(exact).astype(np.int64)
-    remainders = np.round(exact - counts, 9)  # 0.1 + 0.2 must not decide
-    for index in np.argsort(-remainders, kind="stable")[: rows - int(counts.sum())]:
+    counts: npt.NDArray[np.int64] = np.floor(exact + _ROUNDING).astype(np.int64)
+    is_divided = exact - counts > _ROUNDING
+    claims = np.where(is_divided, np.round(exact - counts + owed, 9), -np.inf)  # 0.1 + 0.2 must not decide
+    for index in np.argsort(-claims, kind="stable")[: rows - int(counts.sum())]:
         counts[index] += 1
-    return counts
+    return counts, owed + exact - counts

@@ -149,7 +149,16 @@ def _character(value: object) -> str:
 
 def steps(found: Report) -> Table:
     """Show what each cleaning step changed."""
-    return table(["step", "what it did", "to"], [(s.step, s.summary, _names(s.columns)) for s in found.steps])
+    asked = found.recipe.steps if found.recipe is not None else ()
+    # A step that names no columns is about all of them.
+    whole = [step.get("columns") is None for step in asked] + [False] * (len(found.steps) - len(asked))
+    return table(
+        ["step", "what it did", "to"],
+        [
+            (s.step, s.summary, "all columns" if everywhere else _names(s.columns))
+            for s, everywhere in zip(found.steps, whole, strict=False)
+        ],
+    )
 
 
 def _names(columns: Sequence[str], limit: int = 4) -> str:

@@ -120,9 +120,8 @@ def lineage(found: Lineage) -> list[RenderableType]:
 
 
 def _node(node: Node) -> Text:
-    return Text.assemble(
-        (f"{node.kind} ", "dim"), (node.label, "bold"), (f"  {node.detail}" if node.detail else "", "dim")
-    )
+    label = "" if node.label == node.kind else node.label
+    return Text.assemble((f"{node.kind} ", "dim"), (label, "bold"), (f"  {node.detail}" if node.detail else "", "dim"))
 
 
 def run(found: Run, measured: Metrics) -> list[RenderableType]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 
 from rich import box
+from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from lepton.cli.words import number, size, when
+from lepton.cli.words import ago, number, size, when
 from lepton.client.access import AuditEntry, Project, Token, User
 from lepton.client.answers import Cell
 from lepton.client.dataset_records import Dataset, DatasetVersion
@@ -34,8 +36,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Text | str]]) -> Table
     Cells are taken as they are: square brackets in somebody's data are no markup.
     """
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        made.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
+    for i, column in enumerate(columns):
+        title = column.lstrip(">")
+        justify: JustifyMethod = "right" if column.startswith(">") else "left"
+        # What is typed again, ids and names, stays in one piece.
+        made.add_column(title, justify=justify, overflow="fold", no_wrap=i == 0 or title == "at")
     for row in rows:
         made.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     return made
@@ -87,12 +92,10 @@ def runs(items: Sequence[Run]) -> Table | str:
     """List runs."""
     if not items:
         return "No runs."
+    now = datetime.now(UTC)
     return table(
-        ["run", "task", "state", "made", "by", "at"],
-        [
-            (run.id, run.task, _run_state(run), "\n".join(run.outputs), run.submitted_by, when(run.created_at))
-            for run in items
-        ],
+        ["run", "task", "state", "made", "at"],
+        [(r.id, r.task, _run_state(r), "\n".join(r.outputs), ago(r.created_at, now)) for r in items],
     )
 
 
@@ -114,8 +117,14 @@ def models(items: Sequence[Model]) -> Table | str:
 def _model_cells(version: ModelVersion) -> tuple[str, str, str, str, str]:
     return (
         version.ref, f"{version.target} ({version.task})", version.dataset,
-        metrics_line([*version.metrics.items()][:3]), when(version.created_at),
+        metrics_line(_headline(version.metrics)), when(version.created_at),
     )  # fmt: skip
+
+
+def _headline(metrics: Mapping[str, float | None]) -> list[tuple[str, float | None]]:
+    """Pick the two metrics that tell most."""
+    telling = [name for name in ("roc_auc", "accuracy", "r2", "mae") if name in metrics]
+    return [(name, metrics[name]) for name in (telling or [*metrics])[:2]]
 
 
 def endpoints(items: Sequence[Endpoint]) -> Table | str:

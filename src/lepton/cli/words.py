@@ -36,6 +36,12 @@ def when(time: datetime | None) -> str:
     return "" if time is None else f"{time.astimezone():%Y-%m-%d %H:%M}"
 
 
+def ago(time: datetime, now: datetime) -> str:
+    """Write how long ago a time was: ``12 s ago``."""
+    seconds = max(0.0, (now - time).total_seconds())
+    return f"{seconds:.0f} s ago" if seconds < 60 else f"{duration(seconds)} ago"
+
+
 def number(value: Cell) -> str:
     """Write a value shortly: four digits of a fraction, thousands apart, an empty string for None."""
     if value is None:

@@ -64,5 +64,5 @@ class Screen:
         took = time.monotonic() - began
         self.console.print(Text.assemble(("✓ ", "bold green"), (head, "bold"), (f"  {took:.1f} s", "dim")))
         for part in step.found:
-            self.console.print(Padding(part, (0, 0, 0, 6)))
+            self.console.print(Padding(part, (0, 0, 0, 6), expand=False))
         self.console.print()

@@ -15,8 +15,10 @@ from lepton.core.columns import ColumnClass, ColumnType
 from lepton.core.errors import Conflict, Forbidden, InvalidInput, LeptonError, NotFound, TooLarge
 from lepton.core.refs import Ref, parse_ref
 from lepton.core.settings import Settings
-from lepton.datasets.recipe import Recipe, parse_recipe
+from lepton.datasets import exports, reading
+from lepton.datasets.recipe import parse_recipe
 from lepton.datasets.records import ImportOptions
+from lepton.datasets.steps import Recipe
 
 PEOPLE = "name,age,ssn,joined\n" + "".join(
     f"n{i},{20 + i % 40},{100000 + i},2026-01-{1 + i % 28:02d}\n" for i in range(40)
@@ -61,6 +63,15 @@ def test_the_report_tells_every_rejected_row_and_what_was_detected(warehouse: Wa
     assert report.detected is not None
     assert report.detected.separator == ";"
     assert (report.recipe, report.steps) == (None, ())
+
+
+def test_more_rejected_rows_than_a_report_lists_are_counted(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "REPORTED_ROWS", 3)
+    warehouse.add("a,b\n" + "1,2\n1\n" * 5 + "1,2\n")
+    report = warehouse.datasets.report(VIEWER, Ref("people"))
+    assert ([row.line for row in report.rejected], report.rejected_total) == ([3, 5, 7], 5)
 
 
 def test_versions_count_up_and_each_stays(warehouse: Warehouse) -> None:
@@ -307,7 +318,10 @@ def test_the_name_of_a_part_must_fit_into_a_name(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])
-def test_what_is_exported_can_be_imported_again(warehouse: Warehouse, kind: str) -> None:
+def test_what_is_exported_can_be_imported_again(
+    warehouse: Warehouse, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "BATCH_ROWS", 2)
     text = (
         "n,t,b,d,w\n"
         '1,"x, ""y""\nz",true,2026-01-01,2026-01-01T12:00:00.5\n'
@@ -322,6 +336,12 @@ def test_what_is_exported_can_be_imported_again(warehouse: Warehouse, kind: str)
     types = [[column.type for column in warehouse.datasets.get(OWNER, Ref(n)).schema] for n in ("people", "again")]
     if kind != "jsonl":
         assert types[0] == types[1]
+
+
+def test_missing_values_of_an_only_column_are_exported_as_rows(warehouse: Warehouse) -> None:
+    warehouse.add("a\nx\n?\ny\n")
+    warehouse.add(b"".join(warehouse.datasets.export(EDITOR, Ref("people")).chunks), name="again")
+    assert warehouse.values("again") == [["x"], [None], ["y"]]
 
 
 def test_an_export_leaves_out_what_one_may_not_read(warehouse: Warehouse) -> None:

@@ -11,7 +11,8 @@ from datasets.tables import schema_of, table
 from lepton.core.columns import ColumnType
 from lepton.core.errors import InvalidInput
 from lepton.datasets.fitting import check_recipe
-from lepton.datasets.recipe import (
+from lepton.datasets.recipe import parse_recipe, parse_recipe_text
+from lepton.datasets.steps import (
     Cast,
     ClipOutliers,
     ClipRange,
@@ -23,8 +24,6 @@ from lepton.datasets.recipe import (
     NormalizeLabels,
     Recipe,
     Scale,
-    parse_recipe,
-    parse_recipe_text,
 )
 
 EVERY_STEP = Recipe(

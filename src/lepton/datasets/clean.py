@@ -12,7 +12,9 @@ from lepton.core.columns import ColumnType
 from lepton.core.errors import InvalidInput
 from lepton.datasets.fitting import columns_of, schema_after
 from lepton.datasets.inference import text_to, trim
-from lepton.datasets.recipe import (
+from lepton.datasets.report import Fitted, StepReport
+from lepton.datasets.schema import Schema, dtype_of
+from lepton.datasets.steps import (
     Cast,
     ClipOutliers,
     ClipRange,
@@ -26,8 +28,6 @@ from lepton.datasets.recipe import (
     Scale,
     Step,
 )
-from lepton.datasets.report import Fitted, StepReport
-from lepton.datasets.schema import Schema, dtype_of
 
 if TYPE_CHECKING:
     import polars as pl

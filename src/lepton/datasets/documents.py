@@ -14,9 +14,10 @@ import orjson
 from lepton.core.columns import ColumnClass
 from lepton.datasets.profile import ColumnProfile
 from lepton.datasets.reading import Detected, Rejected
-from lepton.datasets.recipe import Recipe, parse_recipe
+from lepton.datasets.recipe import parse_recipe
 from lepton.datasets.report import StepReport
 from lepton.datasets.schema import Column, Schema, strictest
+from lepton.datasets.steps import Recipe
 
 SCHEMA, PROFILE, REPORT = "schema", "profile", "report"
 

@@ -43,7 +43,9 @@ def write_file(format_name: str, rows: int, read: Read) -> Iterator[bytes]:
     for offset in range(0, max(rows, 1), BATCH_ROWS):
         frame = read(offset, BATCH_ROWS)
         if format_name == "csv":
-            yield frame.write_csv(include_header=offset == 0, datetime_format=_DATETIME).encode()
+            missing = '""' if frame.width == 1 else ""  # an empty line would be no row
+            text = frame.write_csv(include_header=offset == 0, datetime_format=_DATETIME, null_value=missing)
+            yield text.encode()
         else:
             yield frame.write_ndjson().encode()
 

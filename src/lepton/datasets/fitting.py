@@ -8,7 +8,8 @@ from datetime import date, datetime
 
 from lepton.core.columns import ColumnType
 from lepton.core.errors import InvalidInput
-from lepton.datasets.recipe import (
+from lepton.datasets.schema import NUMERIC, Column, Schema, suggestion
+from lepton.datasets.steps import (
     Cast,
     ClipOutliers,
     ClipRange,
@@ -19,7 +20,6 @@ from lepton.datasets.recipe import (
     Scale,
     Step,
 )
-from lepton.datasets.schema import NUMERIC, Column, Schema, suggestion
 
 _CASTS: Mapping[ColumnType, frozenset[ColumnType]] = {
     ColumnType.TEXT: frozenset(ColumnType),

@@ -22,7 +22,6 @@ from lepton.core.settings import Settings
 from lepton.datasets import documents, rows
 from lepton.datasets.documents import PROFILE, REPORT, SCHEMA
 from lepton.datasets.exports import MEDIA_TYPES, check_format, write_file
-from lepton.datasets.recipe import Recipe
 from lepton.datasets.records import (
     Cell,
     DatasetDetail,
@@ -40,6 +39,7 @@ from lepton.datasets.records import (
 )
 from lepton.datasets.rows import Sealed
 from lepton.datasets.schema import Schema
+from lepton.datasets.steps import Recipe
 from lepton.runs.operations import Runs
 from lepton.runs.records import Run
 from lepton.store.blobs import BlobStore

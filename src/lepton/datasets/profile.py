@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lepton.core.columns import ColumnClass, ColumnType
+from lepton.datasets.hints import Hints, label_hints, number_hints
 from lepton.datasets.schema import NUMERIC, Column
 
 if TYPE_CHECKING:
@@ -28,11 +29,7 @@ MAX_CATEGORIES = 100
 
 _MAX_TOP_CHARACTERS = 200
 _MAX_NUMERIC_CATEGORIES = 50
-_MAX_LABELS = 1000
 _FAR_IQR = 3.0
-_IMPOSSIBLE_IQR = 10.0
-_IMPOSSIBLE_RATIO = 3.0
-_RARE_SHARE = 0.02
 _MOSTLY_MISSING = 0.5
 _ENOUGH_ROWS = 20
 _IDENTIFIER = re.compile(r"(.*[\W_])?(id|uuid|guid|key|index|nr|no)", re.IGNORECASE)
@@ -52,25 +49,6 @@ class TopValue:
 
     value: str | int | float | bool
     count: int
-
-
-@dataclass(frozen=True)
-class Hints:
-    """What speaks for cleaning a column; `suggest.py` makes steps of it.
-
-    Attributes:
-        variants: Labels that differ from another one only in case or in blanks around them.
-        has_case_variants: Whether some of them differ in case.
-        usual_case: ``lower``, ``upper`` or ``title``: how most labels are written.
-        low: Values below this look impossible; None if there are none.
-        high: Values above this look impossible; None if there are none.
-    """
-
-    variants: int = 0
-    has_case_variants: bool = False
-    usual_case: str = "lower"
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +83,7 @@ class ColumnProfile:
     top_values: tuple[TopValue, ...] | None = None
     warnings: tuple[str, ...] = ()
     reference: tuple[float, ...] = ()
-    hints: Hints = Hints()
+    hints: Hints = field(default_factory=Hints)
 
     def to_json(self) -> dict[str, Any]:
         """Return the profile as JSON; `from_json` reads it."""
@@ -162,7 +140,7 @@ def profile_column(column: Column, values: pl.Series) -> ColumnProfile:
         ordered = present.sort()
         profile = replace(profile, min=ordered[0].isoformat(), max=ordered[-1].isoformat())
     elif column.type is ColumnType.TEXT:
-        profile = replace(profile, hints=_label_hints(present))
+        profile = replace(profile, hints=label_hints(present))
     if column.type not in NUMERIC or (profile.distinct or 0) <= _MAX_NUMERIC_CATEGORIES:
         profile = replace(profile, top_values=_top_values(present))
     return replace(profile, warnings=tuple(_warnings(profile, present)))
@@ -196,7 +174,7 @@ def _with_numbers(profile: ColumnProfile, present: pl.Series) -> ColumnProfile:
         quantiles={f"{p:g}": float(q) for p, q in zip(QUANTILES, quantiles, strict=True)},
         histogram=_histogram(values, low, high),
         reference=tuple(reference.tolist()),
-        hints=_number_hints(values),
+        hints=number_hints(values),
     )
 
 
@@ -212,52 +190,6 @@ def _histogram(values: npt.NDArray[np.float64], low: float, high: float) -> Hist
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _number_hints(values: npt.NDArray[np.float64]) -> Hints:
-    """Find rare values so far from all others that they must be mistakes, and rare negative ones among positive."""
-    if len(values) < _ENOUGH_ROWS:
-        return Hints()
-    q1, median, q3 = np.quantile(values, (0.25, 0.5, 0.75))
-    reach = _IMPOSSIBLE_IQR * (q3 - q1)
-    low = high = None
-    if 0 < reach < math.inf:
-        inside = values[(values >= q1 - reach) & (values <= q3 + reach)]
-        far = _IMPOSSIBLE_RATIO * float(np.abs(inside - median).max())
-        below, above = values[values < median - far], values[values > median + far]
-        if 0 < len(above) <= _RARE_SHARE * len(values) and above.min() > q3 + reach:
-            high = float(q3 + reach)
-        if 0 < len(below) <= _RARE_SHARE * len(values) and below.max() < q1 - reach:
-            low = float(q1 - reach)
-    negative = int((values < 0).sum())
-    if 0 < negative <= _RARE_SHARE * len(values) and np.quantile(values[values >= 0], _RARE_SHARE) > 0:
-        low = 0.0
-    return Hints(low=low, high=high)
-
-
-def _label_hints(present: pl.Series) -> Hints:
-    labels = present.value_counts(sort=True)
-    name = present.name
-    if labels.height > _MAX_LABELS:
-        return Hints()
-    texts = labels[name]
-    trimmed = texts.str.strip_chars()
-    same = trimmed.str.to_lowercase().n_unique()
-    if same == labels.height:
-        return Hints()
-    counts = {
-        case: int(labels["count"].filter(trimmed == shaped).sum())
-        for case, shaped in (
-            ("lower", trimmed.str.to_lowercase()),
-            ("upper", trimmed.str.to_uppercase()),
-            ("title", trimmed.str.to_titlecase()),
-        )
-    }
-    return Hints(
-        variants=labels.height - same,
-        has_case_variants=trimmed.n_unique() != same,
-        usual_case=max(counts, key=lambda case: counts[case]),
-    )
 
 
 def _top_values(present: pl.Series) -> tuple[TopValue, ...]:
@@ -286,7 +218,9 @@ def _warnings(profile: ColumnProfile, present: pl.Series) -> list[str]:
     if hints.variants:
         warnings.append(f"{hints.variants} labels differ from others only in case or blanks.")
     if hints.low is not None or hints.high is not None:
-        warnings.append("A few values lie so far from all others that they look impossible.")
+        warnings.append(
+            "A few values look impossible: they lie far from all others, or are negative among positive ones."
+        )
     if profile.quantiles is not None:
         share = _far_share(present, profile.quantiles)
         if share > 0:

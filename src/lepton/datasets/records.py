@@ -11,9 +11,9 @@ from lepton.core.refs import Ref
 from lepton.datasets.documents import Description
 from lepton.datasets.profile import ColumnProfile
 from lepton.datasets.reading import Detected, ReadOptions, Rejected
-from lepton.datasets.recipe import Recipe
 from lepton.datasets.report import StepReport
 from lepton.datasets.schema import Column, Schema
+from lepton.datasets.steps import Recipe
 from lepton.store.tables import Table
 
 if TYPE_CHECKING:

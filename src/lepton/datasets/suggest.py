@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from lepton.core.columns import ColumnType
 from lepton.datasets.profile import MAX_CATEGORIES, ColumnProfile
-from lepton.datasets.recipe import (
+from lepton.datasets.schema import NUMERIC
+from lepton.datasets.steps import (
     ClipRange,
     DropColumns,
     DropDuplicates,
@@ -19,7 +20,6 @@ from lepton.datasets.recipe import (
     Recipe,
     Step,
 )
-from lepton.datasets.schema import NUMERIC
 
 _CASES = ("lower", "upper", "title", "none")
 
@@ -43,16 +43,10 @@ def suggest_recipe(profiles: Sequence[ColumnProfile], duplicate_rows: int, *, ta
     if duplicate_rows:
         steps.append(DropDuplicates(why=f"{duplicate_rows} rows repeat an earlier one in every column."))
     ranges = [p for p in full if p.name != target and (p.hints.low is not None or p.hints.high is not None)]
-    steps += [
-        ClipRange(
-            (p.name,),
-            min=p.hints.low,
-            max=p.hints.high,
-            outside="missing",
-            why="A few values are so far from all others that they must be mistakes.",
-        )
-        for p in ranges
-    ]
+    for low, high in dict.fromkeys((p.hints.low, p.hints.high) for p in ranges):
+        names = tuple(p.name for p in ranges if (p.hints.low, p.hints.high) == (low, high))
+        reason = "A few values must be mistakes: far from all others, or negative among positive ones."
+        steps.append(ClipRange(names, min=low, max=high, outside="missing", why=reason))
     steps += [
         DropMissing((p.name,), why="Rows without the value to predict cannot be learned from.")
         for p in full

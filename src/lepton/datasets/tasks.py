@@ -48,7 +48,7 @@ class _Workbench:
 
     def profile(self, table: Table, schema: Schema, begin: float, end: float) -> tuple[tuple[ColumnProfile, ...], int]:
         def read(name: str) -> pl.Series:
-            self._check_wanted()
+            _check_wanted(self.context)
             return self.datasets.scan(self.project, table, [name]).collect(engine="streaming").to_series()
 
         def on_column(done: int) -> None:
@@ -60,7 +60,7 @@ class _Workbench:
             return profiles, count_duplicates(self.datasets.scan(self.project, table))
 
     def commit(self, drafts: Sequence[Draft], action: str) -> None:
-        self._check_wanted()
+        _check_wanted(self.context)
         self.context.progress(0.99, "committing")
         made = self.datasets.commit(self.context.actor, self.context.run, drafts, action=action)
         self.tables.clear()
@@ -69,12 +69,8 @@ class _Workbench:
 
     def _while_wanted(self, frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         for frame in frames:
-            self._check_wanted()
+            _check_wanted(self.context)
             yield frame
-
-    def _check_wanted(self) -> None:
-        if self.context.should_stop():
-            raise Conflict("The run was cancelled.")
 
 
 @contextmanager
@@ -124,13 +120,12 @@ def run_clean(datasets: Datasets, context: TaskContext) -> None:
     context.progress(0.05, "reading")
     with mapped_errors():
         frame = source.scan().collect(engine="streaming")
-    done_share = 0.4 / max(len(recipe.steps), 1)
-    cleaned = apply_recipe(
-        frame,
-        source.schema,
-        recipe,
-        on_step=lambda done: context.progress(0.1 + done * done_share, f"step {done} of {len(recipe.steps)} done"),
-    )
+
+    def on_step(done: int) -> None:
+        _check_wanted(context)
+        context.progress(0.1 + 0.4 * done / len(recipe.steps), f"step {done} of {len(recipe.steps)} done")
+
+    cleaned = apply_recipe(frame, source.schema, recipe, on_step=on_step)
     del frame
     for step in cleaned.steps:
         context.log(f"{step.step}: {step.rows_before:,} rows before, {step.rows_after:,} after")
@@ -182,6 +177,11 @@ def run_split(datasets: Datasets, context: TaskContext) -> None:
             name = f"{source.version.name}-{part}"
             drafts.append(Draft(name, table, description, "split", parent=source.version.ref))
         bench.commit(drafts, "datasets.split")
+
+
+def _check_wanted(context: TaskContext) -> None:
+    if context.should_stop():
+        raise Conflict("The run was cancelled.")
 
 
 def _open_whole(datasets: Datasets, context: TaskContext) -> OpenDataset:

@@ -23,19 +23,17 @@ audit = sa.Table(
 )
 
 
-def append(tx: sa.Connection, actor_id: str, entry: AuditEntry) -> None:
-    """Add one line."""
-    tx.execute(
-        audit.insert().values(
-            time=entry.time,
-            actor_id=actor_id,
-            actor=entry.actor,
-            action=entry.action,
-            project=entry.project[:64],
-            target=entry.target[:200],
-            outcome=entry.outcome,
-            code=entry.code,
-        )
+def line(actor_id: str, entry: AuditEntry) -> sa.Insert:
+    """The statement that adds one line; the guard runs it in the transaction of what it is about."""
+    return audit.insert().values(
+        time=entry.time,
+        actor_id=actor_id,
+        actor=entry.actor,
+        action=entry.action,
+        project=entry.project[:64],
+        target=entry.target[:200],
+        outcome=entry.outcome,
+        code=entry.code,
     )
 
 

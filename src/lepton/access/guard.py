@@ -56,7 +56,7 @@ class Guard:
         try:
             with self._database.begin() as tx:
                 if not self._just_recorded(actor.user_id, attempt):
-                    audit.append(tx, actor.user_id, attempt)
+                    tx.execute(audit.line(actor.user_id, attempt))
                 yield tx
         except Exception as error:  # whatever went wrong is written down, and goes on
             code = error.code if isinstance(error, LeptonError) else "internal"
@@ -87,7 +87,7 @@ class Guard:
 
     def _record(self, user_id: str, entry: AuditEntry) -> None:
         with self._database.begin() as tx:
-            audit.append(tx, user_id, entry)
+            tx.execute(audit.line(user_id, entry))
 
     def _just_recorded(self, user_id: str, attempt: AuditEntry) -> bool:
         """Whether a page that asks every second has had its line in this minute."""

@@ -16,11 +16,12 @@ from lepton.core.clock import Clock
 from lepton.core.columns import ColumnClass
 from lepton.core.errors import Forbidden, LeptonError, NotFound
 from lepton.core.ids import new_id
-from lepton.core.refs import Ref
+from lepton.core.refs import Ref, parse_ref
 from lepton.datasets.operations import Datasets
+from lepton.datasets.records import DatasetVersion
 from lepton.models import rows
 from lepton.models.documents import Card, Documents, scope_of
-from lepton.models.lineage import trace
+from lepton.models.lineage import draw
 from lepton.models.records import (
     Evaluation,
     Lineage,
@@ -153,11 +154,16 @@ class Models:
         """Return where a version comes from: its run, the dataset versions before it, the file it all began with."""
         with self._guard.allow(actor, "models.get", project=project, target=f"model:{ref}") as tx:
             row = _found(tx, project, ref)
-        return trace(
-            self._version(row),
-            dataset=lambda known: self.datasets.get(actor, known, project=project).version,
-            run=lambda run_id: self._runs.get(actor, run_id),
-        )
+        version = self._version(row)
+        datasets: dict[str, DatasetVersion | None] = {}
+        runs = {version.run_id: self._run(actor, version.run_id)}
+        before: str | None = version.dataset
+        while before is not None and before not in datasets:
+            known = datasets[before] = self._dataset(actor, before, project)
+            before = None if known is None else known.parent
+            if known is not None:
+                runs[known.run_id] = self._run(actor, known.run_id)
+        return draw(version, datasets, runs)
 
     def export(self, actor: Actor, ref: Ref, *, project: str = "default") -> bytes:
         """Return the ONNX graph of a version.
@@ -274,6 +280,18 @@ class Models:
         if not self._guard.may(actor, action, project=project):
             with self._guard.allow(actor, action, project=project, target=target):
                 pass
+
+    def _run(self, actor: Actor, run_id: str) -> Run | None:
+        try:
+            return self._runs.get(actor, run_id)
+        except (NotFound, Forbidden):
+            return None
+
+    def _dataset(self, actor: Actor, ref: str, project: str) -> DatasetVersion | None:
+        try:
+            return self.datasets.get(actor, parse_ref(ref), project=project).version
+        except (NotFound, Forbidden):
+            return None
 
     def _readable(self, actor: Actor, project: str) -> frozenset[ColumnClass]:
         readable = {ColumnClass.PLAIN}

@@ -1,4 +1,4 @@
-/** Everything plugged together: colours, language, server state, session and pages. */
+/** Everything plugged together: colours, language, server state and pages. */
 import { MantineProvider } from "@mantine/core";
 import { Notifications, notifications } from "@mantine/notifications";
 import { MutationCache, QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
@@ -8,7 +8,6 @@ import { ApiError, sentenceOf } from "./api/request";
 import { SpeechProvider } from "./i18n";
 import { PageSkeleton } from "./parts/page";
 import { routes } from "./routes";
-import { SessionProvider } from "./session";
 import { theme } from "./theme";
 
 declare module "@tanstack/react-query" {
@@ -61,9 +60,7 @@ export function App() {
     <MantineProvider theme={theme} defaultColorScheme="auto">
       <SpeechProvider>
         <QueryClientProvider client={client}>
-          <SessionProvider>
-            <RouterProvider router={router} />
-          </SessionProvider>
+          <RouterProvider router={router} />
         </QueryClientProvider>
         <Notifications position="bottom-right" limit={4} />
       </SpeechProvider>

@@ -23,9 +23,12 @@ export function compact(value: number, language = "en"): string {
   return new Intl.NumberFormat(language, { notation: "compact", maximumFractionDigits: 1 }).format(value);
 }
 
+/** A share as percent; nearly all is never written as all, and nearly nothing never as nothing. */
 export function percent(share: number, language = "en"): string {
-  const digits = share > 0.001 && share < 0.999 ? 1 : share === 0 || share === 1 ? 0 : 2;
-  return new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: digits }).format(share);
+  const write = (value: number) => new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 }).format(value);
+  if (share > 0 && share < 0.0005) return `<${write(0.001)}`;
+  if (share < 1 && share >= 0.9995) return `>${write(0.999)}`;
+  return write(share);
 }
 
 export function bytes(size: number): string {

@@ -12,10 +12,12 @@ test("an axis is short", () => {
   expect(compact(12.345)).toBe("12.3");
 });
 
-test("shares keep a digit where it matters", () => {
+test("a share is never rounded to all or nothing", () => {
   expect(percent(0.9737)).toBe("97.4%");
   expect(percent(1)).toBe("100%");
-  expect(percent(0.00042)).toBe("0.04%");
+  expect(percent(0)).toBe("0%");
+  expect(percent(0.00042)).toBe("<0.1%");
+  expect(percent(0.99997)).toBe(">99.9%");
 });
 
 test.each([[0, "0 B"], [999, "999 B"], [1_000, "1 kB"], [182_331, "182 kB"], [1_482_331, "1.5 MB"], [2_000_000_000_000, "2 TB"]])(

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
 import type { Endpoint, Lineage, LineageKind } from "../src/api/types";
-import { edgePath, HEIGHT, layers, layout, withEndpoints } from "../src/charts/lineage-layout";
+import { edgePath, HEIGHT, layers, layout, shorten, withEndpoints } from "../src/charts/lineage-layout";
 
 const graph = (arrows: [string, string][]): Lineage => {
   const ids = [...new Set(arrows.flat())];
@@ -66,4 +66,10 @@ test("an edge runs from the right side of its source to the left side of its end
   const [from, to] = [places.get("file:a"), places.get("run:1")];
   if (!from || !to) throw new Error("not placed");
   expect(edgePath(from, to).startsWith(`M${from.x + from.width} ${HEIGHT / 2}`)).toBe(true);
+});
+
+test("a long name is cut before its version", () => {
+  expect(shorten("cancer@1", 19)).toBe("cancer@1");
+  expect(shorten("california_housing_prices@12", 19)).toBe("california_hous…@12");
+  expect(shorten("加利福尼亚州住房价格数据集@3", 19)).toBe("加利福尼亚州住房…@3");
 });

@@ -26,6 +26,7 @@ function options(width: number, tag: string, onOver: (at: number | null) => void
   return {
     width,
     height: HEIGHT,
+    padding: [10, 8, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 7 }, drag: { x: true, y: false } },
     scales: { x: { time: false } },

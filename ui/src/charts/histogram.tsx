@@ -49,12 +49,15 @@ export function Histogram({ name, edges, counts }: HistogramProps) {
 interface TopValuesProps {
   values: { value: Scalar; count: number }[];
   rows: number;
+  /** How many different values there are, where that is known. */
+  distinct: number | null;
   most?: number;
 }
 
-export function TopValues({ values, rows, most = 6 }: TopValuesProps) {
+export function TopValues({ values, rows, distinct, most = 6 }: TopValuesProps) {
   const { t, tag } = useSpeech();
   const shown = values.slice(0, most);
+  const others = (distinct ?? values.length) - shown.length;
   const largest = Math.max(...shown.map(({ count }) => count), 1);
   return (
     <>
@@ -67,7 +70,7 @@ export function TopValues({ values, rows, most = 6 }: TopValuesProps) {
           </li>
         ))}
       </ul>
-      {values.length > most && <div className={css.readout} style={{ marginTop: 6 }}>{t("profile.other", { n: values.length - most })}</div>}
+      {others > 0 && <div className={css.readout} style={{ marginTop: 6 }}>{t("profile.other", { n: others })}</div>}
     </>
   );
 }

@@ -113,3 +113,13 @@ export function edgePath(from: Placed, to: Placed): string {
   const bend = Math.max((x1 - x0) / 2, 12);
   return `M${x0} ${y0}C${x0 + bend} ${y0} ${x1 - bend} ${y1} ${x1} ${y1}`;
 }
+
+/** Cut a text to about `most` letters but keep its version; wide scripts count double. */
+export function shorten(text: string, most: number): string {
+  const widthOf = (part: string) => [...part].reduce((sum, letter) => sum + (letter.charCodeAt(0) > 0x2e80 ? 2 : 1), 0);
+  if (widthOf(text) <= most) return text;
+  const version = /@\d+$/.exec(text)?.[0] ?? "";
+  const name = text.slice(0, text.length - version.length);
+  const share = (most - widthOf(version) - 1) / widthOf(name);
+  return `${name.slice(0, Math.max(Math.floor(name.length * share), 1))}…${version}`;
+}

@@ -7,18 +7,12 @@ import { useSpeech } from "../i18n";
 import { Icon } from "../icons";
 import { iconOf, pageOf } from "../parts/words";
 import css from "./charts.module.css";
-import { edgePath, HEIGHT, layout, type Placed, RUN_RADIUS } from "./lineage-layout";
+import { edgePath, HEIGHT, layout, type Placed, RUN_RADIUS, shorten } from "./lineage-layout";
 import { useWidth } from "./width";
 
 const PAD = 6;
 const SMALLEST_SCALE = 0.78;
 const LARGEST_SCALE = 1.08;
-
-/** Cut a text to about `most` letters; wide scripts count double. */
-function shorten(text: string, most: number): string {
-  const wide = [...text].reduce((sum, letter) => sum + (letter.charCodeAt(0) > 0x2e80 ? 2 : 1), 0);
-  return wide <= most ? text : `${text.slice(0, Math.max(Math.floor((most * text.length) / wide) - 1, 1))}…`;
-}
 
 function RunShape({ node, at }: { node: LineageNode; at: Placed }) {
   const { say } = useSpeech();
@@ -38,7 +32,9 @@ function RunShape({ node, at }: { node: LineageNode; at: Placed }) {
 function CardShape({ node, at }: { node: LineageNode; at: Placed }) {
   const { say } = useSpeech();
   const icon = iconOf(node.kind);
-  const detail = node.kind === "model" ? say("recipe", node.detail) : node.kind === "endpoint" ? say("state", node.detail) : node.detail;
+  // What a file was called is not kept with the run; its size then stands for it.
+  const nameless = node.kind === "file" && node.label === "file";
+  const detail = nameless ? "" : node.kind === "model" ? say("recipe", node.detail) : node.kind === "endpoint" ? say("state", node.detail) : node.detail;
   return (
     <>
       <rect className={css.nodeShape} width={at.width} height={HEIGHT} rx={11} />
@@ -46,7 +42,7 @@ function CardShape({ node, at }: { node: LineageNode; at: Placed }) {
         <Icon name={icon} size={17} />
       </g>
       <text className={css.nodeKind} x={12} y={21}>{say("word", node.kind)}</text>
-      <text className={css.nodeLabel} x={12} y={39}>{shorten(node.label, 19)}</text>
+      <text className={css.nodeLabel} x={12} y={39}>{shorten(nameless ? node.detail : node.label, 19)}</text>
       <text className={css.nodeDetail} x={12} y={55}>{shorten(detail ?? "", 24)}</text>
     </>
   );

@@ -66,7 +66,7 @@ function ColumnCard({ column, rows }: { column: ColumnProfile; rows: number }) {
             </div>
           </div>
           {column.histogram && column.histogram.counts.length > 0 && <Histogram name={column.name} {...column.histogram} />}
-          {!column.histogram && column.top_values && column.top_values.length > 0 && <TopValues values={column.top_values} rows={rows} />}
+          {!column.histogram && column.top_values && column.top_values.length > 0 && <TopValues values={column.top_values} rows={rows} distinct={column.distinct} />}
           {!column.histogram && !column.top_values?.length && <div className={css.masked}>{t("profile.nothing")}</div>}
           {column.warnings.map((warning) => (
             <div className={css.warning} key={warning}>

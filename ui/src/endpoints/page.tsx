@@ -28,8 +28,8 @@ function Try({ endpoint, signature }: { endpoint: Endpoint; signature: Signature
       <div className={css.side}>
         <AnswerPanel predict={predict} target={signature.target} />
         {endpoint.url && (
-          <Panel title={t("endpoints.curl")} hint={t("endpoints.curlHint")}>
-            <Code text={curlOf(endpoint.url, shortRow(example))} copyable={curlOf(endpoint.url, example)} />
+          <Panel title={t("endpoints.curl")} hint={t("endpoints.curlHint")} side={<Copy text={curlOf(endpoint.url, example)} />}>
+            <Code text={curlOf(endpoint.url, shortRow(example))} copyable={null} />
           </Panel>
         )}
         <Panel title={t("word.details")}>

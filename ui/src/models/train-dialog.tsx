@@ -49,6 +49,10 @@ function TrainForm({ dataset, onClose }: { dataset: DatasetDetail; onClose: () =
       await navigate({ to: "/runs/$id", params: { id: run.id } });
     },
   });
+  const choose = (column: string | null) => {
+    setTarget(column);
+    start.reset();
+  };
   const submit = (event: SyntheticEvent) => {
     event.preventDefault();
     start.mutate();
@@ -58,7 +62,7 @@ function TrainForm({ dataset, onClose }: { dataset: DatasetDetail; onClose: () =
     <form onSubmit={submit}>
       <Stack gap="md">
         <Text size="sm" c="dimmed">{t("train.lead")}</Text>
-        <Select label={t("train.target")} description={t("train.targetHint")} data={columns} value={target} onChange={setTarget} searchable required withAsterisk={false} data-autofocus nothingFoundMessage={t("profile.noMatch")} />
+        <Select label={t("train.target")} description={t("train.targetHint")} data={columns} value={target} onChange={choose} searchable required withAsterisk={false} data-autofocus nothingFoundMessage={t("profile.noMatch")} />
         <TextInput label={t("train.modelName")} required withAsterisk={false} value={name} onChange={(event) => setName(event.currentTarget.value)} />
         <SimpleGrid cols={{ base: 1, xs: 2 }}>
           <Select label={t("word.recipe")} inputWrapperOrder={["label", "input", "description", "error"]} description={t("train.recipeHint")} allowDeselect={false} data={RECIPES.map((value) => ({ value, label: say("recipe", value) }))} value={recipe} onChange={(next) => next && setRecipe(next)} />

@@ -89,14 +89,17 @@ export function Copy({ text, label }: { text: string; label?: string }) {
   );
 }
 
-export function Code({ text, copyable = text, wrap = false }: { text: string; copyable?: string; wrap?: boolean }) {
+/** Text to copy; `copyable` null leaves the button to somebody else. */
+export function Code({ text, copyable = text, wrap = false }: { text: string; copyable?: string | null; wrap?: boolean }) {
   return (
     <span className={`${css.code} ${wrap ? css.wrap : ""}`}>
       {/* A scrolling region has to be reachable by keyboard. */}
       <pre tabIndex={0}>{text}</pre>
-      <span className={css.codeCopy}>
-        <Copy text={copyable} />
-      </span>
+      {copyable !== null && (
+        <span className={css.codeCopy}>
+          <Copy text={copyable} />
+        </span>
+      )}
     </span>
   );
 }

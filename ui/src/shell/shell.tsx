@@ -6,7 +6,7 @@ import { useEffect, useState } from "react";
 import { request } from "../api/request";
 import { useSpeech } from "../i18n";
 import { Icon, Mark } from "../icons";
-import { useSession } from "../session";
+import { SessionProvider, useSession } from "../session";
 import { ColorSwitch, LanguageSwitch } from "./preferences";
 import css from "./shell.module.css";
 
@@ -60,7 +60,16 @@ function Projects() {
   );
 }
 
+/** Every page but the one for signing in. */
 export function Shell() {
+  return (
+    <SessionProvider>
+      <Frame />
+    </SessionProvider>
+  );
+}
+
+function Frame() {
   const { t } = useSpeech();
   const { may } = useSession();
   const [open, setOpen] = useState(false);

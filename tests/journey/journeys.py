@@ -106,10 +106,10 @@ def customers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     draw = random.Random(7)
     lines = ["age;income;sex;city;bought"]
     for number in range(600):
-        age, income = draw.randint(18, 80), draw.randint(12, 90) * 1000
+        age, income = draw.randint(18, 80), draw.randint(12, 90) * 1000 + number  # no two alike
         sex, city = draw.choice("fm"), draw.choice(CITIES)
         buys = income / 1000 + age + draw.gauss(0, 8) > 95
-        label = draw.choice(["yes", "Yes", " YES "] if buys else ["no", "No", "NO"])
+        label = draw.choice(["yes", "yes", "yes", "Yes", " YES "] if buys else ["no", "no", "no", "No", "NO"])
         age_text = "" if number % 29 == 0 else str(age)
         lines.append(f"{age_text};{income};{sex};{'' if number % 41 == 0 else city};{label}")
         if number % 50 == 0:

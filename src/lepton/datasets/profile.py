@@ -218,9 +218,7 @@ def _warnings(profile: ColumnProfile, present: pl.Series) -> list[str]:
     if hints.variants:
         warnings.append(f"{hints.variants} labels differ from others only in case or blanks.")
     if hints.low is not None or hints.high is not None:
-        warnings.append(
-            "A few values look impossible: they lie far from all others, or are negative among positive ones."
-        )
+        warnings.append("A few values look impossible: far from all others, or negative among positive ones.")
     if profile.quantiles is not None:
         share = _far_share(present, profile.quantiles)
         if share > 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -86,6 +86,10 @@ class Transport:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+    def __del__(self) -> None:
+        with suppress(Exception):  # a client in a notebook is often just forgotten
+            self._http.close()
 
     def get(self, path: str, query: Query | None = None) -> bytes:
         """Return the body of a GET."""

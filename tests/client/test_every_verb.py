@@ -1,0 +1,164 @@
+"""Every verb of the SDK against the real platform: what it sends is understood, and so is what comes back."""
+
+from __future__ import annotations
+
+import inspect
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import lepton
+from lepton.client.transport import Transport
+from lepton.core.errors import Conflict, Forbidden, InvalidInput, NotFound, RunFailed, Unauthenticated
+
+LINES = ["age;city;bought"] + [
+    f"{age};{'Bern' if age % 3 else 'Graz'};{'yes' if age > 45 else 'no'}" for age in range(18, 78)
+]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("verbs") / "home"
+
+
+@pytest.fixture(scope="module")
+def client(home: Path) -> Iterator[lepton.Client]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("LEPTON_CATALOG", raising=False)
+        with lepton.open(home) as opened:
+            yield opened
+
+
+@pytest.fixture(scope="module")
+def people(client: lepton.Client) -> lepton.DatasetDetail:
+    """A dataset of two versions: one as imported, with a broken line, one cleaned."""
+    text = "\n".join([*LINES, "broken", "31;Bern;no"]) + "\n"
+    client.datasets.import_(io.BytesIO(text.encode()), name="people", personal=["city"])
+    return client.datasets.clean("people", {"steps": [{"step": "drop_duplicates"}]}, target="bought")
+
+
+def test_who_one_is(client: lepton.Client) -> None:
+    assert client.health().version == lepton.__version__
+    me = client.me()
+    assert (me.user.name, me.is_admin) == ("owner", True)
+    assert "datasets.import" in me.projects[0].actions
+    assert client.create_sign_in_link().url.startswith(client.url)
+
+
+def test_users_tokens_projects_and_the_audit_log(client: lepton.Client) -> None:
+    ada = client.users.create("ada", role="viewer", password="a long enough pass phrase")
+    assert (ada.role, ada.has_password) == ("viewer", True)
+    assert client.users.update("ada", role="editor").role == "editor"
+    assert {user.name for user in client.users.list()} == {"owner", "ada"}
+    client.users.delete("ada")
+    with pytest.raises(NotFound):
+        client.users.delete("ada")
+
+    token = client.tokens.create("shop", scopes=["endpoints.predict"], expires_in_s=60)
+    assert token.secret is not None
+    assert token.secret.startswith(token.prefix)
+    with lepton.connect(client.url, token.secret) as shop, pytest.raises(Forbidden):
+        shop.datasets.list()
+    listed = next(t for t in client.tokens.list() if t.id == token.id)
+    assert (listed.scopes, listed.secret) == (("endpoints.predict",), None)
+    client.tokens.delete(token.id)
+    with lepton.connect(client.url, token.secret) as shop, pytest.raises(Unauthenticated):
+        shop.me()
+
+    assert client.projects.create("research").name == "research"
+    assert {project.name for project in client.projects.list()} >= {"default", "research"}
+    with lepton.connect(client.url, _token(client), project="research") as research:
+        assert research.datasets.list() == []
+    actions = [entry.action for entry in client.audit.list(limit=50)]
+    assert {"users.create", "users.delete", "tokens.create", "projects.create"} <= set(actions)
+
+
+def test_datasets(client: lepton.Client, people: lepton.DatasetDetail, tmp_path: Path) -> None:
+    assert (people.ref, people.rows, people.parent) == ("people@2", 60, "people@1")
+    assert [column.column_class for column in people.schema] == ["plain", "personal", "plain"]
+    (listed,) = (item for item in client.datasets.list() if item.name == "people")
+    assert [version.ref for version in listed.versions] == ["people@2", "people@1"]
+    profile = client.datasets.profile("people@1", target="bought")
+    assert profile.duplicate_rows == 1
+    assert profile.suggested_recipe is not None
+    age = profile.columns[0]
+    assert age.histogram is not None
+    assert sum(age.histogram.counts) == 61
+    report = client.datasets.report("people@1")
+    assert (report.rejected_total, report.rejected[0].line) == (1, 62)
+    assert report.detected is not None
+    assert report.detected["separator"] == ";"
+    assert client.datasets.report("people").steps[0].rows_after == 60
+    rows = client.datasets.rows("people", offset=1, limit=2)
+    assert rows.records()[0] == {"age": 19, "city": "Bern", "bought": "no"}
+    assert rows.total == 60
+    for format_ in ("csv", "parquet", "jsonl"):
+        assert client.datasets.export("people", tmp_path / format_, format=format_).size_bytes > 100
+    parts = client.datasets.split("people", {"train": 0.75, "test": 0.25}, stratify="bought")
+    assert [(part.ref, part.rows) for part in parts] == [("people-train@1", 45), ("people-test@1", 15)]
+    client.datasets.delete("people-test")
+    with pytest.raises(NotFound):
+        client.datasets.get("people-test")
+
+
+def test_runs(client: lepton.Client, people: lepton.DatasetDetail) -> None:
+    run = client.datasets.clean(people.ref, {"steps": [{"step": "drop_missing"}]}, wait=False)
+    told = [line.text for line in client.runs.logs(run.id, follow=True)]
+    ended = client.runs.wait(run.id)
+    assert client.runs.get(run.id) == ended
+    assert ended.made("dataset") == ["people@3"]
+    page = client.runs.logs(run.id)
+    assert page.ended
+    assert [line.text for line in page.lines] == told
+    assert client.runs.metrics(run.id).values("nothing") == []
+    assert run.id in [listed.id for listed in client.runs.list(state="succeeded")]
+    with pytest.raises(Conflict):
+        client.runs.cancel(run.id)
+    with pytest.raises((RunFailed, InvalidInput), match="empty"):
+        client.datasets.import_(io.BytesIO(b""), name="nothing")
+    failed = client.runs.list(state="failed")
+    if failed:
+        with pytest.raises(RunFailed):
+            client.runs.wait(client.runs.retry(failed[0].id).id)
+
+
+def test_models_and_endpoints(client: lepton.Client, people: lepton.DatasetDetail, tmp_path: Path) -> None:
+    model = client.models.train("buyers", dataset=people.ref, target="bought", features=["age", "city"], seed=1)
+    assert (model.task, model.dataset) == ("classification", people.ref)
+    assert [column.name for column in model.signature.inputs] == ["age", "city"]
+    assert client.runs.metrics(model.run_id).values("loss")
+    assert client.models.evaluate("buyers", dataset="people").dataset.startswith("people@")
+    assert len(client.models.get(model.ref).evaluations) == 1
+    (listed,) = client.models.list()
+    assert listed.versions[0].ref == "buyers@1"
+    assert {"dataset", "run", "model"} <= {node.kind for node in client.models.lineage("buyers").nodes}
+    assert client.models.export("buyers", tmp_path / "m.onnx").size_bytes == model.size_bytes
+
+    endpoint = client.endpoints.deploy("buyers", model="buyers")
+    assert client.endpoints.get("buyers").signature == endpoint.signature
+    assert [e.name for e in client.endpoints.list()] == ["buyers"]
+    answers = client.endpoints.predict("buyers", [{"age": 70, "city": "Bern"}, {"age": 20, "city": None}])
+    assert [answer.label for answer in answers] == ["yes", "no"]
+    stranger = Transport((endpoint.url or "").partition("/predict")[0], None)
+    with pytest.raises(Unauthenticated):
+        stranger.send("POST", "/predict/buyers", json=[{"age": 70, "city": "Bern"}])
+    stranger.close()
+    client.endpoints.delete("buyers")
+    client.models.delete("buyers@1")
+    assert client.models.list() == []
+
+
+def test_every_verb_is_in_this_file(client: lepton.Client) -> None:
+    said = Path(__file__).read_text()
+    for noun in ("datasets", "labels", "runs", "models", "endpoints", "projects", "users", "tokens", "audit"):
+        for verb, _ in inspect.getmembers(getattr(client, noun), inspect.ismethod):
+            # evaluation() and endpoints.wait() are halves of evaluate() and deploy().
+            if not verb.startswith("_") and (noun, verb) not in {("models", "evaluation"), ("endpoints", "wait")}:
+                assert f"client.{noun}.{verb}(" in said, f"{noun}.{verb}"
+    assert client.labels.list() == []
+
+
+def _token(client: lepton.Client) -> str:
+    return str(client.transport._http.headers["Authorization"]).removeprefix("Bearer ")

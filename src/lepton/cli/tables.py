@@ -35,7 +35,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Text | str]]) -> Table
 
     Cells are taken as they are: square brackets in somebody's data are no markup.
     """
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for i, column in enumerate(columns):
         title = column.lstrip(">")
         justify: JustifyMethod = "right" if column.startswith(">") else "left"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -149,7 +150,8 @@ def _train(screen: Screen, client: Client, name: str, train: DatasetDetail, targ
         ended = client.runs.wait(run.id, on_progress=step.on_progress)
         model = client.models.get(ended.made("model")[0])
         step.say(f"Made {model.ref}: {model.recipe.replace('_', ' ')}, {model.task}.")
-        if losses := client.runs.metrics(run.id).values("loss"):
+        losses = client.runs.metrics(run.id).values("loss")
+        if len(losses) > 1:  # linear regression needs but one look at the rows
             told = f" {number(losses[0])} → {number(losses[-1])} in {len(losses)} rounds"
             step.say(Text.assemble("Loss ", (curve(losses), "cyan"), told))
         step.say(*(Text(f"! {note}", "yellow") for note in model.notes))
@@ -229,7 +231,7 @@ def _farewell(console: Console, client: Client, name: str, model: ModelDetail) -
     console.print(Text(link.url, "bold cyan"), soft_wrap=True)
     console.print()
     console.print("What to try next:")
-    lepton = "lepton" if shutil.which("lepton") else sys.argv[0]
+    lepton = "lepton" if shutil.which("lepton") else min(sys.argv[0], os.path.relpath(sys.argv[0]), key=len)
     for command, about in (
         (f"lepton datasets profile {name}", "look at the cleaned data"),
         (f"lepton models get {model.ref}", "look at the model"),
@@ -239,4 +241,5 @@ def _farewell(console: Console, client: Client, name: str, model: ModelDetail) -
         ("lepton down", "stop the platform"),
     ):
         typed = command.replace("lepton", lepton, 1) if command.startswith("lepton") else command
-        console.print(Text.assemble("  ", (f"{typed:<{52 + len(lepton)}}", "cyan"), about))
+        line = Text.assemble("  ", (f"{typed:<{46 + len(lepton)}}", "cyan"), (f"  # {about}", "dim"))
+        console.print(line, soft_wrap=True)

@@ -3,7 +3,7 @@ import { queryOptions } from "@tanstack/react-query";
 
 import { address, request } from "./request";
 import type {
-  AuditRow, Dataset, DatasetDetail, Endpoint, Items, Lineage, Me, MetricSeries, ModelDetail, ModelSummary, Profile, Report, Rows, Run, Token, User,
+  AuditRow, Dataset, DatasetDetail, Endpoint, EndpointDetail, Items, Lineage, Me, MetricSeries, ModelDetail, ModelSummary, Profile, Report, Rows, Run, Token, User,
 } from "./types";
 
 const SOON = 1_000;
@@ -49,7 +49,7 @@ export const endpoints = () =>
   });
 export const endpoint = (name: string) =>
   queryOptions({
-    ...get<Endpoint>(`/endpoints/${part(name)}`),
+    ...get<EndpointDetail>(`/endpoints/${part(name)}`),
     refetchInterval: ({ state: { data } }) => (data?.state === "starting" ? SOON : 5_000),
   });
 

@@ -4,16 +4,10 @@ import { useEffect, useState } from "react";
 
 import { run as runQuery } from "./queries";
 import { address, request } from "./request";
-import type { LogLine, Run } from "./types";
+import type { LogLine, LogPage, Run } from "./types";
 
 const KEPT_LINES = 5_000;
 const POLL_MS = 1_500;
-
-interface LogPage {
-  lines: LogLine[];
-  next: number;
-  ended: boolean;
-}
 
 /** Append what is new; a line that arrives twice after a reconnect is kept once. */
 export function appendLines(known: LogLine[], more: LogLine[]): LogLine[] {

@@ -102,7 +102,11 @@ export interface StepReport {
   rows_before: number;
   rows_after: number;
   cells_changed: number;
-  columns: string[] | null;
+  columns: string[];
+  /** Cells changed by column. */
+  changed: Record<string, number>;
+  /** What the step calculated from the data, by column, such as the median it filled in. */
+  fitted: Record<string, Record<string, Scalar>>;
 }
 
 export interface Report {
@@ -140,6 +144,12 @@ export interface LogLine {
   rank: number;
   time: string;
   text: string;
+}
+
+export interface LogPage {
+  lines: LogLine[];
+  next: number;
+  ended: boolean;
 }
 
 export interface MetricSeries {
@@ -238,7 +248,10 @@ export interface Endpoint {
   message: string;
   created_at: string;
   created_by: string;
-  signature?: Signature | null;
+}
+
+export interface EndpointDetail extends Endpoint {
+  signature: Signature;
 }
 
 export interface Prediction {

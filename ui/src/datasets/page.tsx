@@ -134,7 +134,7 @@ export function DatasetPage() {
       <SplitDialog key={`split ${data.ref}`} dataset={data} opened={dialog === "split"} onClose={close} />
       <ConfirmDelete
         opened={dialog === "delete"} onClose={close} title={t("datasets.deleteTitle", { name: data.ref })} text={t("datasets.deleteText")} noun="datasets"
-        path={`/datasets/${encodeURIComponent(data.ref)}`} done={t("datasets.deleted", { name: data.ref })} after={() => void navigate({ to: "/datasets" })}
+        path={`/datasets/${encodeURIComponent(data.ref)}`} done={t("datasets.deleted", { name: data.ref })} after={() => navigate({ to: "/datasets" })}
       />
     </Page>
   );

@@ -4,13 +4,34 @@ import { useQuery } from "@tanstack/react-query";
 
 import { report } from "../api/queries";
 import type { Report, StepReport } from "../api/types";
-import { number } from "../format";
+import { cell, number } from "../format";
 import { isKey, useSpeech } from "../i18n";
 import { Facts, Panel, RowsSkeleton } from "../parts/page";
 import css from "../parts/parts.module.css";
 import { Code, Problem } from "../parts/words";
 import { writeRecipe } from "./recipe";
 import own from "./report.module.css";
+
+/** By column: how many cells changed and what was calculated from the data. */
+function ByColumn({ step }: { step: StepReport }) {
+  const { t, tag, say } = useSpeech();
+  const columns = step.columns.filter((name) => step.changed[name] || step.fitted[name]);
+  if (columns.length === 0) return null;
+  const learned = (name: string) => Object.entries(step.fitted[name] ?? {}).map(([key, value]) => `${say("choice", key)} ${cell(value, tag)}`);
+  return (
+    <details className={own.columns}>
+      <summary>{t("report.byColumn")}</summary>
+      <dl>
+        {columns.map((name) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{[...(step.changed[name] ? [t("report.cells", { n: step.changed[name] })] : []), ...learned(name)].join(" · ")}</dd>
+          </div>
+        ))}
+      </dl>
+    </details>
+  );
+}
 
 function StepLine({ step, index }: { step: StepReport; index: number }) {
   const { t, tag, say } = useSpeech();
@@ -21,6 +42,7 @@ function StepLine({ step, index }: { step: StepReport; index: number }) {
       <div>
         <b>{say("step", step.step)}</b>
         <p>{step.summary}</p>
+        <ByColumn step={step} />
       </div>
       <div className={own.change}>
         {dropped > 0 && <span className={own.dropped}>{t("report.rowsChange", { before: number(step.rows_before, tag), after: number(step.rows_after, tag) })}</span>}

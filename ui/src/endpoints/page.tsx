@@ -5,7 +5,7 @@ import { useNavigate, useParams } from "@tanstack/react-router";
 import { useState } from "react";
 
 import { endpoint as endpointQuery } from "../api/queries";
-import type { Endpoint, Signature } from "../api/types";
+import type { EndpointDetail } from "../api/types";
 import { moment } from "../format";
 import { useSpeech } from "../i18n";
 import { Icon } from "../icons";
@@ -17,14 +17,15 @@ import css from "./endpoints.module.css";
 import { curlOf, exampleRow, shortRow } from "./form";
 import { AnswerPanel, PredictForm, usePrediction } from "./predict";
 
-function Try({ endpoint, signature }: { endpoint: Endpoint; signature: Signature }) {
+function Try({ endpoint }: { endpoint: EndpointDetail }) {
   const { t, tag } = useSpeech();
   const [texts, setTexts] = useState<Record<string, string>>({});
+  const { signature } = endpoint;
   const predict = usePrediction(endpoint);
   const example = exampleRow(signature, texts);
   return (
     <div className={css.columns}>
-      <PredictForm endpoint={endpoint} signature={signature} texts={texts} onTexts={setTexts} predict={predict} />
+      <PredictForm endpoint={endpoint} texts={texts} onTexts={setTexts} predict={predict} />
       <div className={css.side}>
         <AnswerPanel predict={predict} target={signature.target} />
         {endpoint.url && (
@@ -66,10 +67,10 @@ export function EndpointPage() {
       actions={may("endpoints.delete") && <Button variant="default" leftSection={<Icon name="trash" size={17} />} onClick={() => setDeleting(true)}>{t("do.delete")}</Button>}
     >
       {endpoint.state === "failed" && <div style={{ marginBottom: 20 }}><Problem title={t("state.failed")} error={new Error(endpoint.message)} /></div>}
-      {endpoint.signature && <Try endpoint={endpoint} signature={endpoint.signature} />}
+      <Try endpoint={endpoint} />
       <ConfirmDelete
         opened={deleting} onClose={() => setDeleting(false)} title={t("endpoints.deleteTitle", { name: endpoint.name })} text={t("endpoints.deleteText")} noun="endpoints"
-        path={`/endpoints/${encodeURIComponent(endpoint.name)}`} done={t("endpoints.deleted", { name: endpoint.name })} after={() => void navigate({ to: "/endpoints" })}
+        path={`/endpoints/${encodeURIComponent(endpoint.name)}`} done={t("endpoints.deleted", { name: endpoint.name })} after={() => navigate({ to: "/endpoints" })}
       />
     </Page>
   );

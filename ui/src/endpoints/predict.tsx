@@ -5,7 +5,7 @@ import { type SyntheticEvent, useMemo, useState } from "react";
 
 import { model as modelQuery, rows as rowsQuery } from "../api/queries";
 import { request } from "../api/request";
-import type { Endpoint, Prediction, Predictions, Signature } from "../api/types";
+import type { Endpoint, EndpointDetail, Prediction, Predictions } from "../api/types";
 import { ShareBars } from "../charts/histogram";
 import { number } from "../format";
 import { useSpeech } from "../i18n";
@@ -80,13 +80,6 @@ function FillButton({ endpoint, fields, onFill }: { endpoint: Endpoint; fields: 
   return <Button variant="subtle" onClick={fill}>{t("endpoints.fromData")}</Button>;
 }
 
-interface PredictProps {
-  endpoint: Endpoint;
-  signature: Signature;
-  texts: Record<string, string>;
-  onTexts: (texts: Record<string, string>) => void;
-}
-
 export function usePrediction(endpoint: Endpoint) {
   return useMutation({
     mutationFn: (row: Record<string, unknown>) => request<Predictions>("POST", `/endpoints/${encodeURIComponent(endpoint.name)}/predict`, { body: [row] }),
@@ -96,11 +89,18 @@ export function usePrediction(endpoint: Endpoint) {
 
 type PredictionMutation = ReturnType<typeof usePrediction>;
 
-export function PredictForm({ endpoint, signature, texts, onTexts, predict }: PredictProps & { predict: PredictionMutation }) {
+interface PredictProps {
+  endpoint: EndpointDetail;
+  texts: Record<string, string>;
+  onTexts: (texts: Record<string, string>) => void;
+  predict: PredictionMutation;
+}
+
+export function PredictForm({ endpoint, texts, onTexts, predict }: PredictProps) {
   const { t } = useSpeech();
   const { may } = useSession();
   const [asked, setAsked] = useState(false);
-  const fields = useMemo(() => fieldsOf(signature), [signature]);
+  const fields = useMemo(() => fieldsOf(endpoint.signature), [endpoint.signature]);
   const { row, problems } = rowOf(fields, texts);
   const submit = (event: SyntheticEvent) => {
     event.preventDefault();

@@ -199,7 +199,7 @@ export function ModelPage() {
       <DeployDialog key={`deploy ${model.ref}`} model={model} opened={dialog === "deploy"} onClose={close} />
       <ConfirmDelete
         opened={dialog === "delete"} onClose={close} title={t("models.deleteTitle", { name: model.ref })} text={t("models.deleteText")} noun="models"
-        path={`/models/${encodeURIComponent(model.ref)}`} done={t("models.deleted", { name: model.ref })} after={() => void navigate({ to: "/models" })}
+        path={`/models/${encodeURIComponent(model.ref)}`} done={t("models.deleted", { name: model.ref })} after={() => navigate({ to: "/models" })}
       />
     </Page>
   );

@@ -20,7 +20,8 @@ interface DeleteProps {
   path: string;
   done: string;
   noun: string;
-  after?: () => void;
+  /** Leaves the page of what is gone, before anything is asked for again. */
+  after?: () => Promise<void>;
 }
 
 export function ConfirmDelete({ opened, onClose, title, text, path, done, noun, after }: DeleteProps) {
@@ -30,7 +31,7 @@ export function ConfirmDelete({ opened, onClose, title, text, path, done, noun, 
     mutationFn: () => request<void>("DELETE", path),
     onSuccess: async () => {
       onClose();
-      after?.();
+      await after?.();
       notifications.show({ message: done });
       await client.invalidateQueries({ queryKey: [noun] });
     },

@@ -1,5 +1,5 @@
 /** API tokens: made here, shown once, limited and deleted here. */
-import { ActionIcon, Button, Group, Modal, MultiSelect, Select, Stack, Text, TextInput } from "@mantine/core";
+import { ActionIcon, Button, Group, MultiSelect, Select, Stack, Text, TextInput } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type SyntheticEvent, useState } from "react";
@@ -10,6 +10,7 @@ import type { NewToken, Token } from "../api/types";
 import { useSpeech } from "../i18n";
 import { Icon } from "../icons";
 import { ConfirmDelete } from "../parts/confirm";
+import { Dialog } from "../parts/dialog";
 import { Panel, RowsSkeleton } from "../parts/page";
 import css from "../parts/parts.module.css";
 import { Code, Empty, Problem, When } from "../parts/words";
@@ -116,9 +117,9 @@ export function TokensTab() {
           </div>
         )}
       </Panel>
-      <Modal opened={opened} onClose={close} title={<b>{t("access.addToken")}</b>}>
+      <Dialog opened={opened} onClose={close} title={t("access.addToken")}>
         <TokenForm onClose={close} />
-      </Modal>
+      </Dialog>
       <ConfirmDelete
         opened={ending !== null} onClose={() => setEnding(null)} title={t("access.deleteToken", { name: ending?.name ?? "" })} text={t("access.deleteTokenText")} noun="tokens"
         path={`/tokens/${encodeURIComponent(ending?.id ?? "")}`} done={t("access.deletedToken", { name: ending?.name ?? "" })}

@@ -1,5 +1,5 @@
 /** Users of the project and their roles. */
-import { ActionIcon, Button, Group, Modal, PasswordInput, Select, Stack, Text, TextInput } from "@mantine/core";
+import { ActionIcon, Button, Group, PasswordInput, Select, Stack, Text, TextInput } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type SyntheticEvent, useState } from "react";
@@ -10,6 +10,7 @@ import type { NewUser, Role, User } from "../api/types";
 import { useSpeech } from "../i18n";
 import { Icon } from "../icons";
 import { ConfirmDelete } from "../parts/confirm";
+import { Dialog } from "../parts/dialog";
 import { Panel, RowsSkeleton } from "../parts/page";
 import css from "../parts/parts.module.css";
 import { Code, Problem, When } from "../parts/words";
@@ -130,9 +131,9 @@ export function UsersTab() {
           </div>
         )}
       </Panel>
-      <Modal opened={opened} onClose={close} title={<b>{t("access.addUser")}</b>}>
+      <Dialog opened={opened} onClose={close} title={t("access.addUser")}>
         <UserForm onClose={close} />
-      </Modal>
+      </Dialog>
       <ConfirmDelete
         opened={leaving !== null} onClose={() => setLeaving(null)} title={t("access.deleteUser", { name: leaving ?? "" })} text={t("access.deleteUserText")} noun="users"
         path={`/users/${encodeURIComponent(leaving ?? "")}`} done={t("access.deletedUser", { name: leaving ?? "" })}

@@ -66,7 +66,7 @@ function Node({ node, at, here }: { node: LineageNode; at: Placed; here: boolean
     void navigate({ to });
   };
   return (
-    <a {...shared} href={to} onClick={open} data-here={here} aria-current={here ? "page" : undefined} aria-label={`${say("word", node.kind)} ${say("task", node.label)}`}>
+    <a {...shared} href={to} onClick={open} data-here={here} aria-current={here ? "page" : undefined} aria-label={`${say("word", node.kind)} ${node.kind === "run" ? say("task", node.label) : node.label}`}>
       {inside}
     </a>
   );

@@ -1,5 +1,5 @@
 /** Clean a version: the suggested steps, to switch off, change, order or write as JSON. */
-import { Button, Group, Menu, Modal, SegmentedControl, Select, Skeleton, Stack, Text, Textarea } from "@mantine/core";
+import { Button, Group, Menu, SegmentedControl, Select, Skeleton, Stack, Text, Textarea } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
@@ -10,6 +10,7 @@ import type { DatasetDetail, Recipe, Run } from "../api/types";
 import { type Translate, useSpeech } from "../i18n";
 import { Icon } from "../icons";
 import { FollowRun } from "../parts/confirm";
+import { Dialog } from "../parts/dialog";
 import { pageOf, Problem } from "../parts/words";
 import css from "./clean.module.css";
 import { type DraftStep, draftsOf, moved, newStep, parseRecipe, RecipeError, recipeOf, STEPS, writeRecipe } from "./recipe";
@@ -140,8 +141,8 @@ export function CleanDialog({ dataset, opened, onClose }: DialogProps) {
     if (to) void navigate({ to, search: { tab: "report" } });
   };
   return (
-    <Modal opened={opened} onClose={close} title={<b>{t("clean.title", { name: dataset.ref })}</b>} size={640}>
+    <Dialog opened={opened} onClose={close} title={t("clean.title", { name: dataset.ref })} size={640}>
       {run ? <FollowRun run={run} onDone={done} onClose={close} /> : <CleanForm dataset={dataset} onStarted={setRun} onClose={close} />}
-    </Modal>
+    </Dialog>
   );
 }

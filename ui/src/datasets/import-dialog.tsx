@@ -1,5 +1,5 @@
 /** Import a file: choose or drop it, say which columns are personal, watch it arrive. */
-import { ActionIcon, Button, Collapse, FileButton, Group, Modal, Progress, Select, SimpleGrid, Stack, TagsInput, TextInput, UnstyledButton } from "@mantine/core";
+import { ActionIcon, Button, Collapse, FileButton, Group, Progress, Select, SimpleGrid, Stack, TagsInput, TextInput, UnstyledButton } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type DragEvent, type SyntheticEvent, useState } from "react";
@@ -10,6 +10,7 @@ import { bytes, nameFromFile, percent } from "../format";
 import { useSpeech } from "../i18n";
 import { Icon } from "../icons";
 import { FollowRun } from "../parts/confirm";
+import { Dialog } from "../parts/dialog";
 import { pageOf, Problem } from "../parts/words";
 import css from "./import.module.css";
 import { peek } from "./peek";
@@ -164,8 +165,8 @@ export function ImportDialog({ opened, onClose }: { opened: boolean; onClose: ()
     if (to) void navigate({ to });
   };
   return (
-    <Modal opened={opened} onClose={close} title={<b>{t("import.title")}</b>} size={560}>
+    <Dialog opened={opened} onClose={close} title={t("import.title")} size={560}>
       {run ? <FollowRun run={run} onDone={done} onClose={close} /> : <ImportForm onStarted={setRun} onClose={close} />}
-    </Modal>
+    </Dialog>
   );
 }

@@ -1,5 +1,5 @@
 /** Split a version in two: rows to learn from, rows to measure on. */
-import { Button, Group, Modal, NumberInput, Select, Slider, Stack, Text } from "@mantine/core";
+import { Button, Group, NumberInput, Select, Slider, Stack, Text } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
@@ -9,6 +9,7 @@ import type { DatasetDetail, Run } from "../api/types";
 import { number, percent } from "../format";
 import { useSpeech } from "../i18n";
 import { FollowRun } from "../parts/confirm";
+import { Dialog } from "../parts/dialog";
 import { pageOf, Problem } from "../parts/words";
 
 interface DialogProps {
@@ -66,8 +67,8 @@ export function SplitDialog({ dataset, opened, onClose }: DialogProps) {
     if (to) void navigate({ to });
   };
   return (
-    <Modal opened={opened} onClose={close} title={<b>{t("split.title", { name: dataset.ref })}</b>}>
+    <Dialog opened={opened} onClose={close} title={t("split.title", { name: dataset.ref })}>
       {run ? <FollowRun run={run} onDone={done} onClose={close} /> : <SplitForm dataset={dataset} onStarted={setRun} onClose={close} />}
-    </Modal>
+    </Dialog>
   );
 }

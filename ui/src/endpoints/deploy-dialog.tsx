@@ -1,5 +1,5 @@
 /** Deploy a model version: name its endpoint and start it. */
-import { Button, Group, Modal, Stack, Text, TextInput } from "@mantine/core";
+import { Button, Group, Stack, Text, TextInput } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type SyntheticEvent, useState } from "react";
@@ -7,6 +7,7 @@ import { type SyntheticEvent, useState } from "react";
 import { request } from "../api/request";
 import type { Endpoint, ModelDetail } from "../api/types";
 import { useSpeech } from "../i18n";
+import { Dialog } from "../parts/dialog";
 import { Problem } from "../parts/words";
 
 interface DialogProps {
@@ -34,7 +35,7 @@ export function DeployDialog({ model, opened, onClose }: DialogProps) {
     start.mutate();
   };
   return (
-    <Modal opened={opened} onClose={onClose} title={<b>{t("deploy.title", { name: model.ref })}</b>}>
+    <Dialog opened={opened} onClose={onClose} title={t("deploy.title", { name: model.ref })}>
       <form onSubmit={submit}>
         <Stack gap="md">
           <Text size="sm" c="dimmed">{t("deploy.lead")}</Text>
@@ -46,6 +47,6 @@ export function DeployDialog({ model, opened, onClose }: DialogProps) {
           </Group>
         </Stack>
       </form>
-    </Modal>
+    </Dialog>
   );
 }

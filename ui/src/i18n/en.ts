@@ -39,6 +39,7 @@ export const en = {
   "do.cancelRun": "Cancel run",
   "do.retry": "Retry",
   "do.close": "Close",
+  "do.closeDialog": "Close dialog",
   "do.copy": "Copy",
   "do.copied": "Copied",
   "do.openRun": "Open run",

@@ -41,6 +41,7 @@ export const zh: Dictionary = {
   "do.cancelRun": "取消运行",
   "do.retry": "重试",
   "do.close": "关闭",
+  "do.closeDialog": "关闭对话框",
   "do.copy": "复制",
   "do.copied": "已复制",
   "do.openRun": "打开运行",

@@ -1,5 +1,5 @@
 /** Measure a model version on another dataset. */
-import { Button, Group, Modal, Select, Stack, Text } from "@mantine/core";
+import { Button, Group, Select, Stack, Text } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 
@@ -8,6 +8,7 @@ import { request } from "../api/request";
 import type { ModelDetail, Run } from "../api/types";
 import { useSpeech } from "../i18n";
 import { FollowRun } from "../parts/confirm";
+import { Dialog } from "../parts/dialog";
 import { Problem } from "../parts/words";
 
 interface DialogProps {
@@ -29,7 +30,7 @@ function EvaluateForm({ model, onStarted, onClose }: { model: ModelDetail; onSta
   return (
     <Stack gap="md">
       <Text size="sm" c="dimmed">{t("evaluate.lead")}</Text>
-      <Select label={t("word.dataset")} data={groups} value={dataset} onChange={setDataset} searchable data-autofocus />
+      <Select label={t("word.dataset")} data={groups} value={dataset} onChange={setDataset} searchable />
       {start.isError && <Problem error={start.error} />}
       <Group justify="flex-end" gap="sm">
         <Button variant="default" onClick={onClose}>{t("do.cancel")}</Button>
@@ -47,8 +48,8 @@ export function EvaluateDialog({ model, opened, onClose }: DialogProps) {
     setRun(null);
   };
   return (
-    <Modal opened={opened} onClose={close} title={<b>{t("evaluate.title", { name: model.ref })}</b>}>
+    <Dialog opened={opened} onClose={close} title={t("evaluate.title", { name: model.ref })}>
       {run ? <FollowRun run={run} onDone={close} onClose={close} /> : <EvaluateForm model={model} onStarted={setRun} onClose={close} />}
-    </Modal>
+    </Dialog>
   );
 }

@@ -1,5 +1,5 @@
 /** Train a model on a dataset version. The run's page shows the curves while it learns. */
-import { Button, Collapse, Group, Modal, MultiSelect, NumberInput, Select, SimpleGrid, Slider, Stack, Text, TextInput } from "@mantine/core";
+import { Button, Collapse, Group, MultiSelect, NumberInput, Select, SimpleGrid, Slider, Stack, Text, TextInput } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type SyntheticEvent, useState } from "react";
@@ -9,6 +9,7 @@ import type { DatasetDetail, Run } from "../api/types";
 import { percent } from "../format";
 import { useSpeech } from "../i18n";
 import { Icon } from "../icons";
+import { Dialog } from "../parts/dialog";
 import { Problem } from "../parts/words";
 
 const RECIPES = ["auto", "logistic_regression", "linear_regression"];
@@ -62,7 +63,7 @@ function TrainForm({ dataset, onClose }: { dataset: DatasetDetail; onClose: () =
     <form onSubmit={submit}>
       <Stack gap="md">
         <Text size="sm" c="dimmed">{t("train.lead")}</Text>
-        <Select label={t("train.target")} description={t("train.targetHint")} data={columns} value={target} onChange={choose} searchable required withAsterisk={false} data-autofocus nothingFoundMessage={t("profile.noMatch")} />
+        <Select label={t("train.target")} description={t("train.targetHint")} data={columns} value={target} onChange={choose} searchable required withAsterisk={false} nothingFoundMessage={t("profile.noMatch")} />
         <TextInput label={t("train.modelName")} required withAsterisk={false} value={name} onChange={(event) => setName(event.currentTarget.value)} />
         <SimpleGrid cols={{ base: 1, xs: 2 }}>
           <Select label={t("word.recipe")} inputWrapperOrder={["label", "input", "description", "error"]} description={t("train.recipeHint")} allowDeselect={false} data={RECIPES.map((value) => ({ value, label: say("recipe", value) }))} value={recipe} onChange={(next) => next && setRecipe(next)} />
@@ -97,8 +98,8 @@ function TrainForm({ dataset, onClose }: { dataset: DatasetDetail; onClose: () =
 export function TrainDialog({ dataset, opened, onClose }: DialogProps) {
   const { t } = useSpeech();
   return (
-    <Modal opened={opened} onClose={onClose} title={<b>{t("train.title", { name: dataset.ref })}</b>} size={560}>
+    <Dialog opened={opened} onClose={onClose} title={t("train.title", { name: dataset.ref })} size={560}>
       <TrainForm dataset={dataset} onClose={onClose} />
-    </Modal>
+    </Dialog>
   );
 }

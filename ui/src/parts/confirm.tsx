@@ -1,5 +1,5 @@
 /** The dialogs every noun shares: confirm a deletion, follow a run until it ends. */
-import { Button, Group, Modal, Progress, Stack, Text } from "@mantine/core";
+import { Button, Group, Progress, Stack, Text } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
@@ -9,6 +9,7 @@ import { isOpen, run as runQuery } from "../api/queries";
 import { request } from "../api/request";
 import type { Run } from "../api/types";
 import { useSpeech } from "../i18n";
+import { Dialog } from "./dialog";
 import { Problem, StateBadge } from "./words";
 
 interface DeleteProps {
@@ -37,7 +38,7 @@ export function ConfirmDelete({ opened, onClose, title, text, path, done, noun, 
     },
   });
   return (
-    <Modal opened={opened} onClose={onClose} title={<b>{title}</b>}>
+    <Dialog opened={opened} onClose={onClose} title={title}>
       <Stack gap="lg">
         <Text size="sm">{text}</Text>
         <Group justify="flex-end" gap="sm">
@@ -45,7 +46,7 @@ export function ConfirmDelete({ opened, onClose, title, text, path, done, noun, 
           <Button color="red" loading={remove.isPending} onClick={() => remove.mutate()}>{t("do.delete")}</Button>
         </Group>
       </Stack>
-    </Modal>
+    </Dialog>
   );
 }
 

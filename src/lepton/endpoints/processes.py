@@ -66,6 +66,7 @@ def alive(replica: ReplicaProcess) -> bool:
     child = _children.get(replica.pid)
     if child is not None and child.poll() is not None:
         _children.pop(replica.pid, None)
+        return False
     return start_time(replica.pid) == replica.started
 
 
@@ -79,6 +80,9 @@ def stop(replica: ReplicaProcess, *, grace_s: float = 10.0) -> None:
         time.sleep(0.02)
     if alive(replica):
         os.kill(replica.pid, signal.SIGKILL)
+        child = _children.pop(replica.pid, None)
+        if child is not None:
+            child.wait()
 
 
 def start_time(pid: int) -> int | None:

@@ -7,6 +7,7 @@ make their own; nothing here is global.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 
 from lepton.access.guard import Guard
@@ -86,19 +87,19 @@ class Platform:
         self._keyring.close()
 
 
-Task = Callable[[Platform, TaskContext], None]
+Task = Callable[[TaskContext], None]
 
 
-def _datasets(task: str) -> Task:
+def _datasets(task: str) -> Callable[[Platform], Task]:
     # The task modules read tables; they are imported by the worker that needs one, not by the control plane.
-    return lambda platform, context: getattr(import_module("lepton.datasets.tasks"), task)(platform.datasets, context)
+    return lambda platform: partial(getattr(import_module("lepton.datasets.tasks"), task), platform.datasets)
 
 
-def _models(task: str) -> Task:
-    return lambda platform, context: getattr(import_module("lepton.models.tasks"), task)(platform.models, context)
+def _models(task: str) -> Callable[[Platform], Task]:
+    return lambda platform: partial(getattr(import_module("lepton.models.tasks"), task), platform.models)
 
 
-TASKS: dict[str, Task] = {
+TASKS: dict[str, Callable[[Platform], Task]] = {
     "datasets.import": _datasets("run_import"),
     "datasets.clean": _datasets("run_clean"),
     "datasets.split": _datasets("run_split"),

@@ -88,7 +88,7 @@ def _run_task(
         stop_asked=stop,
     )
     with closing(context):
-        task(platform, context)
+        task(platform)(context)
 
 
 def _failed(platform: Platform, run_id: str, error: Exception, *, stopping: bool) -> WorkerExit:

@@ -121,7 +121,7 @@ def commit(platform: Platform, context: TaskContext) -> None:
 
 
 DOINGS = {f.__name__: f for f in (add, wait, wait_for_each_other, refuse, crash, fill, end_itself, nothing)}
-TASKS = {"models.train": lambda platform, context: DOINGS[context.arguments["do"]](platform, context)}
+TASKS = {"models.train": lambda platform: lambda context: DOINGS[context.arguments["do"]](platform, context)}
 
 if __name__ == "__main__":
     sys.modules["lepton.platform"] = sys.modules["__main__"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from lepton.core.errors import InvalidInput
@@ -20,9 +20,6 @@ MEDIA_TYPES = {
 }
 _DATETIME = "%Y-%m-%dT%H:%M:%S%.6f"
 
-Read = Callable[[int, int], "pl.DataFrame"]
-"""Returns rows by offset and length."""
-
 
 def check_format(name: str) -> str:
     """Return the name of a format if one can export to it.
@@ -35,27 +32,39 @@ def check_format(name: str) -> str:
     return name
 
 
-def write_file(format_name: str, rows: int, read: Read) -> Iterator[bytes]:
+def write_file(format_name: str, plan: pl.LazyFrame) -> Iterator[bytes]:
     """Yield the bytes of a file; CSV and JSON lines a batch at a time, Parquet from memory, where it is compressed."""
     if format_name == "parquet":
-        yield from _write_parquet(rows, read)
+        yield from _write_parquet(plan)
         return
-    for offset in range(0, max(rows, 1), BATCH_ROWS):
-        frame = read(offset, BATCH_ROWS)
+    for number, frame in enumerate(_batches(plan)):
         if format_name == "csv":
             missing = '""' if frame.width == 1 else ""  # an empty line would be no row
-            text = frame.write_csv(include_header=offset == 0, datetime_format=_DATETIME, null_value=missing)
+            text = frame.write_csv(include_header=number == 0, datetime_format=_DATETIME, null_value=missing)
             yield text.encode()
         else:
             yield frame.write_ndjson().encode()
 
 
-def _write_parquet(rows: int, read: Read) -> Iterator[bytes]:
+def _batches(plan: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    """Read the rows in order; of a table without rows, one frame without rows."""
+    from lepton.store.parquet import mapped_errors
+
+    rows = 0
+    with mapped_errors():
+        for frame in plan.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True, engine="streaming"):
+            if frame.height:
+                rows += frame.height
+                yield frame
+        if not rows:
+            yield plan.head(0).collect()
+
+
+def _write_parquet(plan: pl.LazyFrame) -> Iterator[bytes]:
     import polars as pl
 
     buffer = io.BytesIO()
-    offsets = range(0, max(rows, 1), BATCH_ROWS)
-    pl.concat([read(offset, BATCH_ROWS) for offset in offsets]).write_parquet(buffer)
+    pl.concat(_batches(plan)).write_parquet(buffer)
     buffer.seek(0)
     while chunk := buffer.read(1 << 20):
         yield chunk

@@ -301,11 +301,7 @@ class Datasets:
         visible = opened.schema.visible
         if not visible:
             raise Forbidden(f"You may read no column of dataset {opened.version.ref!r}. Ask an owner of the project.")
-
-        def read(offset: int, length: int) -> pl.DataFrame:
-            return self._tables.read_slice(project, opened.table, columns=visible, offset=offset, length=length)
-
-        chunks = write_file(format, opened.version.rows, read)
+        chunks = write_file(format, self._tables.scan(project, opened.table, visible))
         first = next(chunks)  # what goes wrong at once goes wrong here, before an answer has begun
         name = f"{opened.version.name}-{opened.version.version}.{format}"
         return Export(chain([first], chunks), name, MEDIA_TYPES[format], opened.schema.masked)

@@ -57,7 +57,7 @@ class Shard:
             chosen: Which rows of the table to take [N].
             rows: First and end of the range.
         """
-        self._dataset = dataset
+        self._plan = dataset.scan([column.name for column in inputs])
         self._inputs = inputs
         self._session = session
         self._target = target
@@ -73,7 +73,7 @@ class Shard:
             return
         kept: list[Batch] | None = []
         size_bytes = 0
-        for start, frame in read_blocks(self._dataset, [i.name for i in self._inputs], self._first, self._end):
+        for start, frame in read_blocks(self._plan, self._first, self._end):
             here = self._chosen[start : start + frame.height]
             if not here.any():
                 continue
@@ -87,16 +87,13 @@ class Shard:
         self._kept = kept
 
 
-def read_blocks(
-    dataset: OpenDataset, columns: Sequence[str], first: int = 0, end: int | None = None
-) -> Iterator[tuple[int, pl.DataFrame]]:
-    """Read columns of a range of rows, in order, in blocks of `BLOCK_ROWS`; yields each with its first row's number."""
+def read_blocks(plan: pl.LazyFrame, first: int = 0, end: int | None = None) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Read a range of rows, in order, in blocks of `BLOCK_ROWS`; yields each with its first row's number."""
     from lepton.store.parquet import mapped_errors
 
     length = None if end is None else end - first
     if length == 0:
         return
-    plan = dataset.scan(columns)
     if first or length is not None:
         plan = plan.slice(first, length)
     with mapped_errors():

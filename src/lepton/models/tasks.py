@@ -192,7 +192,7 @@ def _signature(material: _Material, features: Features) -> Signature:
 def _pack(material: _Material, features: Features, estimator: Estimator) -> Trained:
     signature = _signature(material, features)
     graph = pack(features, estimator, signature)
-    blocks = read_blocks(material.dataset, [column.name for column in signature.inputs])
+    blocks = read_blocks(material.dataset.scan([column.name for column in signature.inputs]))
     held_out = (frame.filter(material.test[first : first + frame.height]) for first, frame in blocks)
     answers = prove(graph, features, estimator, signature, (frame for frame in held_out if frame.height))
     report = measure(signature, material.target.values[material.test], answers)
@@ -213,7 +213,7 @@ def _measure(context: TaskContext, session: Session, signature: Signature, datas
     answers: list[Arrays] = []
     truths: list[Array] = []
     missing = unknown = 0
-    for first, frame in read_blocks(dataset, [*names, signature.target]):
+    for first, frame in read_blocks(dataset.scan([*names, signature.target])):
         column = frame[signature.target]
         truth: Array
         if signature.classes is None:

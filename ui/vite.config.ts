@@ -6,7 +6,7 @@ const platform = "http://127.0.0.1:7070";
 
 export default defineConfig({
   plugins: [react()],
-  build: { target: "es2022", reportCompressedSize: false, chunkSizeWarningLimit: 800 },
+  build: { target: "es2022", license: { fileName: "licenses.md" }, reportCompressedSize: false, chunkSizeWarningLimit: 800 },
   server: {
     proxy: {
       "/v1": {

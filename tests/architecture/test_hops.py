@@ -6,15 +6,14 @@ import json
 import random
 import sys
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from architecture import hops
+from architecture.hops import Chain, Hops, chain_of
 
 import lepton
-from tests.architecture import hops
-from tests.architecture.hops import Chain, Hops, chain_of
 
 MOST = 7
 
@@ -69,7 +68,7 @@ def walk(client: lepton.Client, folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     folder, notes = tmp_path_factory.mktemp("files"), tmp_path_factory.mktemp("notes")
     caller = threading.main_thread().ident
 
@@ -78,7 +77,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
         if not any(name.startswith("lepton.server.routes") for name in chain):
             return chain
         waiting = chain_of(sys._current_frames().get(caller or 0))
-        return tuple(name for name in waiting if name.startswith("lepton.client.")) + ("lepton.server.edge",) + chain
+        return (*tuple(name for name in waiting if name.startswith("lepton.client.")), "lepton.server.edge", *chain)
 
     watched = Hops(with_caller)
     watched.start()
@@ -95,7 +94,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
         found = json.loads(note.read_text())
         sql |= {tuple(chain) for chain in found["sql"]}
         arithmetic |= {tuple(chain) for chain in found["arithmetic"]}
-    yield Measured(watched, sql, arithmetic)
+    return Measured(watched, sql, arithmetic)
 
 
 def too_long(chains: set[Chain]) -> list[str]:

@@ -163,9 +163,10 @@ def test_an_export_appears_only_when_it_is_whole(fake: FakePlatform, client: Cli
 
 
 def test_an_export_names_the_columns_that_are_hidden(fake: FakePlatform, client: Client) -> None:
-    fake.on("GET", "/v1/datasets/houses/export", Prepared(b"area\n", headers={"X-Lepton-Masked": "name,phone"}))
+    headers = {"X-Lepton-Masked": "name,gr%C3%B6%C3%9Fe%2C%20cm"}
+    fake.on("GET", "/v1/datasets/houses/export", Prepared(b"area\n", headers=headers))
     buffer = io.BytesIO()
-    assert client.datasets.export("houses", buffer).left_out == ("name", "phone")
+    assert client.datasets.export("houses", buffer).left_out == ("name", "größe, cm")
     assert buffer.getvalue() == b"area\n"
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
+from urllib.parse import unquote
 
 from lepton.client.transport import Download
 from lepton.core.errors import InvalidInput, StorageFull
@@ -118,7 +119,7 @@ def save(download: Download, to: str | Path | BinaryIO) -> Export:
         InvalidInput: if the file cannot be written.
         StorageFull: if the disk is full.
     """
-    left_out = tuple(name for name in download.headers.get("X-Lepton-Masked", "").split(",") if name)
+    left_out = tuple(unquote(name) for name in download.headers.get("X-Lepton-Masked", "").split(",") if name)
     if not isinstance(to, str | Path):
         return Export(_drain(download, to), left_out)
     path = Path(to).expanduser()

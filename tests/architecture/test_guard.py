@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lepton.access.actions import ACTIONS
+from lepton.access.actions import ACTIONS, READ_ACTIONS
 
 SOURCE = Path(__file__).parents[2] / "src" / "lepton"
 NOUNS = ("datasets", "labels", "runs", "models", "endpoints", "access")
@@ -52,7 +52,7 @@ def test_every_public_operation_of_an_actor_opens_the_guard(noun: str) -> None:
 
 
 def test_every_action_that_is_asked_for_is_in_the_table_and_every_one_in_the_table_is_asked_for() -> None:
-    asked = set()
+    asked = set(READ_ACTIONS.values())  # the guard itself asks for these, by the class of a column
     for path in SOURCE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if (

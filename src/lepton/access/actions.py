@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lepton.access.records import Actor, Role
+from lepton.core.columns import ColumnClass
 
 _OWNER = frozenset({Role.OWNER})
 _STEWARD = _OWNER | {Role.STEWARD}
@@ -57,6 +58,12 @@ ACTIONS: Mapping[str, frozenset[Role]] = {
     "projects.create": _OWNER,
     "audit.list": _OWNER,
 }
+
+READ_ACTIONS: Mapping[ColumnClass, str] = {
+    ColumnClass.PERSONAL: "datasets.read_personal",
+    ColumnClass.SECRET: "datasets.read_secret",
+}
+"""What reading a class of columns takes, beside reading at all."""
 
 ACCESS_NOUNS = frozenset({"projects", "users", "tokens", "audit"})
 

@@ -13,9 +13,10 @@ from typing import Literal
 import sqlalchemy as sa
 
 from lepton.access import audit
-from lepton.access.actions import ACTIONS, POLLED_ACTIONS, holds
+from lepton.access.actions import ACTIONS, POLLED_ACTIONS, READ_ACTIONS, holds
 from lepton.access.records import DEFAULT_PROJECT, Actor, AuditEntry
 from lepton.core.clock import Clock
+from lepton.core.columns import ColumnClass
 from lepton.core.errors import Forbidden, LeptonError, NotFound
 from lepton.store.database import Database
 
@@ -79,6 +80,11 @@ class Guard:
     def may(self, actor: Actor, action: str, *, project: str = "default") -> bool:
         """Whether the actor may, without asking for it: for masking, not for gating."""
         return holds(actor, action, project)
+
+    def readable(self, actor: Actor, *, project: str = "default") -> frozenset[ColumnClass]:
+        """The classes of columns whose values the actor may see: for masking."""
+        hidden = {kind for kind, action in READ_ACTIONS.items() if not self.may(actor, action, project=project)}
+        return frozenset(ColumnClass) - hidden
 
     def note(self, name: str, action: str, *, allowed: bool, user_id: str = "") -> None:
         """Write down what happened before there was an actor: a sign-in, or a failed one."""

@@ -79,7 +79,8 @@ def rest() -> str:
         "# REST",
         "",
         "JSON over HTTP, under `/v1`. Show a token: `Authorization: Bearer lpt_…`. Slow verbs answer 202 with a run; "
-        "look at it until it has ended. `?project=` chooses the project, `default` if absent. Every error has one shape:",
+        "look at it until it has ended. `?project=` chooses the project, `default` if absent. "
+        "Every error has one shape:",
         "",
         "```json",
         '{"error": {"code": "not_found", "message": "One sentence.", "request_id": "01J…"}}',

@@ -23,7 +23,7 @@ CHECKS: list[tuple[str, list[str]]] = [
 
 def main() -> int:
     """Run the checks; stop at the first that fails."""
-    environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "PYTHONWARNDEFAULTENCODING": "0"}
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     for name, command in CHECKS:
         print(f"── {name}: {' '.join(command)}", flush=True)
         started = time.monotonic()

@@ -58,6 +58,7 @@ class Platform:
             database=self.database, guard=self.guard, keyring=keyring, blobs=blobs,
             models=self.models, clock=clock, settings=settings,
         )  # fmt: skip
+        self.models.used_by = self.endpoints.using
         self._tables = tables
         self._controllers: list[RunController | EndpointController] = []
 

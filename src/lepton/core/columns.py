@@ -21,4 +21,4 @@ class ColumnClass(StrEnum):
 
     PLAIN = "plain"
     PERSONAL = "personal"
-    SECRET = "secret"
+    SECRET = "secret"  # noqa: S105 - a class of columns

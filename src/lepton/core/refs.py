@@ -29,8 +29,9 @@ def check_name(name: str, noun: str) -> str:
         InvalidInput: if it is not 1 to 64 of a-z, 0-9, dot, dash and underscore, starting with a letter or digit.
     """
     if not _NAME.fullmatch(name):
+        article = "an" if noun[0] in "aeiou" else "a"
         raise InvalidInput(
-            f"{name[:80]!r} cannot name a {noun}. A name has 1 to 64 of a-z, 0-9, '.', '-' and '_', "
+            f"{name[:80]!r} cannot name {article} {noun}. A name has 1 to 64 of a-z, 0-9, '.', '-' and '_', "
             f"and starts with a letter or a digit, for example {name_from(name)!r}."
         )
     return name
@@ -54,7 +55,7 @@ def parse_ref(text: str, noun: str = "dataset") -> Ref:
         return Ref(name)
     if not _VERSION.fullmatch(version):
         raise InvalidInput(
-            f"{text[:100]!r} is not a {noun} version. Versions are whole numbers from 1, for example '{name}@1'; "
+            f"{text[:100]!r} is no version of a {noun}. Versions are whole numbers from 1, for example '{name}@1'; "
             f"'{name}' alone means the latest."
         )
     return Ref(name, int(version))

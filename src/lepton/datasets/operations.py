@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from lepton.access.guard import Guard
 from lepton.access.records import DEFAULT_PROJECT, Actor
 from lepton.core.clock import Clock
-from lepton.core.columns import ColumnClass
 from lepton.core.errors import Forbidden, InvalidInput, NotFound
 from lepton.core.ids import new_id
 from lepton.core.refs import Ref, check_name
@@ -50,10 +49,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 MAX_PAGE_ROWS = 1000
-_READ_ACTIONS = {
-    ColumnClass.PERSONAL: "datasets.read_personal",
-    ColumnClass.SECRET: "datasets.read_secret",
-}
 
 
 @dataclass(frozen=True)
@@ -407,15 +402,9 @@ class Datasets:
             with self._guard.allow(actor, action, project=project, target=f"dataset:{name[:80]}"):
                 pass
 
-    def _readable(self, actor: Actor, project: str) -> frozenset[ColumnClass]:
-        hidden = {
-            group for group, action in _READ_ACTIONS.items() if not self._guard.may(actor, action, project=project)
-        }
-        return frozenset(ColumnClass) - hidden
-
     def _open(self, tx: sa.Connection, actor: Actor, ref: Ref, project: str, kinds: Sequence[str]) -> _Opened:
         row = _found(tx, project, ref)
-        readable = self._readable(actor, project)
+        readable = self._guard.readable(actor, project=project)
         opened = {
             (kind, group): self._keyring.unseal(
                 project, f"dataset/{row.id}/{group.value}", sealed, label=f"dataset/{row.id}/{group.value}/{kind}"

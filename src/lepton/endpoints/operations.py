@@ -100,7 +100,8 @@ class Endpoints:
         with self._guard.allow(actor, "endpoints.get", project=project, target=name) as tx:
             endpoint = _existing(tx, project, name)
             signature, _ = rows.sealed(tx, endpoint.id)
-        return EndpointDetail(endpoint, Signature.from_json(self._unseal(endpoint, "signature", signature)))
+        whole = Signature.from_json(self._unseal(endpoint, "signature", signature))
+        return EndpointDetail(endpoint, whole.masked(self._guard.readable(actor, project=project)))
 
     def predict(self, actor: Actor, name: str, body: bytes, *, project: str = "default") -> bytes:
         """Ask an endpoint on the actor's behalf and return the replica's JSON answer.
@@ -160,10 +161,10 @@ class Endpoints:
             if endpoint.replica is not None:
                 processes.stop(endpoint.replica)
 
-    def using(self, model_version_id: str) -> str | None:
-        """Return the name of an endpoint that serves a model version, or None."""
-        with self._database.read() as tx:
-            return rows.using(tx, model_version_id)
+    def using(self, tx: sa.Connection, model_version_id: str) -> str | None:
+        """Say which endpoint serves a model version, or None; asked before a model is deleted."""
+        name = rows.using(tx, model_version_id)
+        return None if name is None else f"endpoint {name!r}"
 
     def _start(self, endpoint: Endpoint) -> None:
         self._restarts.note(endpoint, self._clock())

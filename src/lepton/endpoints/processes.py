@@ -63,11 +63,12 @@ def start(config: ReplicaConfig) -> ReplicaProcess:
 
 def alive(replica: ReplicaProcess) -> bool:
     """Say whether this very process still runs."""
-    child = _children.get(replica.pid)
-    if child is not None and child.poll() is not None:
-        _children.pop(replica.pid, None)
-        return False
-    return start_time(replica.pid) == replica.started
+    if start_time(replica.pid) == replica.started:
+        return True
+    child = _children.pop(replica.pid, None)
+    if child is not None:
+        child.wait()  # it has ended; this collects its exit status
+    return False
 
 
 def stop(replica: ReplicaProcess, *, grace_s: float = 10.0) -> None:
@@ -80,9 +81,8 @@ def stop(replica: ReplicaProcess, *, grace_s: float = 10.0) -> None:
         time.sleep(0.02)
     if alive(replica):
         os.kill(replica.pid, signal.SIGKILL)
-        child = _children.pop(replica.pid, None)
-        if child is not None:
-            child.wait()
+        while alive(replica):
+            time.sleep(0.002)
 
 
 def start_time(pid: int) -> int | None:

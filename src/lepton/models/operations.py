@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
@@ -14,7 +14,7 @@ from lepton.access.guard import Guard
 from lepton.access.records import Actor
 from lepton.core.clock import Clock
 from lepton.core.columns import ColumnClass
-from lepton.core.errors import Forbidden, LeptonError, NotFound
+from lepton.core.errors import Conflict, Forbidden, LeptonError, NotFound
 from lepton.core.ids import new_id
 from lepton.core.refs import Ref, parse_ref
 from lepton.datasets.operations import Datasets
@@ -57,6 +57,8 @@ class Models:
         self._clock = clock
         self.datasets = datasets
         """Where the runs of this noun read from."""
+        self.used_by: Callable[[sa.Connection, str], str | None] = lambda _tx, _version_id: None
+        """Says what still needs a version, by its id; asked before it is deleted. Nouns further up the road set it."""
 
     # For people
 
@@ -110,7 +112,7 @@ class Models:
             row = _found(tx, project, ref)
             sisters = rows.versions(tx, project, Ref(ref.name))
             evaluations = rows.evaluations(tx, row.id)
-        readable = self._readable(actor, project)
+        readable = self._guard.readable(actor, project=project)
         documents = self._documents(row)
         return ModelDetail(
             version=self._version(row),
@@ -173,7 +175,9 @@ class Models:
         """
         with self._guard.allow(actor, "models.export", project=project, target=f"model:{ref}") as tx:
             row = _found(tx, project, ref)
-            hidden = self._documents(row).signature(row.sealed_signature).classes_held - self._readable(actor, project)
+            hidden = self._documents(row).signature(row.sealed_signature).classes_held - self._guard.readable(
+                actor, project=project
+            )
             if hidden:
                 raise Forbidden(
                     f"Model {row.name}@{row.version} has learned from {' and '.join(sorted(hidden))} columns, whose "
@@ -186,10 +190,17 @@ class Models:
 
         Raises:
             NotFound: if there is no such model, or no such version of it.
+            Conflict: if an endpoint answers with it.
         """
         with self._guard.allow(actor, "models.delete", project=project, target=f"model:{ref}") as tx:
             _found(tx, project, ref)
             doomed = rows.versions(tx, project, ref)
+            for row in doomed:
+                if user := self.used_by(tx, row.id):
+                    raise Conflict(
+                        f"Model '{row.name}@{row.version}' is not deleted, as {user} answers with it. "
+                        "Deploy another version there or delete the endpoint first."
+                    )
             rows.delete(tx, [row.id for row in doomed])
             # Inside the transaction: a deletion that could not destroy the keys has not happened and can be repeated.
             for row in doomed:
@@ -292,14 +303,6 @@ class Models:
             return self.datasets.get(actor, parse_ref(ref), project=project).version
         except (NotFound, Forbidden):
             return None
-
-    def _readable(self, actor: Actor, project: str) -> frozenset[ColumnClass]:
-        readable = {ColumnClass.PLAIN}
-        if self._guard.may(actor, "datasets.read_personal", project=project):
-            readable.add(ColumnClass.PERSONAL)
-        if self._guard.may(actor, "datasets.read_secret", project=project):
-            readable.add(ColumnClass.SECRET)
-        return frozenset(readable)
 
     def _documents(self, row: ModelRow) -> Documents:
         return Documents(self._keyring, row.project, row.id)

@@ -77,7 +77,7 @@ def check_target(schema: Schema, target: str) -> None:
 
 
 def choose_columns(schema: Schema, target: str, named: Sequence[str] | None) -> Choice:
-    """Choose the columns to learn from: those named, or all that may be read, are not secret and not the target.
+    """Choose the columns to learn from: those named, or all plain ones but the target.
 
     Raises:
         InvalidInput: if a named column does not exist, is named twice or is the target.
@@ -93,8 +93,9 @@ def choose_columns(schema: Schema, target: str, named: Sequence[str] | None) -> 
             notes.append(
                 f"Column {column.name!r} is {column.column_class.value} and you may not read it. It is left out."
             )
-        elif column.column_class is ColumnClass.SECRET:
-            notes.append(f"Column {column.name!r} is secret. It is left out unless it is named as a feature.")
+        elif column.column_class is not ColumnClass.PLAIN:
+            kind = column.column_class.value
+            notes.append(f"Column {column.name!r} is {kind}. It is left out unless it is named as a feature.")
         else:
             chosen.append(column.name)
     if not chosen:

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+from models.workshop import EDITOR, OWNER, Workshop
+
+from lepton.access.records import Actor, Role
+from lepton.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
+from lepton.core.refs import Ref
+from lepton.endpoints import processes
+from lepton.endpoints.operations import Endpoints
+from lepton.endpoints.records import EndpointState
+
+ROW = {"area": 55.0, "city": "Bern"}
+CALLER = Actor("cal-id", "cal", {"default": Role.CALLER})
+VIEWER = Actor("vi-id", "vi", {"default": Role.VIEWER})
+
+
+def label(endpoints: Endpoints, name: str = "size", actor: Actor = CALLER) -> str:
+    answer = json.loads(endpoints.predict(actor, name, json.dumps([ROW]).encode()))
+    return str(answer["predictions"][0]["label"])
+
+
+def test_a_deployed_model_answers_until_its_endpoint_is_deleted(workshop: Workshop, endpoints: Endpoints) -> None:
+    workshop.train(target="big")
+    assert endpoints.deploy(EDITOR, "size", Ref("model", 1)).state is EndpointState.STARTING
+    with pytest.raises(Unavailable, match="'size' does not answer yet"):
+        label(endpoints)
+    endpoints.tick()
+    endpoint = endpoints.get(EDITOR, "size").endpoint
+    assert (endpoint.state, endpoint.model) == (EndpointState.READY, "model@1")
+    assert label(endpoints) == "yes"
+    assert [found.name for found in endpoints.list(VIEWER)] == ["size"]
+    endpoints.delete(EDITOR, "size")
+    assert endpoint.replica is not None
+    assert not processes.alive(endpoint.replica)
+    with pytest.raises(NotFound, match="no endpoint 'size'"):
+        label(endpoints)
+
+
+def test_another_version_takes_over_on_the_same_address(workshop: Workshop, endpoints: Endpoints) -> None:
+    workshop.train(target="big")
+    workshop.train(target="city")
+    endpoints.deploy(EDITOR, "size", Ref("model", 1))
+    endpoints.tick()
+    first = endpoints.get(EDITOR, "size").endpoint
+    endpoints.deploy(EDITOR, "size", Ref("model", 2))
+    assert label(endpoints) == "yes"  # the old one answers until the new one listens
+    endpoints.tick()
+    second = endpoints.get(EDITOR, "size").endpoint
+    assert (second.model, second.url) == ("model@2", first.url)
+    assert first.replica is not None
+    assert not processes.alive(first.replica)
+
+
+def test_a_replica_that_died_is_started_again(workshop: Workshop, endpoints: Endpoints) -> None:
+    workshop.train(target="big")
+    endpoints.deploy(EDITOR, "size", Ref("model", 1))
+    endpoints.tick()
+    replica = endpoints.get(EDITOR, "size").endpoint.replica
+    assert replica is not None
+    os.kill(replica.pid, signal.SIGKILL)
+    while processes.alive(replica):
+        pass
+    with pytest.raises(Unavailable, match="started again by itself"):
+        label(endpoints)
+    endpoints.tick()
+    assert label(endpoints) == "yes"
+
+
+def test_a_platform_that_comes_back_adopts_its_replicas(
+    workshop: Workshop, endpoints: Endpoints, restarted: Callable[[], Endpoints]
+) -> None:
+    workshop.train(target="big")
+    endpoints.deploy(EDITOR, "size", Ref("model", 1))
+    endpoints.tick()
+    before = endpoints.get(EDITOR, "size").endpoint.replica
+    later = restarted()
+    later.tick()
+    assert later.get(EDITOR, "size").endpoint.replica == before
+    assert label(later) == "yes"
+
+
+def test_a_model_that_cannot_be_loaded_fails_with_a_sentence(workshop: Workshop, endpoints: Endpoints) -> None:
+    workshop.train(target="big")
+    endpoint = endpoints.deploy(EDITOR, "size", Ref("model", 1))
+    path = workshop.blobs.path(endpoint.blob_id)
+    path.chmod(0o600)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    endpoints.tick()
+    failed = endpoints.get(EDITOR, "size").endpoint
+    assert failed.state is EndpointState.FAILED
+    assert failed.message
+    assert str(path) not in failed.message
+
+
+def test_a_model_that_an_endpoint_answers_with_is_not_deleted(workshop: Workshop, endpoints: Endpoints) -> None:
+    workshop.train(target="big")
+    endpoints.deploy(EDITOR, "size", Ref("model", 1))
+    with pytest.raises(Conflict, match="'model@1' is not deleted, as endpoint 'size' answers with it"):
+        workshop.models.delete(EDITOR, Ref("model"))
+    endpoints.delete(EDITOR, "size")
+    workshop.models.delete(EDITOR, Ref("model"))
+
+
+def test_each_verb_needs_its_permission(workshop: Workshop, endpoints: Endpoints) -> None:
+    workshop.train(target="big")
+    for forbidden in (
+        lambda: endpoints.deploy(VIEWER, "size", Ref("model", 1)),
+        lambda: endpoints.delete(CALLER, "size"),
+        lambda: endpoints.predict(VIEWER, "size", b"[]"),
+        lambda: endpoints.grant(VIEWER, "size"),
+        lambda: endpoints.list(CALLER),
+    ):
+        with pytest.raises(Forbidden):
+            forbidden()
+
+
+def test_what_cannot_be_deployed_is_refused_and_leaves_nothing(workshop: Workshop, endpoints: Endpoints) -> None:
+    workshop.train(target="big")
+    with pytest.raises(InvalidInput, match="cannot name an endpoint"):
+        endpoints.deploy(EDITOR, "Size!", Ref("model", 1))
+    with pytest.raises(NotFound, match="no version 7"):
+        endpoints.deploy(EDITOR, "size", Ref("model", 7))
+    assert endpoints.list(OWNER) == []

@@ -100,7 +100,8 @@ def plant_and_use(live: Live, canaries: Canaries, said: list[str], tmp_path: Pat
     file = tmp_path / "planted.csv"
     file.write_text("\n".join(lines))
     broken = tmp_path / "broken.csv"
-    broken.write_text("a,b\n" + "".join(f"{canaries.word()},{canaries.word()},{canaries.word()}\n" for _ in range(80)))
+    ragged = [",".join(canaries.word() for _ in range(row % 7 + 4)) for row in range(40)]
+    broken.write_text("\n".join(["a,b,c", *ragged, "1,2,3"]))
 
     with live.client() as client:
         data = client.datasets.import_(file, name="planted", personal=["patient"])
@@ -143,7 +144,7 @@ def plant_and_use(live: Live, canaries: Canaries, said: list[str], tmp_path: Pat
                 fail()
             except LeptonError as error:
                 said.append(error.message)
-        assert len(said) >= 4
+        assert len(said) == len(fails)
         headers = {"Authorization": f"Bearer {live.address['token']}"}
         wrong = httpx2.post(endpoint.url, content=f'[{{"amount": "{canaries.word()}"'.encode(), headers=headers)
         assert wrong.status_code == 400

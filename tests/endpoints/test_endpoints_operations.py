@@ -129,3 +129,21 @@ def test_what_cannot_be_deployed_is_refused_and_leaves_nothing(workshop: Worksho
     with pytest.raises(NotFound, match="no version 7"):
         endpoints.deploy(EDITOR, "size", Ref("model", 7))
     assert endpoints.list(OWNER) == []
+
+
+def test_replicas_follow_a_platform_that_came_back_at_another_address(
+    workshop: Workshop, endpoints: Endpoints, restarted: Callable[[], Endpoints]
+) -> None:
+    workshop.train(target="big")
+    endpoints.deploy(EDITOR, "size", Ref("model", 1))
+    endpoints.tick()
+    before = endpoints.get(EDITOR, "size").endpoint
+    later = restarted()
+    later.control_url = later.control_url.replace("127.0.0.1", "localhost")
+    later.tick()
+    after = later.get(EDITOR, "size").endpoint
+    assert after.replica is not None
+    assert before.replica is not None
+    assert after.replica.control_url == later.control_url
+    assert after.url == before.url
+    assert not processes.alive(before.replica)

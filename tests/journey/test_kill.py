@@ -45,7 +45,7 @@ def test_an_endpoint_answers_while_the_control_plane_is_dead(alone: Live, custom
     assert httpx2.post(url, json=[CUSTOMER], headers=headers).json() == before.json()
     alone.cli("up")
     with alone.client() as client:
-        assert client.endpoints.get("kill").url == url  # the same process, adopted
+        assert client.endpoints.get("kill").url == url
         assert client.endpoints.predict("kill", [CUSTOMER])[0].label == "yes"
 
 

@@ -91,3 +91,10 @@ def test_the_eight_lines_of_the_readme_run(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "roc_auc" in done.stdout
     assert "probabilities" in done.stdout
+
+
+def test_lineage_names_the_file_it_began_with(live: Live, customers: Path) -> None:
+    with live.client() as client:
+        data = client.datasets.import_(customers, name="traced")
+        model = client.models.train("traced", dataset=data.ref, target="bought")
+        assert "customers.csv" in [node.label for node in client.models.lineage(model.ref).nodes]

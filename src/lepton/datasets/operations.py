@@ -115,7 +115,7 @@ class Datasets:
                     project=project,
                     task="datasets.import",
                     arguments={"options": asdict(options), "upload": asdict(Upload(upload_id, blob_id))},
-                    params={"name": options.name, "size_bytes": blob.size_bytes},
+                    params={"name": options.name, "file_name": options.file_name, "size_bytes": blob.size_bytes},
                 )
         except BaseException:
             self._keyring.shred(project, f"upload/{upload_id}")

@@ -147,11 +147,8 @@ class Endpoints:
         with self._database.read() as tx:
             wanted = rows.list_all(tx)
         for endpoint in wanted:
-            running = endpoint.replica is not None and processes.alive(endpoint.replica)
-            current = running and endpoint.replica is not None and endpoint.replica.generation == endpoint.generation
-            if current or not self._restarts.due(endpoint, self._clock()):
-                continue
-            self._start(endpoint)
+            if not self._is_served(endpoint) and self._restarts.due(endpoint, self._clock()):
+                self._start(endpoint)
 
     def stop_replicas(self) -> None:
         """End all replicas; the next start of the platform brings them back."""
@@ -165,6 +162,15 @@ class Endpoints:
         """Say which endpoint serves a model version, or None; asked before a model is deleted."""
         name = rows.using(tx, model_version_id)
         return None if name is None else f"endpoint {name!r}"
+
+    def _is_served(self, endpoint: Endpoint) -> bool:
+        replica = endpoint.replica
+        return (
+            replica is not None
+            and replica.generation == endpoint.generation
+            and replica.control_url == self.control_url  # a platform that moved is not found by its old replicas
+            and processes.alive(replica)
+        )
 
     def _start(self, endpoint: Endpoint) -> None:
         self._restarts.note(endpoint, self._clock())

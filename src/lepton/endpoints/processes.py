@@ -58,7 +58,7 @@ def start(config: ReplicaConfig) -> ReplicaProcess:
     if started is None:
         raise Unavailable("The replica ended right after it started.")
     _children[process.pid] = process
-    return ReplicaProcess(process.pid, started, int(answer["port"]), config.generation)
+    return ReplicaProcess(process.pid, started, int(answer["port"]), config.generation, config.control_url)
 
 
 def alive(replica: ReplicaProcess) -> bool:

@@ -26,12 +26,14 @@ class ReplicaProcess:
         started: The kernel's start time of the process in clock ticks, which tells it from a later one of the same id.
         port: TCP port it listens on.
         generation: The deployment it serves.
+        control_url: Where it asks who may predict.
     """
 
     pid: int
     started: int
     port: int
     generation: int
+    control_url: str
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ endpoints = sa.Table(
     sa.Column("replica_pid", sa.Integer),
     sa.Column("replica_started", sa.BigInteger),
     sa.Column("replica_generation", sa.Integer),
+    sa.Column("replica_control_url", sa.String(255)),
     sa.Column("sealed_signature", sa.LargeBinary, nullable=False),
     sa.Column("sealed_secret", sa.LargeBinary, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
@@ -78,6 +79,7 @@ def set_replica(tx: sa.Connection, endpoint_id: str, generation: int, replica: R
         "replica_pid": replica.pid,
         "replica_started": replica.started,
         "replica_generation": replica.generation,
+        "replica_control_url": replica.control_url,
         "port": replica.port,
         "state": EndpointState.READY.value,
         "message": "",
@@ -129,6 +131,7 @@ def _endpoint(row: sa.Row[tuple[object, ...]]) -> Endpoint:
             started=value["replica_started"],
             port=value["port"],
             generation=value["replica_generation"],
+            control_url=value["replica_control_url"],
         )
     return Endpoint(
         id=value["id"],

@@ -11,7 +11,7 @@ import { edgePath, HEIGHT, layout, type Placed, RUN_RADIUS, shorten } from "./li
 import { useWidth } from "./width";
 
 const PAD = 6;
-const SMALLEST_SCALE = 0.78;
+const SMALLEST_SCALE = 0.6; // the whole road of an ordinary model fits a laptop
 const LARGEST_SCALE = 1.08;
 
 function RunShape({ node, at }: { node: LineageNode; at: Placed }) {

@@ -73,6 +73,7 @@ def upgrade() -> None:
         sa.Column("replica_pid", sa.Integer(), nullable=True),
         sa.Column("replica_started", sa.BigInteger(), nullable=True),
         sa.Column("replica_generation", sa.Integer(), nullable=True),
+        sa.Column("replica_control_url", sa.String(length=255), nullable=True),
         sa.Column("sealed_signature", sa.LargeBinary(), nullable=False),
         sa.Column("sealed_secret", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),

@@ -51,7 +51,7 @@ def walk(client: lepton.Client, folder: Path) -> None:
     client.models.export("sales", folder / "out.onnx")
     client.endpoints.deploy("sales", model="sales")
     client.endpoints.list()
-    client.endpoints.predict("sales", [{"area": 0.5, "kind": "u", "mail": None}])
+    client.endpoints.predict("sales", [{"area": 0.5, "kind": "u"}])
     run = client.runs.list()[0]
     client.runs.logs(run.id)
     client.runs.metrics(run.id)

@@ -24,7 +24,7 @@ SLOW_MS = 60_000
 """Runs take seconds; a busy machine several times that."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not the session: its event loop would stay in this thread
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find(), args=CHROMIUM)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import stat
+import sys
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from lepton.core.errors import StorageFull, Unavailable
+from lepton.core.errors import InvalidInput, StorageFull, Unavailable
 from lepton.core.settings import Settings
 from lepton.store.database import Database, UtcDateTime
 
@@ -154,3 +155,10 @@ def test_a_writer_that_waits_too_long_is_told_to_try_again(embedded: Settings, m
     with database.begin(), pytest.raises(Unavailable, match="busy"), database.begin():
         pass
     database.close()
+
+
+def test_a_postgresql_without_its_driver_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(InvalidInput, match=r"pip install 'lepton-platform\[postgres\]'") as caught:
+        Database("postgresql+psycopg://somebody:hunter2@localhost/lepton")
+    assert "hunter2" not in caught.value.message

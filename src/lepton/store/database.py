@@ -14,7 +14,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 
-from lepton.core.errors import LeptonError, StorageFull, Unavailable
+from lepton.core.errors import InvalidInput, LeptonError, StorageFull, Unavailable
 from lepton.store import sqlite
 from lepton.store.moments import UtcDateTime
 
@@ -156,7 +156,13 @@ def _map_error(error: exc.DBAPIError | sqlite3.Error) -> LeptonError | None:
 
 def _make_engine(url: sa.URL) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, hide_parameters=True, pool_pre_ping=True, pool_size=8, max_overflow=24)
+        try:
+            return sa.create_engine(url, hide_parameters=True, pool_pre_ping=True, pool_size=8, max_overflow=24)
+        except ModuleNotFoundError:
+            raise InvalidInput(
+                "LEPTON_CATALOG names a PostgreSQL database, and its driver is not installed. "
+                "Install it with: pip install 'lepton-platform[postgres]', in a checkout: pip install -e '.[postgres]'"
+            ) from None
     engine = sa.create_engine(url, hide_parameters=True, pool_size=8, max_overflow=56)
     event.listen(engine, "connect", sqlite.prepare)
     event.listen(engine, "begin", sqlite.begin)

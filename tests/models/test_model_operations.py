@@ -265,6 +265,27 @@ def test_values_of_personal_columns_are_shown_only_to_those_who_may_read_them(wo
     assert workshop.models.export(STEWARD, Ref("model"))
 
 
+@pytest.mark.parametrize("target", ["income", "plan"])
+def test_an_evaluation_on_personal_values_is_shown_only_to_those_who_may_read_them(
+    workshop: Workshop, target: str
+) -> None:
+    workshop.datasets.add("table", customers(), run_id="r")
+    workshop.datasets.add("people", customers(), run_id="r", **{target: ColumnClass.PERSONAL})
+    workshop.train(target=target, features=("age", "city"))
+    workshop.evaluate(STEWARD, dataset=Ref("people"))
+    [hidden] = workshop.models.get(VIEWER, Ref("model")).evaluations
+    assert hidden.plots == ()
+    [shown] = workshop.models.get(STEWARD, Ref("model")).evaluations
+    assert shown.plots
+
+
+def test_predicted_numbers_of_single_rows_tell_of_personal_features(workshop: Workshop) -> None:
+    workshop.datasets.add("table", customers(), run_id="r", age=ColumnClass.PERSONAL)
+    workshop.train(STEWARD, target="income", features=("age",))
+    assert workshop.models.get(VIEWER, Ref("model")).plots == ()
+    assert workshop.models.get(STEWARD, Ref("model")).plots
+
+
 def test_lineage_goes_back_to_the_file(workshop: Workshop) -> None:
     request = TrainRequest(name="x", dataset=Ref("table"), target="bought")
     workshop.datasets.add("table", customers(), run_id="import-run")

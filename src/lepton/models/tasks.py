@@ -195,7 +195,7 @@ def _pack(material: _Material, features: Features, estimator: Estimator) -> Trai
     blocks = read_blocks(material.dataset.scan([column.name for column in signature.inputs]))
     held_out = (frame.filter(material.test[first : first + frame.height]) for first, frame in blocks)
     answers = prove(graph, features, estimator, signature, (frame for frame in held_out if frame.height))
-    report = measure(signature, material.target.values[material.test], answers)
+    report = measure(signature, material.target.values[material.test], answers, classes=material.dataset.schema.classes)
     return Trained(
         name=material.request.name,
         recipe=material.target.recipe,
@@ -237,7 +237,7 @@ def _measure(context: TaskContext, session: Session, signature: Signature, datas
             f"No row of {dataset.ref} has a value the model knows in column {signature.target!r}. "
             "Choose another dataset."
         )
-    return measure(signature, np.concatenate(truths), answers)
+    return measure(signature, np.concatenate(truths), answers, classes=dataset.schema.classes)
 
 
 def _written(metrics: Mapping[str, float]) -> str:

@@ -69,6 +69,9 @@ class Platform:
             control_url: Where replicas ask who may predict.
         """
         self._tables.sweep()
+        with self.database.read() as tx:
+            if not self.runs.working(tx):
+                self.datasets.sweep(tx)
         self.endpoints.control_url = control_url
         self._controllers = [RunController(self.runs), EndpointController(self.endpoints)]
         for controller in self._controllers:

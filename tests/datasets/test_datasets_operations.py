@@ -18,6 +18,7 @@ from lepton.core.settings import Settings
 from lepton.datasets import exports, reading
 from lepton.datasets.recipe import parse_recipe
 from lepton.datasets.records import ImportOptions
+from lepton.datasets.schema import Column, Schema
 from lepton.datasets.steps import Recipe
 
 PEOPLE = "name,age,ssn,joined\n" + "".join(
@@ -380,6 +381,18 @@ def test_a_deleted_dataset_leaves_neither_files_nor_keys(warehouse: Warehouse) -
     with pytest.raises(NotFound, match="There is no dataset 'people'"):
         warehouse.datasets.delete(EDITOR, Ref("people"))
     assert warehouse.add(PEOPLE) == "people@3"
+
+
+def test_a_table_that_a_dead_worker_left_is_swept_and_no_other(warehouse: Warehouse) -> None:
+    warehouse.add(PEOPLE)
+    frame = pl.DataFrame({"a": [1, 2]})
+    lost = warehouse.datasets.store("default", [frame], Schema((Column("a", ColumnType.INTEGER),)))
+    assert len(warehouse.files()) > 1
+    with warehouse.database.read() as tx:
+        assert warehouse.datasets.sweep(tx) == 1
+        assert warehouse.datasets.sweep(tx) == 0
+    assert not any(lost.id in str(file) for file in warehouse.files())
+    assert len(warehouse.datasets.rows(EDITOR, Ref("people")).rows) > 0
 
 
 def test_planted_values_are_on_no_disk(warehouse: Warehouse) -> None:

@@ -394,6 +394,13 @@ class Datasets:
             self._runs.succeed(tx, run.id, [f"dataset:{version.ref}" for version in made])
         return made
 
+    def sweep(self, tx: sa.Connection) -> int:
+        """Remove tables whose worker died before it could commit them; only while no run works. Returns how many."""
+        lost = set(self._tables.ids()) - rows.ids(tx)
+        for table_id in lost:
+            self._tables.delete(table_id)
+        return len(lost)
+
     # Shared by them
 
     def _refuse_early(self, actor: Actor, action: str, project: str, name: str) -> None:

@@ -124,6 +124,11 @@ def versions(tx: sa.Connection, project: str, name: str | None = None) -> list[V
     return [VersionRow(**row._mapping) for row in tx.execute(query)]
 
 
+def ids(tx: sa.Connection) -> set[str]:
+    """Return the ids of all versions that are there, of all projects."""
+    return set(tx.execute(sa.select(dataset_versions.c.id).where(dataset_versions.c.deleted_at.is_(None))).scalars())
+
+
 def documents(tx: sa.Connection, version_id: str, kinds: Iterable[str]) -> Sealed:
     """Return the sealed documents of a version of some kinds."""
     query = sa.select(dataset_documents).where(

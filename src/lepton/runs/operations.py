@@ -265,6 +265,10 @@ class Runs:
 
     # For the controller
 
+    def working(self, tx: sa.Connection) -> bool:
+        """Whether any run has workers, or may have."""
+        return any(row.state is RunState.RUNNING for row in rows.unended(tx))
+
     def tick(self) -> None:
         """Bring the catalog and the engine together: note what ended, end what is cancelled, start what can be.
 

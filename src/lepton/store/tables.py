@@ -180,6 +180,11 @@ class TableStore:
         """Remove a table's files, if they are there. Its keys are shredded apart, by scope."""
         shutil.rmtree(self._folder(table_id), ignore_errors=True)
 
+    def ids(self) -> list[str]:
+        """Return the ids of all stored tables, also of those that nobody knows of."""
+        folder = self._root / "tables"
+        return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+
     def sweep(self) -> int:
         """Remove what writers that died left behind, tables and blobs; return how many there were."""
         return scratch.sweep(self._root)

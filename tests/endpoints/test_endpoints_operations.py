@@ -6,9 +6,10 @@ import signal
 from collections.abc import Callable
 
 import pytest
-from models.workshop import EDITOR, OWNER, Workshop
+from models.workshop import EDITOR, OWNER, STEWARD, Workshop
 
 from lepton.access.records import Actor, Role
+from lepton.core.columns import ColumnClass
 from lepton.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
 from lepton.core.refs import Ref
 from lepton.endpoints import processes
@@ -129,6 +130,18 @@ def test_what_cannot_be_deployed_is_refused_and_leaves_nothing(workshop: Worksho
     with pytest.raises(NotFound, match="no version 7"):
         endpoints.deploy(EDITOR, "size", Ref("model", 7))
     assert endpoints.list(OWNER) == []
+
+
+def test_a_model_that_answers_with_personal_values_is_deployed_by_who_may_read_them(
+    workshop: Workshop, endpoints: Endpoints
+) -> None:
+    frame = workshop.datasets.open(OWNER, Ref("table")).scan(["area", "city", "big"]).collect()
+    workshop.datasets.add("people", frame, run_id="01J00000000000000000000001", big=ColumnClass.PERSONAL)
+    workshop.train(STEWARD, target="big", dataset=Ref("people"))
+    with pytest.raises(Forbidden, match="'big', which is personal and which you may not read"):
+        endpoints.deploy(EDITOR, "size", Ref("model", 1))
+    assert endpoints.list(OWNER) == []
+    assert endpoints.deploy(STEWARD, "size", Ref("model", 1)).state is EndpointState.STARTING
 
 
 def test_replicas_follow_a_platform_that_came_back_at_another_address(

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from lepton.access.guard import Guard
 from lepton.access.records import Actor
 from lepton.core.clock import Clock
-from lepton.core.errors import LeptonError, NotFound, Unavailable
+from lepton.core.columns import ColumnClass
+from lepton.core.errors import Forbidden, LeptonError, NotFound, Unavailable
 from lepton.core.ids import new_id
 from lepton.core.refs import Ref, check_name
 from lepton.core.settings import Settings
@@ -19,6 +20,7 @@ from lepton.endpoints.records import Endpoint, EndpointDetail, EndpointState, Gr
 from lepton.endpoints.replica.config import ReplicaConfig
 from lepton.endpoints.restarts import RestartDelays
 from lepton.models.operations import Models
+from lepton.models.records import ModelArtifact
 from lepton.models.signature import Signature
 from lepton.store.blobs import BlobStore
 from lepton.store.database import Database
@@ -56,11 +58,13 @@ class Endpoints:
         Raises:
             InvalidInput: if the name cannot name an endpoint.
             NotFound: if there is no such model version.
+            Forbidden: if it answers with values of a column the actor may not read.
         """
         self._guard.require(actor, "endpoints.deploy", project=project, target=name)
         check_name(name, "endpoint")
         artifact = self._models.artifact(actor, model, project=project)
         with self._guard.allow(actor, "endpoints.deploy", project=project, target=name) as tx:
+            _check_answers(artifact, self._guard.readable(actor, project=project))
             old = rows.find(tx, project, name)
             endpoint = Endpoint(
                 id=old.id if old else new_id(),
@@ -219,6 +223,16 @@ def _existing(tx: sa.Connection, project: str, name: str) -> Endpoint:
     if endpoint is None:
         raise NotFound(f"There is no endpoint {name!r} in project {project!r}. See: lepton endpoints list")
     return endpoint
+
+
+def _check_answers(artifact: ModelArtifact, readable: frozenset[ColumnClass]) -> None:
+    """Who may not read a column may not let it be asked for by way of a model."""
+    signature = artifact.signature
+    if signature.target_class not in readable:
+        raise Forbidden(
+            f"Model {artifact.ref} answers with values of column {signature.target!r}, which is "
+            f"{signature.target_class.value} and which you may not read. Ask an owner of the project to deploy it."
+        )
 
 
 def _not_ready(endpoint: Endpoint) -> str:

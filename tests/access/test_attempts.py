@@ -53,6 +53,13 @@ def test_what_is_remembered_is_bounded(clock: Any, monkeypatch: pytest.MonkeyPat
     assert len(attempts._failures) == 10
 
 
+def test_a_long_name_takes_no_more_room_than_a_short_one(clock: Any) -> None:
+    attempts = Attempts()
+    for name in ("ana", "ana" * 100_000, "\ud800"):
+        attempts.begin(name, clock())
+    assert {len(key) for key in attempts._failures} == {32}
+
+
 @given(st.lists(st.floats(0, 2000), min_size=1, max_size=60))
 def test_no_pattern_of_guessing_gets_more_than_its_share(pauses: list[float]) -> None:
     from datetime import UTC, datetime, timedelta

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import OrderedDict
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ class Attempts:
     """Counts failed sign-ins by name: five are free, then each makes the wait twice as long, up to 15 minutes."""
 
     def __init__(self) -> None:
-        self._failures: OrderedDict[str, tuple[int, datetime]] = OrderedDict()
+        self._failures: OrderedDict[bytes, tuple[int, datetime]] = OrderedDict()
         self._lock = threading.Lock()
 
     def begin(self, name: str, now: datetime) -> timedelta:
@@ -23,14 +24,15 @@ class Attempts:
 
         Counting first means that a hundred guesses sent at once are a hundred guesses.
         """
+        key = _key(name)
         with self._lock:
-            failures, not_before = self._failures.get(name, (0, now))
+            failures, not_before = self._failures.get(key, (0, now))
             if now < not_before:
                 return not_before - now
             failures += 1
             wait = timedelta(seconds=2 ** min(failures - _FREE_ATTEMPTS, 12)) if failures >= _FREE_ATTEMPTS else None
-            self._failures[name] = (failures, now + min(wait, _LONGEST_WAIT) if wait else now)
-            self._failures.move_to_end(name)
+            self._failures[key] = (failures, now + min(wait, _LONGEST_WAIT) if wait else now)
+            self._failures.move_to_end(key)
             if len(self._failures) > _NAMES_REMEMBERED:
                 self._failures.popitem(last=False)
             return timedelta(0)
@@ -38,4 +40,9 @@ class Attempts:
     def succeeded(self, name: str) -> None:
         """Forget the failures of a name."""
         with self._lock:
-            self._failures.pop(name, None)
+            self._failures.pop(_key(name), None)
+
+
+def _key(name: str) -> bytes:
+    """Name a name in a few bytes: anybody can send ten thousand that are as long as a body may be."""
+    return hashlib.sha256(name.encode(errors="surrogatepass")).digest()

@@ -53,6 +53,8 @@ def test_rare_categories_are_left_unknown() -> None:
         (["a", "a", "a"], ColumnType.TEXT, "one and the same value"),
         (["", None, ""], ColumnType.TEXT, "has no values"),
         ([1e308, -1e308, 1.0], ColumnType.NUMBER, "too large"),
+        ([1e300, 1.0, 2.0], ColumnType.NUMBER, "too large"),
+        ([1e-300, -1e-300, 0.0], ColumnType.NUMBER, "too close together"),
     ],
 )
 def test_columns_that_say_nothing_are_left_out_with_a_note(values: list[object], kind: ColumnType, reason: str) -> None:

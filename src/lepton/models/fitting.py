@@ -98,7 +98,9 @@ def _number(column: Column, rows: int, found: Mapping[str, Any]) -> Feature | st
     # The mean and spread of the column as it is after filling in, from those of the values that are there.
     share = count / rows
     mean = share * float(found["mean"]) + (1 - share) * median
-    variance = share * (float(found["var"]) + (float(found["mean"]) - mean) ** 2) + (1 - share) * (median - mean) ** 2
+    moved, filled = float(found["mean"]) - mean, median - mean
+    # Products, as a power of floats raises where a product is infinite.
+    variance = share * (float(found["var"]) + moved * moved) + (1 - share) * filled * filled
     std = math.sqrt(variance) if variance > 0 else 0.0
     if not math.isfinite(mean) or not math.isfinite(std) or std <= abs(mean) * 1e-14:
         return f"Column {column.name!r} has values too large, or too close together, to be scaled."

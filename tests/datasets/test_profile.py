@@ -144,6 +144,13 @@ def test_heavy_tails_and_mostly_zero_columns_are_left_alone() -> None:
     assert suggested(frame) == []
 
 
+@pytest.mark.parametrize("rows", [200, 2000, 20_000])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_negative_end_of_a_bell_is_no_mistake(rows: int, seed: int) -> None:
+    values = np.random.default_rng(seed).normal(5.0, 2.2, rows)  # about 1.2% lie below 0
+    assert suggested(table(x=values.tolist())) == []
+
+
 def test_numbers_to_be_predicted_are_never_changed() -> None:
     values: list[float | None] = [20.0 + i % 30 for i in range(200)]
     frame = table(y=[*values, 9999.0, None], x=list(range(202)))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _IMPOSSIBLE_IQR = 10.0
 _IMPOSSIBLE_RATIO = 3.0
 _RARE_SHARE = 0.02
+_TAIL_SHARE = 0.1
 _ENOUGH_ROWS = 20
 _MAX_LABELS = 1000
 
@@ -54,10 +55,19 @@ def number_hints(values: npt.NDArray[np.float64]) -> Hints:
             high = _rounded(q3 + reach)
         if 0 < len(below) <= _RARE_SHARE * len(values) and below.max() < median - far:
             low = _rounded(q1 - reach)
-    negative = int((values < 0).sum())
-    if 0 < negative <= _RARE_SHARE * len(values) and np.quantile(values[values >= 0], _RARE_SHARE) > 0:
+    if _has_odd_negatives(values):
         low = 0.0
     return Hints(low=low, high=high)
+
+
+def _has_odd_negatives(values: npt.NDArray[np.float64]) -> bool:
+    """Whether a few negative values stand apart from the positive ones, and are not just the end of their tail."""
+    negative, others = values[values < 0], values[values >= 0]
+    if not 0 < len(negative) <= _RARE_SHARE * len(values):
+        return False
+    rare, few = np.quantile(others, (_RARE_SHARE, _TAIL_SHARE))
+    least = float(others.min())
+    return bool(rare > 0 and least - float(negative.max()) > few - least)
 
 
 def _rounded(bound: float) -> float:

@@ -65,7 +65,7 @@ RUN_JSON = {
 }  # fmt: skip
 ENDPOINT = Endpoint(
     "E1", "default", "cancer", "cancer@1", "M1", "B1", 1, EndpointState.READY, "",
-    ReplicaProcess(1, 2, 41234, 1), "127.0.0.1", NOW, "ana",
+    ReplicaProcess(1, 2, 41234, 1, "http://127.0.0.1:7070"), "127.0.0.1", NOW, "ana",
 )  # fmt: skip
 ENDPOINT_JSON = {
     "name": "cancer", "model": "cancer@1", "state": "ready", "url": "http://127.0.0.1:41234/predict/cancer",

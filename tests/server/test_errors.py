@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -98,6 +99,22 @@ def test_a_wrong_body_is_told_where_and_what_without_being_repeated(
     assert response.status_code == 400
     assert response.json()["error"]["message"].startswith(message)
     assert CANARY not in response.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v1/sign-in", {"name": "\ud800", "password": "correct horse"}),
+        ("POST", "/v1/users", {"name": "ana", "role": "viewer", "project": "\ud800"}),
+        ("POST", "/v1/users", {"name": "ana", "role": "viewer", "password": "\udfff" * 12}),
+        ("PATCH", "/v1/users/owner", {"project": "\ud800"}),
+    ],
+)
+def test_half_a_surrogate_pair_is_no_text(owner: TestClient, method: str, path: str, body: dict[str, str]) -> None:
+    text = json.dumps(body)  # as an escape; the client itself would not encode it
+    response = owner.request(method, path, content=text, headers={"Content-Type": "application/json"})
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_input")
+    assert "surrogate" in response.json()["error"]["message"]
 
 
 def test_a_body_that_does_not_say_it_is_json_is_told_to(owner: TestClient) -> None:

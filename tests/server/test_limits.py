@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from lepton.access.records import Role
+from lepton.access.records import Actor, Role
 from lepton.core.errors import InvalidInput
 from lepton.platform import Platform
 from lepton.runs.records import Run, RunState
@@ -117,6 +117,34 @@ def test_a_body_that_grows_too_large_is_refused_at_the_limit_and_not_after_it(
         status, body, taken = send(app, path, token, [b" " * 32 * KB] * 100)
         assert (status, taken) == (413, 3)
         assert b'"too_large"' in body
+
+
+class Interrupted(list[bytes | None]):
+    """Pieces of a body; something happens before the last."""
+
+    def __init__(self, pieces: list[bytes], happen: Callable[[], object]) -> None:
+        super().__init__(pieces)
+        self._happen = happen
+
+    def __getitem__(self, index: Any) -> Any:
+        if index == len(self) - 1:
+            self._happen()
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize(
+    ("path", "pieces"),
+    [("/v1/projects", [b'{"name":', b'"lab"}']), ("/v1/endpoints/e/predict", [b"[", b"{}]"])],
+)
+def test_who_is_locked_out_while_the_body_comes_slowly_changes_nothing(
+    app: FastAPI, platform: Platform, owner_actor: Actor, monkeypatch: pytest.MonkeyPatch, path: str, pieces: Any
+) -> None:
+    monkeypatch.setattr("lepton.server.wire.FRESH_S", 0.0)
+    token, secret = platform.access.create_token(owner_actor, "slow")
+    body = Interrupted(pieces, lambda: platform.access.delete_token(owner_actor, token.id))
+    status, answer, _ = send(app, path, secret, body)
+    assert (status, b'"unauthenticated"' in answer) == (401, True)
+    assert [project.name for project in platform.access.list_projects(owner_actor)] == ["default"]
 
 
 def test_a_body_that_lies_about_its_length_is_counted_all_the_same(

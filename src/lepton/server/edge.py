@@ -6,6 +6,7 @@ bodies stream through it in both directions.
 
 from __future__ import annotations
 
+import time
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -67,6 +68,7 @@ class Edge:
         self._hosts.check(headers.get("host", ""))
         if needs_identity(method, path):
             scope["lepton.actor"] = await run_in_threadpool(identify, self._platform.access, method, headers)
+            scope["lepton.identified_at"] = time.monotonic()
         settings = self._platform.settings
         limit = settings.max_upload_bytes if path == UPLOAD_PATH else settings.max_body_bytes
         announced = headers.get("content-length", "0")

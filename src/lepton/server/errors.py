@@ -98,6 +98,10 @@ def _what_is_wrong(errors: Sequence[Mapping[str, object]]) -> str:
     kind = str(first["type"])
     if kind == "json_invalid":
         return "The body is not JSON. Send one JSON object with Content-Type: application/json."
+    if kind == "broken_text":
+        return (
+            "The body holds half of a surrogate pair, such as a lone \\ud800, which is no text. Send whole characters."
+        )
     path = first["loc"] if isinstance(first["loc"], tuple) else ()
     place = [str(part) for part in path[:2]]
     where = place[0] if place and place[0] in _NAMED else "request"

@@ -5,16 +5,23 @@ Answers read plain records by their attributes; NaN and infinity become null. Ne
 
 from __future__ import annotations
 
+import json
+import time
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Query, Request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, model_validator
+from pydantic_core import PydanticCustomError
+from starlette.concurrency import run_in_threadpool
 
 from lepton.access.records import DEFAULT_PROJECT, Actor
 from lepton.core.refs import Ref, parse_ref
 from lepton.platform import Platform
+from lepton.server.identity import identify
 
 T = TypeVar("T")
+FRESH_S = 1.0
+"""Who asks is looked up again when the body took longer than this."""
 Scalar = str | int | float | bool | None
 
 
@@ -28,6 +35,15 @@ class Body(BaseModel):
     """JSON that comes in; what is not known is refused."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_text(cls, data: object) -> object:
+        try:
+            json.dumps(data if isinstance(data, dict) else None, ensure_ascii=False).encode()
+        except UnicodeEncodeError:  # JSON can write half of a surrogate pair, which no database and no hash takes
+            raise PydanticCustomError("broken_text", "text must be whole") from None
+        return data
 
 
 class Items(Answer, Generic[T]):
@@ -75,6 +91,10 @@ async def _platform(request: Request) -> Platform:
 
 async def _actor(request: Request) -> Actor:
     actor: Actor = request.scope["lepton.actor"]  # put there by the edge; a route it does not guard has none
+    if time.monotonic() - request.scope["lepton.identified_at"] > FRESH_S:
+        # The body came slowly, and whoever sent it may have been locked out meanwhile.
+        access = request.app.state.platform.access
+        actor = await run_in_threadpool(identify, access, request.method, request.headers)
     return actor
 
 

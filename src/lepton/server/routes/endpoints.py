@@ -39,8 +39,9 @@ def get_endpoint(platform: On, actor: Who, name: str, project: Project = IN) -> 
     response_class=Response,
     openapi_extra={"requestBody": {"content": _ROWS, "required": True}},
 )
-def predict(platform: On, actor: Who, name: str, body: RawBody, project: Project = IN) -> Response:
+def predict(platform: On, body: RawBody, actor: Who, name: str, project: Project = IN) -> Response:
     """Predict for rows, each an object of the columns of the signature."""
+    # The body stands before the actor: who asks is looked up once more when it came slowly.
     answer = platform.endpoints.predict(actor, name, body, project=project)
     return Response(answer, media_type="application/json")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import polars as pl
 import pytest
@@ -22,6 +24,16 @@ def test_numbers_are_scaled_as_they_are_after_filling_in() -> None:
     # Two ways to the same sums in double precision
     assert number.mean == pytest.approx(filled.mean(), rel=1e-12)
     assert number.std == pytest.approx(filled.std(), rel=1e-12)
+
+
+def test_the_same_rows_give_the_same_features_to_the_last_bit() -> None:
+    values = np.random.default_rng(0).normal(50, 7, 400_000)
+    rows = pl.LazyFrame({"x": values, "chosen": values > 40}).filter(pl.col("chosen")).drop("chosen")
+    fitted = [fit_features(rows, [Column("x", ColumnType.NUMBER)]) for _ in range(8)]
+    assert len(set(fitted)) == 1
+    kept = values[values > 40]
+    assert fitted[0].numbers[0].mean == kept.mean()
+    assert fitted[0].numbers[0].std == math.sqrt(kept.var())
 
 
 def test_more_columns_than_fit_together_are_fitted_in_groups() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from lepton.core.columns import ColumnType
 from lepton.core.errors import InvalidInput
@@ -29,7 +30,7 @@ MAX_CATEGORIES = 100
 WORD_ROWS = 100_000
 """Most rows in which words are looked for, evenly spread over the table."""
 
-_COLUMNS_AT_ONCE = 16  # medians hold these columns in memory together
+_COLUMNS_AT_ONCE = 16  # these are in memory together
 _BATCH_ROWS = 4096
 
 
@@ -67,40 +68,28 @@ def fit_features(rows: pl.LazyFrame, columns: Sequence[Column], *, named: bool =
 
 
 def _fit_numbers(rows: pl.LazyFrame, columns: Sequence[Column]) -> dict[str, Feature | str]:
-    import polars as pl
-
-    wanted = []
-    for index, column in enumerate(columns):
-        value = number_expression(column)
-        wanted += [
-            value.count().alias(f"count{index}"),
-            value.median().alias(f"median{index}"),
-            value.mean().alias(f"mean{index}"),
-            value.var(ddof=0).alias(f"var{index}"),
-            value.min().alias(f"min{index}"),
-            value.max().alias(f"max{index}"),
-        ]
-    row = rows.select(pl.len().alias("rows"), *wanted).collect(engine="streaming").row(0, named=True)
-    found: dict[str, Feature | str] = {}
-    for index, column in enumerate(columns):
-        values = {key: row[f"{key}{index}"] for key in ("count", "median", "mean", "var", "min", "max")}
-        found[column.name] = _number(column, row["rows"], values)
-    return found
+    wanted = [number_expression(column).alias(str(index)) for index, column in enumerate(columns)]
+    frame = rows.select(wanted).collect(engine="streaming")
+    return {
+        column.name: _number(column, frame.height, frame[str(index)].drop_nulls().to_numpy())
+        for index, column in enumerate(columns)
+    }
 
 
-def _number(column: Column, rows: int, found: Mapping[str, Any]) -> Feature | str:
-    count = int(found["count"])
-    if count == 0:
+def _number(column: Column, rows: int, present: npt.NDArray[np.float64]) -> Feature | str:
+    if not len(present):
         return f"Column {column.name!r} has no values in the training rows."
-    median = float(found["median"])
-    if found["min"] == found["max"]:
+    if present.min() == present.max():
         return f"Column {column.name!r} has one and the same value in all training rows."
+    # NumPy adds up in the same order every time; the streaming engine in that in which its threads are done.
+    with np.errstate(over="ignore", invalid="ignore"):
+        median, average, spread = float(np.median(present)), float(present.mean()), float(present.var())
     # The mean and spread of the column as it is after filling in, from those of the values that are there.
-    share = count / rows
-    mean = share * float(found["mean"]) + (1 - share) * median
-    moved, filled = float(found["mean"]) - mean, median - mean
+    share = len(present) / rows
+    mean = share * average + (1 - share) * median
+    moved, filled = average - mean, median - mean
     # Products, as a power of floats raises where a product is infinite.
-    variance = share * (float(found["var"]) + moved * moved) + (1 - share) * filled * filled
+    variance = share * (spread + moved * moved) + (1 - share) * filled * filled
     std = math.sqrt(variance) if variance > 0 else 0.0
     if not math.isfinite(mean) or not math.isfinite(std) or std <= abs(mean) * 1e-14:
         return f"Column {column.name!r} has values too large, or too close together, to be scaled."

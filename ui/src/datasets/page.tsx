@@ -108,9 +108,9 @@ export function DatasetPage() {
       }
       lead={
         <span style={{ display: "inline-flex", gap: 8, alignItems: "center", flexWrap: "wrap" }}>
-          {t("word.madeBy")} {say("made", data.made_by)}
+          {t("word.madeBy")} {say("made", data.made_by)}{!data.parent && " ·"}
           {data.parent && <RefChip id={data.parent} kind="dataset" />}
-          <span>· <When time={data.created_at} /> · {data.created_by}</span>
+          <span>{data.parent && "· "}<When time={data.created_at} /> · {data.created_by}</span>
         </span>
       }
       actions={<Actions dataset={data} onOpen={setDialog} />}

@@ -1,6 +1,6 @@
 /** How metrics are named, ordered and written. */
 import type { Metrics, ModelTask } from "../api/types";
-import { number, percent } from "../format";
+import { compact, number, percent } from "../format";
 
 const FIRST: Record<ModelTask, readonly string[]> = {
   classification: ["roc_auc", "accuracy", "f1", "precision", "recall", "log_loss"],
@@ -22,9 +22,13 @@ export function metricName(key: string, say: (prefix: string, word: string) => s
   return say("metric", plain(key));
 }
 
+const MOST_IN_FULL = 1e7; // a squared error in full would fill its tile twice
+
 /** Shares as percent, everything else as a number. */
 export function metricText(key: string, value: number | null, language: string): string {
-  return SHARES.test(plain(key)) && value !== null ? percent(value, language) : number(value, language);
+  if (value === null) return number(value, language);
+  if (SHARES.test(plain(key))) return percent(value, language);
+  return Math.abs(value) >= MOST_IN_FULL ? compact(value, language) : number(value, language);
 }
 
 /** Metrics with the ones people look for first in front. */

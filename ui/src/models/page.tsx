@@ -1,12 +1,12 @@
 /** One model version: how good it is, where it comes from, what it takes and where it answers. */
-import { Button, Select, Skeleton, Stack } from "@mantine/core";
+import { ActionIcon, Button, Select, Skeleton, Stack } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 
 import { endpoints as endpointsQuery, lineage as lineageQuery, model as modelQuery } from "../api/queries";
 import { download } from "../api/request";
-import type { ModelDetail, Plot } from "../api/types";
+import type { Evaluation, ModelDetail, Plot } from "../api/types";
 import { LineagePicture } from "../charts/lineage";
 import { withEndpoints } from "../charts/lineage-layout";
 import { ModelPlot } from "../charts/plots";
@@ -102,8 +102,56 @@ function SignaturePanel({ model }: { model: ModelDetail }) {
   );
 }
 
+/** The plots of one evaluation. Weights are left out: they are the model's own, the same on every dataset. */
+function plotsOf({ plots = [] }: Evaluation): Plot[] {
+  return inOrder(plots.filter(({ kind }) => kind !== "coefficients"));
+}
+
+function EvaluationPlots({ one }: { one: Evaluation }) {
+  const { t } = useSpeech();
+  return (
+    <div className={css.below} role="group" aria-label={t("models.plotsOf", { name: one.dataset })}>
+      <h3 className={css.belowTitle}>{t("models.plotsOf", { name: one.dataset })}</h3>
+      <div className={css.plots}>
+        {plotsOf(one).map((plot) => {
+          const title = `plot.${plot.kind}`;
+          return isKey(title) && <div key={plot.kind}><h4 className={css.plotTitle}>{t(title)}</h4><ModelPlot plot={plot} /></div>;
+        })}
+      </div>
+    </div>
+  );
+}
+
+interface EvaluationProps {
+  one: Evaluation;
+  keys: string[];
+  open: boolean;
+  onToggle: () => void;
+}
+
+function EvaluationRow({ one, keys, open, onToggle }: EvaluationProps) {
+  const { t, tag } = useSpeech();
+  const label = t("models.plotsOf", { name: one.dataset });
+  return (
+    <tr>
+      <td className={css.toggle}>
+        {plotsOf(one).length > 0 && (
+          <ActionIcon variant="subtle" color="gray" aria-label={label} title={label} aria-expanded={open} onClick={onToggle}>
+            <Icon name={open ? "up" : "down"} size={17} />
+          </ActionIcon>
+        )}
+      </td>
+      <td><RefChip id={one.dataset} kind="dataset" /></td>
+      {keys.map((key) => <td key={key} className={parts.numeric}>{metricText(key, one.metrics[key] ?? null, tag)}</td>)}
+      <td className={parts.quiet}>{one.run_id ? <NameLink to={`/runs/${one.run_id}`}><When time={one.created_at} /></NameLink> : <When time={one.created_at} />}</td>
+    </tr>
+  );
+}
+
 function EvaluationsPanel({ model }: { model: ModelDetail }) {
-  const { t, tag, say } = useSpeech();
+  const { t, say } = useSpeech();
+  const [open, setOpen] = useState<number | null>(null);
+  const shown = open === null ? undefined : model.evaluations[open];
   const keys = [...new Set(model.evaluations.flatMap(({ metrics }) => ordered(metrics, model.task).map(([key]) => key)))];
   return (
     <Panel title={t("models.evaluations")} flush={model.evaluations.length > 0}>
@@ -113,6 +161,7 @@ function EvaluationsPanel({ model }: { model: ModelDetail }) {
           <table className={parts.table} aria-label={t("models.evaluations")}>
             <thead>
               <tr>
+                <th className={css.toggle} />
                 <th>{t("word.dataset")}</th>
                 {keys.map((key) => <th key={key} className={parts.numeric}>{metricName(key, say)}</th>)}
                 <th>{t("word.created")}</th>
@@ -120,16 +169,13 @@ function EvaluationsPanel({ model }: { model: ModelDetail }) {
             </thead>
             <tbody>
               {model.evaluations.map((one, i) => (
-                <tr key={i}>
-                  <td><RefChip id={one.dataset} kind="dataset" /></td>
-                  {keys.map((key) => <td key={key} className={parts.numeric}>{metricText(key, one.metrics[key] ?? null, tag)}</td>)}
-                  <td className={parts.quiet}>{one.run_id ? <NameLink to={`/runs/${one.run_id}`}><When time={one.created_at} /></NameLink> : <When time={one.created_at} />}</td>
-                </tr>
+                <EvaluationRow key={i} one={one} keys={keys} open={open === i} onToggle={() => setOpen(open === i ? null : i)} />
               ))}
             </tbody>
           </table>
         </div>
       )}
+      {shown && <EvaluationPlots one={shown} />}
     </Panel>
   );
 }

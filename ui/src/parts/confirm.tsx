@@ -30,6 +30,7 @@ export function ConfirmDelete({ opened, onClose, title, text, path, done, noun, 
   const client = useQueryClient();
   const remove = useMutation({
     mutationFn: () => request<void>("DELETE", path),
+    meta: { quiet: true },
     onSuccess: async () => {
       onClose();
       await after?.();
@@ -37,12 +38,17 @@ export function ConfirmDelete({ opened, onClose, title, text, path, done, noun, 
       await client.invalidateQueries({ queryKey: [noun] });
     },
   });
+  const close = () => {
+    remove.reset();
+    onClose();
+  };
   return (
-    <Dialog opened={opened} onClose={onClose} title={title}>
+    <Dialog opened={opened} onClose={close} title={title}>
       <Stack gap="lg">
         <Text size="sm">{text}</Text>
+        {remove.isError && <Problem error={remove.error} />}
         <Group justify="flex-end" gap="sm">
-          <Button variant="default" onClick={onClose}>{t("do.cancel")}</Button>
+          <Button variant="default" onClick={close}>{t("do.cancel")}</Button>
           <Button color="red" loading={remove.isPending} onClick={() => remove.mutate()}>{t("do.delete")}</Button>
         </Group>
       </Stack>

@@ -64,17 +64,17 @@ class Door:
     @cached_property
     def out(self) -> Console:
         """Where results go."""
-        from rich.console import Console
+        from lepton.cli.screen import Screen
 
         # Where it is piped there is no screen to fit, and broken lines would be hard to search.
-        return Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
+        return Screen(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
 
     @cached_property
     def err(self) -> Console:
         """Where progress and questions go."""
-        from rich.console import Console
+        from lepton.cli.screen import Screen
 
-        return Console(stderr=True, highlight=False)
+        return Screen(stderr=True, highlight=False)
 
     def answer(self, body: bytes, *readable: RenderableType) -> None:
         """Print the REST body if that is wanted, or else something to read."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -256,3 +257,38 @@ def test_the_lineage_is_a_tree_that_leads_back(fake: FakePlatform, capsys: pytes
         "datasets.import",
         "a.csv",
     ]
+
+
+@pytest.mark.parametrize("typed", [["--help"], ["datasets", "--help"], ["version"], ["version", "--json"]])
+def test_a_reader_that_has_seen_enough_is_no_failure(typed: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "lepton.cli", *typed]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize("typed", [["version"], ["version", "--json"], ["--help"]])
+def test_output_that_cannot_be_written_gets_a_sentence(typed: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "lepton.cli", *typed]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("The output could not be written.")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_hint_stands_in_a_sentence_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["datasets", "rows", "houses", "--limit", "1001"]) == 2
+    assert "less than or equal to 1000. See: lepton datasets rows --help" in capsys.readouterr().err
+
+
+def test_a_password_is_not_asked_for_where_there_is_no_terminal(
+    fake: FakePlatform, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("secret\nsecret\n"))
+    assert run(["users", "create", "ada", "--role", "viewer", "--password"]) == 1
+    assert "A password is typed at a terminal" in capsys.readouterr().err
+    assert fake.seen == []

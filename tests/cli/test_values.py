@@ -108,3 +108,16 @@ def test_durations_and_shares_are_read() -> None:
         values.seconds("soon")
     with pytest.raises(InvalidInput, match="must be a number"):
         values.shares(["train=most"])
+
+
+@pytest.mark.parametrize(
+    ("parts", "sentence"),
+    [
+        (["train=0.5", "train=0.5"], "'train' is given twice"),
+        (["train=nan", "test=1"], "must be a number"),
+        (["train=true", "test=1"], "must be a number"),
+    ],
+)
+def test_wrong_shares_get_a_sentence(parts: list[str], sentence: str) -> None:
+    with pytest.raises(InvalidInput, match=sentence):
+        values.shares(parts)

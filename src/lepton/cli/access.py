@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from lepton.cli.door import Door, Yes, group, verb
+from lepton.core.errors import InvalidInput
 
 PROJECTS = group("projects", "Rooms of their own for datasets, runs, models and endpoints.")
 USERS = group("users", "Who may sign in, and what they may do.")
@@ -117,7 +119,7 @@ def delete_token(
 
 
 @verb(AUDIT, "lepton audit list --limit 50", name="list")
-def list_audit(door: Door, limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 50) -> None:
+def list_audit(door: Door, limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=1000)] = 50) -> None:
     """List who did what, the newest first."""
     from lepton.cli import tables
 
@@ -126,5 +128,7 @@ def list_audit(door: Door, limit: Annotated[int, typer.Option(help="At most so m
 
 
 def _ask_password() -> str:
+    if not sys.stdin.isatty():
+        raise InvalidInput("A password is typed at a terminal, and this is none. Repeat the command at one.")
     answer: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     return answer

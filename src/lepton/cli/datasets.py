@@ -28,7 +28,7 @@ def import_(  # noqa: PLR0913 - a command's parameters are its options
     file: Annotated[Path, typer.Argument(help="A CSV, TSV, Parquet or JSON lines file; - reads standard input.")],
     *,
     name: Annotated[str | None, typer.Option(help="Name of the dataset; made from the file's name if absent.")] = None,
-    format: Annotated[str | None, typer.Option(help="csv, parquet or jsonl; detected if absent.")] = None,  # noqa: A002
+    format: Annotated[str | None, typer.Option(help="csv, tsv, parquet or jsonl; detected if absent.")] = None,  # noqa: A002
     separator: Annotated[str | None, typer.Option(help="Between the fields; 'tab' for a tab.")] = None,
     encoding: Annotated[str | None, typer.Option(help="Such as utf-8 or latin-1; detected if absent.")] = None,
     header: Annotated[
@@ -97,7 +97,7 @@ def rows(
     door: Door,
     ref: Ref,
     offset: Annotated[int, typer.Option(help="How many rows to pass over.", min=0)] = 0,
-    limit: Annotated[int, typer.Option(help="How many rows to show.", min=1)] = 20,
+    limit: Annotated[int, typer.Option(help="How many rows to show.", min=1, max=1000)] = 20,
 ) -> None:
     """Show some rows."""
     from lepton.cli import dataset_pages

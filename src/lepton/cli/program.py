@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -57,11 +58,10 @@ def run(arguments: Sequence[str]) -> int:
         return _not_understood(error)
     except (typer.Abort, KeyboardInterrupt):
         return _failed("Interrupted.")
-    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as error:
-        if os.environ.get("LEPTON_DEBUG"):
+    except (Exception, SystemExit) as error:
+        if (code := _unwritten(error)) is not None:
+            return code
+        if isinstance(error, SystemExit) or os.environ.get("LEPTON_DEBUG"):
             raise
         return _failed(
             f"Something unexpected happened ({type(error).__name__}). "
@@ -69,10 +69,25 @@ def run(arguments: Sequence[str]) -> int:
         )
 
 
+def _unwritten(error: BaseException) -> int | None:
+    """Return the exit code if an error means that the output could not be written; None if it means something else."""
+    # When a pipe breaks under Rich, it ends the program.
+    broken = isinstance(error.__context__ if isinstance(error, SystemExit) else error, BrokenPipeError)
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO)
+    if not broken and not full:
+        return None
+    # Python would complain at its end that what is still buffered cannot be written.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if broken:  # the reader, such as head, has seen enough
+        return 0
+    return _failed("The output could not be written. Make room where it goes, or send it elsewhere.")
+
+
 def _not_understood(error: typer.TyperException) -> int:
     message = error.format_message().strip().replace("\n", " ")
     context = getattr(error, "ctx", None)
     if message:  # it is empty when help was shown for want of arguments
+        message += "" if message.endswith((".", "?")) else "."
         hint = f" See: {context.command_path} --help" if context is not None else ""
         _failed(message + hint)
     return error.exit_code

@@ -23,7 +23,7 @@ def list_(
     state: Annotated[
         str | None, typer.Option(help="Only those that are queued, running, succeeded, failed or cancelled.")
     ] = None,
-    limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 20,
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=1000)] = 20,
 ) -> None:
     """List runs, the newest first."""
     from lepton.cli import tables

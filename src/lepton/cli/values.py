@@ -76,10 +76,10 @@ def shares(parts: Sequence[str]) -> Mapping[str, float]:
     """
     found = {}
     for name, text in _split_pairs(parts):
-        try:
-            found[name] = float(text)
-        except ValueError:
-            raise InvalidInput(f"The share of part {name!r} must be a number, for example {name}=0.8.") from None
+        share = _typed(text, None)
+        if not isinstance(share, int | float) or isinstance(share, bool):
+            raise InvalidInput(f"The share of part {name!r} must be a number, for example {name}=0.8.")
+        found[name] = float(share)
     return found
 
 
@@ -105,11 +105,13 @@ def seconds(text: str) -> int:
 
 
 def _split_pairs(arguments: Sequence[str]) -> list[tuple[str, str]]:
-    found = []
+    found: list[tuple[str, str]] = []
     for argument in arguments:
         name, equals, text = argument.partition("=")
         if not name or not equals:
             raise InvalidInput(f"{argument!r} is not of the form NAME=VALUE.")
+        if any(name == other for other, _ in found):
+            raise InvalidInput(f"{name!r} is given twice. Give each name once.")
         found.append((name, text))
     return found
 

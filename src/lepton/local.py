@@ -26,7 +26,7 @@ import orjson
 
 from lepton.client import Client
 from lepton.client.sdk import local_address
-from lepton.core.errors import Conflict, LeptonError, Unavailable
+from lepton.core.errors import Conflict, InvalidInput, LeptonError, Unavailable
 from lepton.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,9 +61,10 @@ def up(settings: Settings) -> Started:
 
     Raises:
         Conflict: if its port is taken, or the home is open inside another program.
+        InvalidInput: if the home folder cannot be made.
         Unavailable: if it did not start; the message ends with what its log says.
     """
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_home(settings.home)
     with _one_at_a_time(settings.home / "up.lock"):
         running = status(settings)
         if running is not None and _wait(settings, running.pid) is not None:
@@ -141,13 +142,22 @@ def open(home: str | Path | None = None, *, project: str = "default") -> Client:
     opened = _OPENED.get(settings.home)
     if opened is not None:  # a notebook cell that is run again
         return opened
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_home(settings.home)
     with _one_at_a_time(settings.home / "up.lock"):
         if status(settings) is not None:
             return client_of(settings, project=project)
         opened = _Embedded(replace(settings, host="127.0.0.1", port=0), project=project)
     _OPENED[settings.home] = opened
     return opened
+
+
+def _make_home(home: Path) -> None:
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(
+            f"The folder {home} cannot be made ({error.strerror}). Choose another one with LEPTON_HOME."
+        ) from None
 
 
 class _Embedded(Client):

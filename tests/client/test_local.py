@@ -9,7 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -142,3 +142,11 @@ def test_open_refuses_an_address_it_cannot_mean(home: Settings, monkeypatch: pyt
     monkeypatch.setenv("LEPTON_CATALOG", "mysql://x")
     with pytest.raises(InvalidInput, match="LEPTON_CATALOG"):
         lepton.open()
+
+
+@pytest.mark.parametrize("start", [local.up, lambda settings: local.open(settings.home)])
+def test_a_home_that_cannot_be_made_gets_a_sentence(settings: Settings, start: Callable[[Settings], object]) -> None:
+    file = settings.home.parent / "file"
+    file.write_text("")
+    with pytest.raises(InvalidInput, match="Choose another one with LEPTON_HOME"):
+        start(replace(settings, home=file))

@@ -95,8 +95,8 @@ def test_the_token_of_a_local_platform_does_not_pass_through_a_proxy(
 
 
 def test_names_are_quoted_into_the_path(fake: FakePlatform, client: Client) -> None:
-    fake.on("DELETE", "/v1/users/a%2F..%2Fb%3Fx", Prepared(status=204))
-    client.users.delete("a/../b?x")
+    fake.on("DELETE", "/v1/users/a%20b%3Fx", Prepared(status=204))
+    client.users.delete("a b?x")
 
 
 def test_an_upload_is_sent_in_pieces_and_refused_early(fake: FakePlatform, client: Client) -> None:
@@ -130,3 +130,17 @@ def test_missing_values_of_numpy_and_pandas_are_sent_as_null() -> None:
 def test_what_json_cannot_say_is_refused() -> None:
     with pytest.raises(errors.InvalidInput, match="cannot be sent as JSON"):
         encode({"x": object()})
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../runs"])
+def test_a_name_that_would_lead_elsewhere_is_refused_here(fake: FakePlatform, client: Client, name: str) -> None:
+    with pytest.raises(errors.InvalidInput, match="is no name or id"):
+        client.datasets.delete(name)
+    assert fake.seen == []
+
+
+@pytest.mark.parametrize("token", ["lpt_\u00e9", "lpt_a\nb", "lpt a", " "])
+def test_a_token_that_no_header_can_carry_is_refused_without_showing_it(token: str) -> None:
+    with pytest.raises(errors.InvalidInput, match="The token holds") as caught:
+        Client("http://127.0.0.1:7070", token)
+    assert token.strip() == "" or token not in caught.value.message

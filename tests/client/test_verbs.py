@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -160,6 +161,22 @@ def test_an_export_appears_only_when_it_is_whole(fake: FakePlatform, client: Cli
     written = client.datasets.export("houses", tmp_path / "houses.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["houses.csv"]
     assert (written.size_bytes, written.left_out) == (7, ())
+
+
+def test_an_export_into_a_pipe_or_through_a_link_leaves_both_in_place(
+    fake: FakePlatform, client: Client, tmp_path: Path
+) -> None:
+    fake.on("GET", "/v1/datasets/houses/export", Prepared(b"area\n1\n"))
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    client.datasets.export("houses", tmp_path / "pipe")
+    assert os.read(reader, 100) == b"area\n1\n"
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    client.datasets.export("houses", tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_bytes() == b"area\n1\n"
 
 
 def test_an_export_names_the_columns_that_are_hidden(fake: FakePlatform, client: Client) -> None:

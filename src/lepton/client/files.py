@@ -123,18 +123,32 @@ def save(download: Download, to: str | Path | BinaryIO) -> Export:
     if not isinstance(to, str | Path):
         return Export(_drain(download, to), left_out)
     path = Path(to).expanduser()
+    special = path.exists() and not path.is_file() and not path.is_dir()  # such as /dev/stdout or >(gzip)
+    try:
+        return Export(_drain_into(download, path) if special else _replace(download, path.resolve()), left_out)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.errno == _ENOSPC:
+            raise StorageFull(f"The disk is full; {path} was not written. Make room, or write elsewhere.") from None
+        raise InvalidInput(f"{path} cannot be written ({error.strerror}). Choose another place.") from None
+
+
+def _drain_into(download: Download, path: Path) -> int:
+    """Write into a device or a pipe, which must not be replaced by a file."""
+    with path.open("wb") as file:
+        return _drain(download, file)
+
+
+def _replace(download: Download, path: Path) -> int:
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:
             size = _drain(download, file)
         part.replace(path)
-    except OSError as error:
-        if error.errno == _ENOSPC:
-            raise StorageFull(f"The disk is full; {path} was not written. Make room, or write elsewhere.") from None
-        raise InvalidInput(f"{path} cannot be written ({error.strerror}). Choose another place.") from None
     finally:
         part.unlink(missing_ok=True)
-    return Export(size, left_out)
+    return size
 
 
 def _drain(download: Download, file: BinaryIO) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -66,6 +67,8 @@ class Transport:
         self._timeout_s = timeout_s
         headers = {"User-Agent": f"lepton/{__version__}", "Accept": "application/json"}
         if token is not None:
+            if not re.fullmatch(r"[!-~]+", token):
+                raise InvalidInput("The token holds a blank, a line end or a letter that no token has. Copy it again.")
             headers["Authorization"] = f"Bearer {token}"
         try:
             address = httpx2.URL(self.url)
@@ -187,7 +190,16 @@ class Transport:
 
 
 def path_of(*parts: str) -> str:
-    """Join path segments under ``/v1``, each quoted."""
+    """Join path segments under ``/v1``, each quoted.
+
+    Raises:
+        InvalidInput: if one would lead to another address than the one that is meant.
+    """
+    for part in parts:
+        if part in ("", ".", "..") or "/" in part:
+            raise InvalidInput(
+                f"{part[:80]!r} is no name or id. Names are made of a-z, 0-9, '.', '-' and '_', for example 'houses'."
+            )
     return "/v1/" + "/".join(quote(part, safe="@") for part in parts)
 
 

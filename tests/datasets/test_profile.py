@@ -61,7 +61,7 @@ def test_extreme_numbers_do_not_break_the_profile() -> None:
         (list(range(30)), "Every value is different: it looks like an identifier."),
         ([f"id-{i}" for i in range(30)], "Every value is different: it looks like an identifier."),
         ([f"a long text number {i}" for i in range(120)], "There are 120 different texts, too many to be categories."),
-        (["Bern", "bern ", "Rome"], "1 labels differ from others only in case or blanks."),
+        (["Bern", "bern ", "Rome"], "1 label differs from others only in case or blanks."),
         (
             [float(i % 10) for i in range(100)] + [9999.0],
             "A few values look impossible: far from all others, or negative among positive ones.",

@@ -29,7 +29,7 @@ def check_name(name: str, noun: str) -> str:
         InvalidInput: if it is not 1 to 64 of a-z, 0-9, dot, dash and underscore, starting with a letter or digit.
     """
     if not _NAME.fullmatch(name):
-        article = "an" if noun[0] in "aeiou" else "a"
+        article = "an" if noun[0] in "aeio" else "a"  # a user
         raise InvalidInput(
             f"{name[:80]!r} cannot name {article} {noun}. A name has 1 to 64 of a-z, 0-9, '.', '-' and '_', "
             f"and starts with a letter or a digit, for example {name_from(name)!r}."

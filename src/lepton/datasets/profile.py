@@ -216,7 +216,8 @@ def _warnings(profile: ColumnProfile, present: pl.Series) -> list[str]:
         warnings.append(f"There are {distinct} different texts, too many to be categories.")
     hints = profile.hints
     if hints.variants:
-        warnings.append(f"{hints.variants} labels differ from others only in case or blanks.")
+        differ = "label differs" if hints.variants == 1 else "labels differ"
+        warnings.append(f"{hints.variants} {differ} from others only in case or blanks.")
     if hints.low is not None or hints.high is not None:
         warnings.append("A few values look impossible: far from all others, or negative among positive ones.")
     if profile.quantiles is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from datasets.tables import profiles_of, schema_of, table
@@ -17,6 +18,7 @@ from lepton.datasets.clean import Cleaned, apply_recipe
 from lepton.datasets.profile import count_duplicates
 from lepton.datasets.recipe import parse_recipe
 from lepton.datasets.schema import dtype_of
+from lepton.datasets.split import holdout_mask, strata_of
 from lepton.datasets.suggest import suggest_recipe
 
 
@@ -29,6 +31,18 @@ def test_clean_keeps_the_first_of_duplicate_rows() -> None:
     assert cleaned.frame.rows() == [(2, "x"), (1, "y"), (None, "z")]
     assert cleaned.steps[0].summary == "2 rows dropped that repeated an earlier one"
     assert (cleaned.steps[0].rows_before, cleaned.steps[0].rows_after) == (5, 3)
+
+
+def test_the_same_table_gives_the_same_rows_in_the_same_order_and_the_same_parts() -> None:
+    draw = np.random.default_rng(0)
+    rows = 200_000  # enough for Polars to share the work among its threads
+    frame = table(a=draw.integers(0, 300, rows).tolist(), b=draw.choice(["x", "Y", "y "], rows).tolist())
+    steps = ({"step": "normalize_labels", "columns": ["b"]}, {"step": "drop_duplicates"})
+    cleaned = [clean(frame, *steps).frame for _ in range(5)]
+    expected = list(dict.fromkeys((a, b.strip()) for a, b in frame.iter_rows()))
+    assert [one.rows() for one in cleaned] == [expected] * 5
+    held_out = [holdout_mask(one.height, 0.2, seed=7, strata=strata_of(one["b"])).tolist() for one in cleaned]
+    assert held_out == held_out[:1] * 5
 
 
 def test_duplicates_can_be_looked_for_in_some_columns() -> None:

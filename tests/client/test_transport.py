@@ -144,3 +144,8 @@ def test_a_token_that_no_header_can_carry_is_refused_without_showing_it(token: s
     with pytest.raises(errors.InvalidInput, match="The token holds") as caught:
         Client("http://127.0.0.1:7070", token)
     assert token.strip() == "" or token not in caught.value.message
+
+
+def test_a_number_too_big_for_json_says_how_big_one_may_be() -> None:
+    with pytest.raises(errors.InvalidInput, match=r"below 2\*\*64"):
+        encode({"seed": 2**64})

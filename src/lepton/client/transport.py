@@ -209,7 +209,8 @@ def encode(value: object) -> bytes:
         return orjson.dumps(value, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
     except orjson.JSONEncodeError:
         raise InvalidInput(
-            "A value cannot be sent as JSON. Use text, numbers, true or false, dates, or None for a missing value."
+            "A value cannot be sent as JSON. Use text, numbers (whole ones below 2**64), true or false, dates, or None "
+            "for a missing value."
         ) from None
 
 

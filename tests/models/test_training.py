@@ -193,6 +193,24 @@ def test_a_failure_on_one_worker_is_raised_on_all() -> None:
     assert raised == {0: "Worker 1 met something. Mend it.", 1: "Worker 1 met something. Mend it.", 2: "secret"}
 
 
+def test_a_foreign_failure_on_one_worker_says_to_the_others_where_to_look() -> None:
+    raised: dict[int, str] = {}
+
+    def work(collective: Any) -> None:
+        def look() -> None:
+            if collective.rank == 1:
+                raise ValueError("secret")
+
+        try:
+            agree(collective, look)
+        except (LeptonError, ValueError) as error:
+            raised[collective.rank] = str(error)
+
+    together(2, work)
+    assert "the run's log" in raised[0]
+    assert "secret" not in raised[0]
+
+
 @pytest.mark.parametrize("world_size", [1, 2, 3, 7])
 def test_every_chosen_row_belongs_to_one_worker(world_size: int) -> None:
     random = np.random.default_rng(0)

@@ -21,7 +21,8 @@ def agree(collective: Collective, work: Callable[[], T]) -> T:
         failure = error
     told = b""
     if failure is not None:
-        public = failure if isinstance(failure, LeptonError) else Internal("Another worker of this run failed.")
+        hidden = Internal("Internal error on a worker; where it happened is in the run's log: lepton runs logs RUN")
+        public = failure if isinstance(failure, LeptonError) else hidden
         told = json.dumps([public.code, public.message]).encode()
     everyone = collective.gather(told)
     verdict = collective.broadcast(None if everyone is None else next(filter(None, everyone), b""))

@@ -94,9 +94,9 @@ def _not_understood(error: typer.TyperException) -> int:
 
 
 def _failed(message: str) -> int:
-    from rich.console import Console
+    from lepton.cli.screen import Screen
 
-    Console(stderr=True, highlight=False).print(message, markup=False, soft_wrap=True, style="red")
+    Screen(stderr=True, highlight=False).print(message, markup=False, soft_wrap=True, style="red")
     return 1
 
 

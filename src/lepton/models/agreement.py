@@ -21,7 +21,7 @@ def agree(collective: Collective, work: Callable[[], T]) -> T:
         failure = error
     told = b""
     if failure is not None:
-        hidden = Internal("Internal error on a worker; where it happened is in the run's log: lepton runs logs RUN")
+        hidden = Internal("Internal error on a worker; where it happened is in the log of this run.")
         public = failure if isinstance(failure, LeptonError) else hidden
         told = json.dumps([public.code, public.message]).encode()
     everyone = collective.gather(told)

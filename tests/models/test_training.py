@@ -207,7 +207,7 @@ def test_a_foreign_failure_on_one_worker_says_to_the_others_where_to_look() -> N
             raised[collective.rank] = str(error)
 
     together(2, work)
-    assert "the run's log" in raised[0]
+    assert "the log of this run" in raised[0]
     assert "secret" not in raised[0]
 
 

@@ -64,7 +64,7 @@ def test_a_replica_that_died_is_started_again(workshop: Workshop, endpoints: End
     endpoints.tick()
     replica = endpoints.get(EDITOR, "size").endpoint.replica
     assert replica is not None
-    os.kill(replica.pid, signal.SIGKILL)
+    os.kill(replica.mark.pid, signal.SIGKILL)
     while processes.alive(replica):
         pass
     with pytest.raises(Unavailable, match="started again by itself"):

@@ -22,6 +22,7 @@ from lepton.endpoints.records import Endpoint, EndpointDetail, EndpointState, Gr
 from lepton.models import records as models
 from lepton.models.signature import Input, Signature, Task
 from lepton.platform import Platform
+from lepton.runs.engines.processes import ProcessMark
 from lepton.runs.records import MetricPoint, Run, RunState
 from lepton.server.bodies.runs import RunAnswer
 
@@ -65,7 +66,7 @@ RUN_JSON = {
 }  # fmt: skip
 ENDPOINT = Endpoint(
     "E1", "default", "cancer", "cancer@1", "M1", "B1", 1, EndpointState.READY, "",
-    ReplicaProcess(1, 2, 41234, 1, "http://127.0.0.1:7070"), "127.0.0.1", NOW, "ana",
+    ReplicaProcess(ProcessMark(1, 2, "boot"), 41234, 1, "http://127.0.0.1:7070"), "127.0.0.1", NOW, "ana",
 )  # fmt: skip
 ENDPOINT_JSON = {
     "name": "cancer", "model": "cancer@1", "state": "ready", "url": "http://127.0.0.1:41234/predict/cancer",

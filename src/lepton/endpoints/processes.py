@@ -13,11 +13,11 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from lepton.core.errors import Unavailable
 from lepton.endpoints.records import ReplicaProcess
 from lepton.endpoints.replica.config import ReplicaConfig
+from lepton.runs.engines.processes import ProcessMark
 
 START_TIMEOUT_S = 30.0
 
@@ -31,7 +31,7 @@ def start(config: ReplicaConfig) -> ReplicaProcess:
         Unavailable: if it ends, or does not listen within 30 s; the message is the replica's own sentence.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "lepton.endpoints.replica"],
+        [sys.executable, "-P", "-m", "lepton.endpoints.replica"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -54,18 +54,19 @@ def start(config: ReplicaConfig) -> ReplicaProcess:
         process.kill()
         process.wait()
         raise Unavailable(str(answer.get("error", "The replica ended before it could listen.")))
-    started = start_time(process.pid)
-    if started is None:
+    mark = ProcessMark.of(process.pid)
+    if mark is None:
+        process.wait()
         raise Unavailable("The replica ended right after it started.")
     _children[process.pid] = process
-    return ReplicaProcess(process.pid, started, int(answer["port"]), config.generation, config.control_url)
+    return ReplicaProcess(mark, int(answer["port"]), config.generation, config.control_url)
 
 
 def alive(replica: ReplicaProcess) -> bool:
     """Say whether this very process still runs."""
-    if start_time(replica.pid) == replica.started:
+    if replica.mark.is_alive():
         return True
-    child = _children.pop(replica.pid, None)
+    child = _children.pop(replica.mark.pid, None)
     if child is not None:
         child.wait()  # it has ended; this collects its exit status
     return False
@@ -73,25 +74,13 @@ def alive(replica: ReplicaProcess) -> bool:
 
 def stop(replica: ReplicaProcess, *, grace_s: float = 10.0) -> None:
     """Let a replica finish what it is answering and end; kill it when the grace is over."""
-    if not alive(replica):
-        return
-    os.kill(replica.pid, signal.SIGTERM)
-    deadline = time.monotonic() + grace_s
-    while alive(replica) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    if alive(replica):
-        os.kill(replica.pid, signal.SIGKILL)
-        while alive(replica):
-            time.sleep(0.002)
-
-
-def start_time(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since boot (proc(5), field 22), or None if it does not run."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else int(fields[19])
+    for number, patience_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 5.0)):
+        replica.mark.send(number)
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline:
+            if not alive(replica):
+                return
+            time.sleep(0.02)
 
 
 # Only to collect the exit status of our own children; a replica that another control plane started is not in it.

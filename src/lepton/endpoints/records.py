@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from lepton.models.signature import Signature
+from lepton.runs.engines.processes import ProcessMark
 
 
 class EndpointState(StrEnum):
@@ -22,15 +23,13 @@ class ReplicaProcess:
     """A running replica.
 
     Attributes:
-        pid: Process id.
-        started: The kernel's start time of the process in clock ticks, which tells it from a later one of the same id.
+        mark: The process, told apart from any other that had or will have its number.
         port: TCP port it listens on.
         generation: The deployment it serves.
         control_url: Where it asks who may predict.
     """
 
-    pid: int
-    started: int
+    mark: ProcessMark
     port: int
     generation: int
     control_url: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from lepton.endpoints.records import Endpoint, EndpointState, ReplicaProcess
+from lepton.runs.engines.processes import ProcessMark
 from lepton.store.database import UtcDateTime, metadata
 
 endpoints = sa.Table(
@@ -23,6 +24,7 @@ endpoints = sa.Table(
     sa.Column("port", sa.Integer),
     sa.Column("replica_pid", sa.Integer),
     sa.Column("replica_started", sa.BigInteger),
+    sa.Column("replica_boot", sa.String(36)),
     sa.Column("replica_generation", sa.Integer),
     sa.Column("replica_control_url", sa.String(255)),
     sa.Column("sealed_signature", sa.LargeBinary, nullable=False),
@@ -76,8 +78,9 @@ def set_state(tx: sa.Connection, endpoint_id: str, generation: int, state: Endpo
 def set_replica(tx: sa.Connection, endpoint_id: str, generation: int, replica: ReplicaProcess) -> bool:
     """Record the replica that listens and mark the endpoint ready; False if the deployment is gone or replaced."""
     values = {
-        "replica_pid": replica.pid,
-        "replica_started": replica.started,
+        "replica_pid": replica.mark.pid,
+        "replica_started": replica.mark.started,
+        "replica_boot": replica.mark.boot,
         "replica_generation": replica.generation,
         "replica_control_url": replica.control_url,
         "port": replica.port,
@@ -127,8 +130,7 @@ def _endpoint(row: sa.Row[tuple[object, ...]]) -> Endpoint:
     replica = None
     if value["replica_pid"] is not None:
         replica = ReplicaProcess(
-            pid=value["replica_pid"],
-            started=value["replica_started"],
+            mark=ProcessMark(value["replica_pid"], value["replica_started"], value["replica_boot"]),
             port=value["port"],
             generation=value["replica_generation"],
             control_url=value["replica_control_url"],

@@ -72,6 +72,7 @@ def upgrade() -> None:
         sa.Column("port", sa.Integer(), nullable=True),
         sa.Column("replica_pid", sa.Integer(), nullable=True),
         sa.Column("replica_started", sa.BigInteger(), nullable=True),
+        sa.Column("replica_boot", sa.String(length=36), nullable=True),
         sa.Column("replica_generation", sa.Integer(), nullable=True),
         sa.Column("replica_control_url", sa.String(length=255), nullable=True),
         sa.Column("sealed_signature", sa.LargeBinary(), nullable=False),

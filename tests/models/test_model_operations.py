@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from models.conftest import customers
@@ -139,8 +140,14 @@ def test_an_export_is_a_graph_that_answers_raw_columns(trained: Workshop) -> Non
     graph = trained.models.export(EDITOR, Ref("model"))
     onnx.checker.check_model(onnx.load_from_string(graph), full_check=True)
     signature = trained.models.get(EDITOR, Ref("model")).signature
-    arrays = decode_rows(signature, [{"age": 40, "income": None, "city": "Paris", "member": True}])
-    assert run_session(open_session(graph), signature, arrays)["probabilities"].shape == (1, 2)
+    row = {"age": 40, "income": None, "city": "Paris", "member": True}
+    columns = {"age": 40.0, "income": np.nan, "member": 1.0}
+    raw = {name: np.array([value]) for name, value in columns.items()} | {"city": np.array(["Paris"], dtype=object)}
+    exported = run_session(open_session(graph), signature, raw)["probabilities"]
+    ours = trained.models.open(EDITOR, Ref("model")).graph
+    served = run_session(open_session(ours), signature, decode_rows(signature, [row]))["probabilities"]
+    assert exported.shape == (1, 2)
+    assert exported.tolist() == served.tolist()
 
 
 def test_a_deployment_gets_what_it_needs(trained: Workshop) -> None:

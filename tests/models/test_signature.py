@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lepton.core.columns import ColumnClass, ColumnType
-from lepton.models.signature import OUTPUTS, Input, Signature, Task, class_name, tensor_names
+from lepton.models.signature import NUMBERS, OUTPUTS, Input, Signature, Task, class_name, tensor_names
 
 TEXTS = st.text(max_size=8)
 INPUTS = st.builds(
@@ -52,13 +52,16 @@ def test_a_masked_signature_has_no_values_of_hidden_columns() -> None:
     assert signature.classes_held == frozenset(ColumnClass)
 
 
-@given(st.lists(st.sampled_from([*OUTPUTS, "label_", "label__", "prediction_", "age", "a"]) | TEXTS, unique=True))
-def test_no_two_tensors_have_one_name_and_none_has_an_outputs(columns: list[str]) -> None:
+NAMES = st.sampled_from([*OUTPUTS, NUMBERS, "label_", "label__", "prediction_", "age", "a"])
+
+
+@given(st.lists(NAMES | TEXTS, unique=True))
+def test_no_two_tensors_have_one_name_and_none_has_one_of_the_graph(columns: list[str]) -> None:
     names = tensor_names(columns)
     assert list(names) == columns
     assert len(set(names.values())) == len(columns)
-    assert not set(names.values()) & set(OUTPUTS)
-    assert all(names[column] == column for column in columns if column not in OUTPUTS)
+    assert not set(names.values()) & {*OUTPUTS, NUMBERS}
+    assert all(names[column] == column for column in columns if column not in (*OUTPUTS, NUMBERS))
 
 
 def test_classes_are_named_as_json_writes_them() -> None:

@@ -13,7 +13,7 @@ from lepton.core.errors import InvalidInput
 from lepton.datasets.schema import Schema, suggestion
 from lepton.models.features import Column, number_expression, text_expression
 from lepton.models.prediction import Arrays, Session, run_session
-from lepton.models.signature import Input, Signature, tensor_names
+from lepton.models.signature import NUMBERS, Input, Signature, tensor_names
 from lepton.models.words import text_parts
 
 if TYPE_CHECKING:
@@ -25,7 +25,12 @@ _NUMERIC = (ColumnType.NUMBER, ColumnType.INTEGER, ColumnType.BOOLEAN)
 def frame_arrays(frame: pl.DataFrame, inputs: Sequence[Input]) -> Arrays:
     """Turn the columns of a frame into the graph's inputs."""
     names = tensor_names(column.name for column in inputs)
-    return {names[column.name]: _array(frame, column) for column in inputs}
+    numbers = [Column(column.name, column.type) for column in inputs if column.type is not ColumnType.TEXT]
+    arrays: Arrays = {names[i.name]: _texts(frame, i) for i in inputs if i.type is ColumnType.TEXT}
+    if numbers:
+        matrix = frame.select(number_expression(column).alias(str(i)) for i, column in enumerate(numbers))
+        arrays[NUMBERS] = np.ascontiguousarray(matrix.to_numpy(), dtype=np.float64)
+    return arrays
 
 
 def transform(session: Session, frame: pl.DataFrame, inputs: Sequence[Input]) -> npt.NDArray[np.float64]:
@@ -73,11 +78,7 @@ def _parts(frame: pl.DataFrame, inputs: Sequence[Input]) -> Iterator[Arrays]:
         yield {name: array[first:end] for name, array in arrays.items()}
 
 
-def _array(frame: pl.DataFrame, column: Input) -> npt.NDArray[np.generic]:
-    described = Column(column.name, column.type)
-    if column.type is ColumnType.TEXT:
-        array = np.empty(len(frame), dtype=object)
-        array[:] = frame.select(text_expression(described)).to_series().to_list()
-        return array
-    numbers: npt.NDArray[np.float64] = frame.select(number_expression(described)).to_series().to_numpy()
-    return numbers.astype(np.float64)
+def _texts(frame: pl.DataFrame, column: Input) -> npt.NDArray[np.generic]:
+    array = np.empty(len(frame), dtype=object)
+    array[:] = frame.select(text_expression(Column(column.name, column.type))).to_series().to_list()
+    return array

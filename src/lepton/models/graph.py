@@ -1,7 +1,8 @@
 """Features and predictor as one ONNX graph, written node by node.
 
-One input of shape [N] for each column: DOUBLE with NaN for missing (numbers, booleans as 0 and 1), STRING with "" for
-missing (text). Training runs the features part alone, so what it learns from is what serving computes.
+Inputs: ``numbers`` DOUBLE [N, k] with NaN for missing (booleans as 0 and 1), and for each column of text a STRING [N]
+with "" for missing; `named` gives every column an input of its own, for other programs. Training runs the features
+part alone, so what it learns from is what serving computes.
 Source of the operators: https://onnx.ai/onnx/operators/ (ai.onnx 21, ai.onnx.ml 3); free text: see `words.py`.
 """
 
@@ -18,7 +19,16 @@ from onnx import TensorProto, helper, numpy_helper
 
 from lepton.core.columns import ColumnType
 from lepton.models.features import CategoryFeature, Features, NumberFeature, WordsFeature
-from lepton.models.signature import LABEL, OUTPUTS, PREDICTION, PROBABILITIES, Label, tensor_names
+from lepton.models.signature import (
+    LABEL,
+    NUMBERS,
+    OUTPUTS,
+    PREDICTION,
+    PROBABILITIES,
+    Label,
+    Signature,
+    tensor_names,
+)
 from lepton.models.words import tokenizer_nodes
 
 _OPSET, _ML_OPSET, _IR_VERSION = 21, 3, 10
@@ -61,11 +71,10 @@ class _Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self.tensors = tensor_names(columns)
-        self._taken = {*OUTPUTS, *self.tensors.values()}
+        self._taken = {*OUTPUTS, NUMBERS, *self.tensors.values()}
 
     def fresh(self, name: str) -> str:
-        while name in self._taken:
-            name += "_"
+        name = _unlike(name, self._taken)
         self._taken.add(name)
         return name
 
@@ -86,14 +95,14 @@ class _Graph:
 
 
 def features_graph(features: Features) -> bytes:
-    """Write the features part alone: the columns in, one matrix float64 [N, d] out."""
+    """Write the features part alone: numbers and texts in, one matrix float64 [N, d] out."""
     graph = _Graph([item.column.name for item in features.items])
     matrix = _features(graph, features)
     return _write(graph, features, [(matrix, TensorProto.DOUBLE, ["N", features.width])])
 
 
 def model_graph(features: Features, predictor: Linear | Logistic) -> bytes:
-    """Write features and predictor: the columns in, the signature's outputs out."""
+    """Write features and predictor: numbers and texts in, the signature's outputs out."""
     graph = _Graph([item.column.name for item in features.items])
     matrix = _features(graph, features)
     if isinstance(predictor, Linear):
@@ -124,12 +133,8 @@ def _joined(graph: _Graph, parts: Sequence[str]) -> str:
 
 
 def _numbers(graph: _Graph, numbers: Sequence[NumberFeature]) -> str:
-    # All columns one after the other, then folded into rows: few nodes however many columns, which is fast for one row.
-    flat = graph.add("Concat", *(graph.tensors[item.column.name] for item in numbers), axis=0)
-    folded = graph.add("Reshape", flat, graph.constant("shape", np.array([len(numbers), -1])))
-    rows = graph.add("Transpose", folded, perm=[1, 0])
     median = graph.constant("median", np.array([[item.median for item in numbers]]))
-    filled = graph.add("Where", graph.add("IsNaN", rows), median, rows)
+    filled = graph.add("Where", graph.add("IsNaN", NUMBERS), median, NUMBERS)
     centered = graph.add("Sub", filled, graph.constant("mean", np.array([[item.mean for item in numbers]])))
     return graph.add("Div", centered, graph.constant("std", np.array([[item.std for item in numbers]])))
 
@@ -168,14 +173,12 @@ def _linear(graph: _Graph, matrix: str, predictor: Linear) -> None:
 
 
 def _logistic(graph: _Graph, matrix: str, predictor: Logistic) -> None:
-    scores = _scores(
-        graph, matrix, predictor.coefficients.T.astype(np.float64), predictor.intercepts.astype(np.float64)
-    )
-    if len(predictor.coefficients) == 1:
-        no = graph.add("Sigmoid", graph.add("Neg", scores))
-        graph.add("Concat", no, graph.add("Sigmoid", scores), output=PROBABILITIES, axis=1)
+    weights, offsets = predictor.coefficients.astype(np.float64), predictor.intercepts.astype(np.float64)
+    if len(weights) == 1:  # both classes at once: fewer nodes, each of which costs a lone row about a microsecond
+        scores = _scores(graph, matrix, np.concatenate([-weights, weights]).T, np.concatenate([-offsets, offsets]))
+        graph.add("Sigmoid", scores, output=PROBABILITIES)
     else:
-        graph.add("Softmax", scores, output=PROBABILITIES, axis=1)
+        graph.add("Softmax", _scores(graph, matrix, weights.T, offsets), output=PROBABILITIES, axis=1)
     best = graph.add("ArgMax", PROBABILITIES, axis=1, keepdims=0)
     graph.add("Gather", _classes(graph, predictor.classes), best, output=LABEL, axis=0)
 
@@ -188,13 +191,12 @@ def _classes(graph: _Graph, classes: Sequence[Label]) -> str:
 
 def _write(graph: _Graph, features: Features, outputs: Sequence[tuple[str, int, list[str | int]]]) -> bytes:
     inputs = [
-        helper.make_tensor_value_info(
-            graph.tensors[item.column.name],
-            TensorProto.STRING if item.column.type is ColumnType.TEXT else TensorProto.DOUBLE,
-            ["N"],
-        )
+        helper.make_tensor_value_info(graph.tensors[item.column.name], TensorProto.STRING, ["N"])
         for item in features.items
+        if item.column.type is ColumnType.TEXT
     ]
+    if features.numbers:
+        inputs.insert(0, helper.make_tensor_value_info(NUMBERS, TensorProto.DOUBLE, ["N", len(features.numbers)]))
     answers = [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in outputs]
     opsets = [helper.make_opsetid("", _OPSET)]
     if features.categories:
@@ -207,6 +209,43 @@ def _write(graph: _Graph, features: Features, outputs: Sequence[tuple[str, int, 
         ir_version=_IR_VERSION,
         producer_name="lepton",
     )
+    return _checked(model)
+
+
+def named(graph: bytes, signature: Signature) -> bytes:
+    """Give every column of numbers an input [N] of its own, so that other programs feed a graph by column names."""
+    model = onnx.load_from_string(graph)
+    names = tensor_names(column.name for column in signature.inputs)
+    kinds = {column.name: TensorProto.DOUBLE for column in signature.numbers}
+    inputs = [
+        helper.make_tensor_value_info(names[c.name], kinds.get(c.name, TensorProto.STRING), ["N"])
+        for c in signature.inputs
+    ]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    if signature.numbers:
+        taken = {name for node in model.graph.node for name in (*node.input, *node.output)} | set(names.values())
+        flat, folded, shape = (_unlike(name, taken) for name in ("flat", "folded", "folding"))
+        model.graph.initializer.append(numpy_helper.from_array(np.array([len(signature.numbers), -1]), shape))
+        # All columns one after the other, then folded into rows: three nodes however many columns.
+        front = [
+            helper.make_node("Concat", [names[column.name] for column in signature.numbers], [flat], axis=0),
+            helper.make_node("Reshape", [flat, shape], [folded]),
+            helper.make_node("Transpose", [folded], [NUMBERS], perm=[1, 0]),
+        ]
+        nodes = [*front, *model.graph.node]
+        del model.graph.node[:]
+        model.graph.node.extend(nodes)
+    return _checked(model)
+
+
+def _unlike(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _checked(model: onnx.ModelProto) -> bytes:
     onnx.checker.check_model(model, full_check=True)
     data: bytes = model.SerializeToString(deterministic=True)
     return data

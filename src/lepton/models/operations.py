@@ -168,22 +168,23 @@ class Models:
         return draw(version, datasets, runs)
 
     def export(self, actor: Actor, ref: Ref, *, project: str = "default") -> bytes:
-        """Return the ONNX graph of a version.
+        """Return the ONNX graph of a version, with an input for every column.
 
         Raises:
             Forbidden: if it has learned values of a column the actor may not read; they are in the graph.
         """
         with self._guard.allow(actor, "models.export", project=project, target=f"model:{ref}") as tx:
             row = _found(tx, project, ref)
-            hidden = self._documents(row).signature(row.sealed_signature).classes_held - self._guard.readable(
-                actor, project=project
-            )
+            signature = self._documents(row).signature(row.sealed_signature)
+            hidden = signature.classes_held - self._guard.readable(actor, project=project)
             if hidden:
                 raise Forbidden(
                     f"Model {row.name}@{row.version} has learned from {' and '.join(sorted(hidden))} columns, whose "
                     "values are in its graph, and you may not read those. Ask an owner of the project."
                 )
-        return self._blobs.read(project, scope_of(row.id), row.blob_id)
+        from lepton.models.graph import named
+
+        return named(self._blobs.read(project, scope_of(row.id), row.blob_id), signature)
 
     def delete(self, actor: Actor, ref: Ref, *, project: str = "default") -> None:
         """Delete a version, or all versions when the ref names none: destroy the keys, then the graphs.

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
+
 from lepton.core.columns import ColumnType
 from lepton.core.errors import Internal, InvalidInput
 from lepton.models.signature import (
     LABEL,
+    NUMBERS,
     PREDICTION,
     PROBABILITIES,
     Input,
@@ -27,7 +30,7 @@ MAX_ROWS = 10_000
 """Most rows one request may hold."""
 
 Arrays = dict[str, Array]
-"""By name of the graph's input or output; an input is float64 [N] with NaN for missing, or str [N] with ""."""
+"""By name of the graph's input or output. Inputs: `NUMBERS` float64 [N, k], NaN for missing; texts str [N], "" for it."""
 
 Prediction = dict[str, "Label | float | dict[str, float]"]
 
@@ -112,10 +115,25 @@ def decode_rows(signature: Signature, rows: object) -> Arrays:
             raise InvalidInput(f"Row {number} is not an object. Write each row as {{column: value, …}}.")
         if row.keys() != expected:
             _refuse_keys(signature, row, number)
-    tensors = signature.tensors
-    return {
-        tensors[column.name]: column_array(column, [row[column.name] for row in rows]) for column in signature.inputs
-    }
+    return pack_columns(
+        signature, {c.name: column_array(c, [row[c.name] for row in rows]) for c in signature.inputs}, len(rows)
+    )
+
+
+def pack_columns(signature: Signature, columns: Mapping[str, Array], rows: int) -> Arrays:
+    """Lay columns out as the graph's inputs.
+
+    Args:
+        signature: What the model takes.
+        columns: One array [N] for each of its columns, as `column_array` makes them.
+        rows: N.
+    """
+    arrays: Arrays = {tensor: columns[name] for name, tensor in signature.tensors.items()}
+    if signature.numbers:
+        matrix = arrays[NUMBERS] = np.empty((rows, len(signature.numbers)))
+        for index, column in enumerate(signature.numbers):
+            matrix[:, index] = columns[column.name]
+    return arrays
 
 
 def decode_tensors(signature: Signature, inputs: object) -> Arrays:
@@ -131,7 +149,7 @@ def decode_tensors(signature: Signature, inputs: object) -> Arrays:
     Source: https://github.com/kserve/open-inference-protocol, "Inference Request JSON Object".
     """
     tensors = _by_name(signature, inputs)
-    arrays: Arrays = {}
+    columns: dict[str, Array] = {}
     rows = -1
     for column in signature.inputs:
         values = _tensor(column, tensors[column.name])
@@ -141,8 +159,8 @@ def decode_tensors(signature: Signature, inputs: object) -> Arrays:
                 "All inputs need the same number of rows."
             )
         rows = len(values)
-        arrays[signature.tensors[column.name]] = column_array(column, values)
-    return arrays
+        columns[column.name] = column_array(column, values)
+    return pack_columns(signature, columns, rows)
 
 
 def encode_predictions(signature: Signature, outputs: Arrays) -> list[Prediction]:

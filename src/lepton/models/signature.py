@@ -20,6 +20,9 @@ LABEL = "label"
 PROBABILITIES = "probabilities"
 PREDICTION = "prediction"
 OUTPUTS = (LABEL, PROBABILITIES, PREDICTION)
+NUMBERS = "numbers"
+"""The graph's input that holds all columns of numbers side by side."""
+_RESERVED = frozenset((*OUTPUTS, NUMBERS))
 
 
 class Task(StrEnum):
@@ -75,9 +78,20 @@ class Signature:
         return (LABEL, PROBABILITIES) if self.task is Task.CLASSIFICATION else (PREDICTION,)
 
     @cached_property
+    def numbers(self) -> tuple[Input, ...]:
+        """The columns of numbers and booleans, in the order in which they lie side by side."""
+        return tuple(column for column in self.inputs if column.type is not ColumnType.TEXT)
+
+    @cached_property
+    def texts(self) -> tuple[Input, ...]:
+        """The columns of text."""
+        return tuple(column for column in self.inputs if column.type is ColumnType.TEXT)
+
+    @cached_property
     def tensors(self) -> Mapping[str, str]:
-        """Name of the graph's input by column."""
-        return tensor_names(column.name for column in self.inputs)
+        """Name of the graph's input by column of text."""
+        names = tensor_names(column.name for column in self.inputs)
+        return {column.name: names[column.name] for column in self.texts}
 
     @property
     def classes_held(self) -> frozenset[ColumnClass]:
@@ -145,17 +159,17 @@ def _read(value: Mapping[str, object]) -> Signature:
 
 
 def tensor_names(columns: Iterable[str]) -> dict[str, str]:
-    """Name the graph's inputs: a column's own name, with ``_`` added where it is also the name of an output.
+    """Name tensors after columns: a column's own name, with ``_`` added where the graph has that name already.
 
     Returns:
         Tensor name by column name, in the order given, without repetition.
     """
     names = list(columns)
-    taken = {*OUTPUTS, *names}
+    taken = {*_RESERVED, *names}
     result: dict[str, str] = {}
     for name in names:
         tensor = name
-        while tensor in OUTPUTS or (tensor != name and tensor in taken):
+        while tensor in _RESERVED or (tensor != name and tensor in taken):
             tensor += "_"
         taken.add(tensor)
         result[name] = tensor

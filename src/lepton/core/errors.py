@@ -10,6 +10,7 @@ LeptonError
 ├── NotFound           404 not_found          no such thing, or no such version
 ├── Conflict           409 conflict           the thing is not in a state that allows this
 ├── TooLarge           413 too_large          the body or the file is over the limit
+├── TooManyRequests    429 too_many_requests  more than the limit allows, or than can be answered in time
 ├── RunFailed          422 run_failed         a run that was waited for ended in failure
 ├── Internal           500 internal           unexpected; details only in the server's log
 ├── Unavailable        503 unavailable        a part does not answer right now
@@ -72,6 +73,14 @@ class TooLarge(LeptonError):
     status = 413
 
 
+class TooManyRequests(LeptonError):
+    """More was asked than a limit allows; `retry_after_s` says when to ask again."""
+
+    code = "too_many_requests"
+    status = 429
+    retry_after_s = 1
+
+
 class RunFailed(LeptonError):
     """A run that was waited for ended in failure."""
 
@@ -109,6 +118,7 @@ _BY_CODE: dict[str, type[LeptonError]] = {
         NotFound,
         Conflict,
         TooLarge,
+        TooManyRequests,
         RunFailed,
         Internal,
         Unavailable,

@@ -30,7 +30,7 @@ MAX_ROWS = 10_000
 """Most rows one request may hold."""
 
 Arrays = dict[str, Array]
-"""By name of the graph's input or output. Inputs: `NUMBERS` float64 [N, k], NaN for missing; texts str [N], "" for it."""
+"""By name of the graph's input or output. Inputs: `NUMBERS` float64 [N, k], texts str [N]; NaN and "" for missing."""
 
 Prediction = dict[str, "Label | float | dict[str, float]"]
 

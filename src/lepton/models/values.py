@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +44,7 @@ def column_array(column: Input, values: list[Any]) -> Array:
         number = next(n for n, value in enumerate(values, 1) if type(value) not in allowed)
         _refuse_value(column, number)
     if column.type is ColumnType.TEXT:
-        return _text(column, values)
+        return _texts(column, values)
     try:
         array = np.array(values, dtype=np.float64)
     except OverflowError:
@@ -54,18 +54,53 @@ def column_array(column: Input, values: list[Any]) -> Array:
     return array
 
 
-def _text(column: Input, values: list[str | None]) -> Array:
-    if column.values is None and len(values) * max(len(value or "") for value in values) > TEXT_BUDGET:
+def check_texts(column: Input, values: Sequence[str]) -> int:
+    """Check the texts of one column and return the characters of the longest.
+
+    Raises:
+        InvalidInput: if one is not valid Unicode, or if they are too long to be cut into words together.
+    """
+    longest = max(map(len, values), default=0)
+    if column.values is None and len(values) * longest > TEXT_BUDGET:
         raise InvalidInput(
             f"The texts in column {column.name!r} are too long to be answered together. Send fewer rows in a request."
         )
-    for number, value in enumerate(values, 1):
-        try:
-            (value or "").encode()
-        except UnicodeEncodeError:
-            raise InvalidInput(f"Row {number}: the text in column {column.name!r} is not valid Unicode.") from None
-    array = np.empty(len(values), dtype=object)
-    array[:] = [value or "" for value in values]
+    try:
+        "".join(values).encode()
+    except UnicodeEncodeError:
+        number = next(n for n, value in enumerate(values, 1) if not _is_unicode(value))
+        raise InvalidInput(f"Row {number}: the text in column {column.name!r} is not valid Unicode.") from None
+    return longest
+
+
+def check_numbers(columns: Sequence[Input], matrix: Array) -> None:
+    """Check numbers that came as numbers, NaN being a missing value.
+
+    Args:
+        columns: k columns of numbers or booleans.
+        matrix: float64 [N, k].
+
+    Raises:
+        InvalidInput: naming the first row and column with infinity, or with a fraction where none is allowed.
+    """
+    for column, values in zip(columns, matrix.T, strict=True):
+        infinite = np.flatnonzero(np.isinf(values))
+        if infinite.size:
+            _refuse_infinite(column, int(infinite[0]) + 1)
+        if column.type is ColumnType.NUMBER:
+            continue
+        wrong = np.abs(values - np.trunc(values)) > 0
+        if column.type is ColumnType.BOOLEAN:
+            wrong |= np.abs(values - 0.5) > 0.5
+        if wrong.any():
+            _refuse_value(column, int(np.flatnonzero(wrong)[0]) + 1)
+
+
+def _texts(column: Input, values: list[str | None]) -> Array:
+    texts = [value or "" for value in values]
+    check_texts(column, texts)
+    array = np.empty(len(texts), dtype=object)
+    array[:] = texts
     return array
 
 
@@ -74,17 +109,21 @@ def _check_finite(column: Input, values: list[Any], array: Array) -> None:
     if not finite.all():
         for index in np.flatnonzero(~finite).tolist():
             if values[index] is not None:
-                raise InvalidInput(
-                    f"Row {index + 1}: column {column.name!r} holds NaN or infinity. "
-                    "Use a finite number, or null where the value is missing."
-                )
+                _refuse_infinite(column, index + 1)
     if column.type is ColumnType.INTEGER:
         fractional = np.flatnonzero(finite & (array != np.trunc(array)))
         if fractional.size:
             _refuse_value(column, int(fractional[0]) + 1)
 
 
-def _refuse_value(column: Input, number: int) -> None:
+def _refuse_infinite(column: Input, number: int) -> NoReturn:
+    raise InvalidInput(
+        f"Row {number}: column {column.name!r} holds NaN or infinity. "
+        "Use a finite number, or null where the value is missing."
+    )
+
+
+def _refuse_value(column: Input, number: int) -> NoReturn:
     raise InvalidInput(
         f"Row {number}: column {column.name!r} must be {TYPE_WORDS[column.type]}, or null where the value is missing."
     )
@@ -95,3 +134,11 @@ def _fits(value: object) -> bool:
         return not isinstance(value, int) or math.isfinite(float(value))
     except OverflowError:
         return False
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -3,7 +3,31 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One model version that answers under one name.
+
+    Attributes:
+        blob_path: The encrypted model graph.
+        key: Data key of the model, hex; the reason this travels over a pipe.
+        signature: The model's signature as JSON.
+        secret: What the control plane shows as its token when it asks for somebody, hex.
+        token_key: Public key of the control plane, which signs who may predict; hex.
+    """
+
+    endpoint: str
+    project: str
+    model: str
+    generation: int
+    blob_path: str
+    blob_id: str
+    key: str = field(repr=False)
+    signature: str = field(repr=False)
+    secret: str = field(repr=False)
+    token_key: str = ""
 
 
 @dataclass(frozen=True)

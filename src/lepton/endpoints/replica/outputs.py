@@ -1,0 +1,30 @@
+"""What a model answered to a batch, cut into the answers of its requests only as far as somebody asks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lepton.core.columns import ColumnType
+from lepton.models.prediction import Arrays
+from lepton.models.signature import LABEL, Signature
+
+
+class Outputs:
+    """The outputs of one batch: arrays by name, and the same as lists for those who write JSON."""
+
+    __slots__ = ("_lists", "arrays", "signature")
+
+    def __init__(self, signature: Signature, arrays: Arrays) -> None:
+        self.signature = signature
+        self.arrays = arrays
+        self._lists: dict[str, list[Any]] = {}
+
+    def values(self, name: str, start: int, stop: int) -> list[Any]:
+        """Return rows `start` to `stop` of an output as Python values; the labels of booleans are booleans."""
+        found = self._lists.get(name)
+        if found is None:
+            found = self.arrays[name].tolist()
+            if name == LABEL and self.signature.target_type is ColumnType.BOOLEAN:
+                found = [bool(value) for value in found]
+            self._lists[name] = found  # once for the whole batch: converting is dearer than slicing
+        return found[start:stop]

@@ -1,0 +1,121 @@
+"""Records JSON: rows as objects or as columns in, predictions as objects out.
+
+The common case, a list of objects that are all in order, is decoded by msgspec straight into typed fields. Whatever
+that refuses goes the slow and explaining way of ``models/prediction.py``, which alone decides what is wrong.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import orjson
+
+from lepton.core.columns import ColumnType
+from lepton.core.errors import InvalidInput
+from lepton.endpoints.replica.inputs import Inputs, Shape, check_rows
+from lepton.endpoints.replica.outputs import Outputs
+from lepton.models.prediction import decode_rows
+from lepton.models.signature import LABEL, PREDICTION, PROBABILITIES, Task, class_name
+
+_FIELDS: Mapping[ColumnType, Any] = {
+    ColumnType.NUMBER: float | None,
+    ColumnType.INTEGER: float | None,
+    ColumnType.BOOLEAN: bool | None,
+    ColumnType.TEXT: str | None,
+}
+_MISSING = float("nan")
+
+
+class Records:
+    """Decodes and encodes records of one model."""
+
+    def __init__(self, shape: Shape, *, endpoint: str, model: str) -> None:
+        self._shape = shape
+        self._signature = signature = shape.signature
+        self._width = shape.width
+        columns = (*signature.numbers, *signature.texts)
+        row = msgspec.defstruct(
+            "Row",
+            [(f"c{i}", _FIELDS[c.type], msgspec.field(name=c.name)) for i, c in enumerate(columns)],
+            forbid_unknown_fields=True,
+            gc=False,
+        )
+        self._decoder = msgspec.json.Decoder(list[row])  # type: ignore[valid-type]
+        self._pack = struct.Struct(f"{shape.width}d").pack
+        self._head = b'{"endpoint":' + orjson.dumps(endpoint) + b',"model":' + orjson.dumps(model) + b',"predictions":'
+        self._classes = [class_name(label) for label in signature.classes or ()]
+
+    def decode(self, body: bytes) -> Inputs:
+        """Read ``[{column: value, …}, …]``, ``{"rows": [...]}`` or ``{"columns": {column: [...], …}}``.
+
+        Raises:
+            InvalidInput: saying what is wrong and where, never with a value.
+        """
+        try:
+            rows = [msgspec.structs.astuple(row) for row in self._decoder.decode(body)]
+        except (msgspec.MsgspecError, RecursionError):
+            return self._decode_slowly(body)
+        check_rows(len(rows))
+        width = self._width
+        if width == len(rows[0]):
+            return Inputs(len(rows), b"".join([self._packed(row) for row in rows]))
+        numbers = b"".join([self._packed(row[:width]) for row in rows]) if width else b""
+        texts = [[value or "" for value in column] for column in zip(*(row[width:] for row in rows), strict=True)]
+        return Inputs(len(rows), numbers, texts, self._shape.longest(texts))
+
+    def encode(self, outputs: Outputs, start: int, stop: int) -> bytes:
+        """Write rows `start` to `stop`: ``{"label", "probabilities"}`` or ``{"value"}`` for each."""
+        if self._signature.task is Task.REGRESSION:
+            predictions: list[Any] = [{"value": value} for value in outputs.values(PREDICTION, start, stop)]
+        else:
+            labels, shares = outputs.values(LABEL, start, stop), outputs.values(PROBABILITIES, start, stop)
+            predictions = [
+                {"label": label, "probabilities": dict(zip(self._classes, row, strict=True))}
+                for label, row in zip(labels, shares, strict=True)
+            ]
+        return self._head + orjson.dumps(predictions) + b"}"
+
+    def _packed(self, row: tuple[Any, ...]) -> bytes:
+        try:
+            return self._pack(*row)
+        except struct.error:  # a missing value
+            return self._pack(*[_MISSING if value is None else value for value in row])
+
+    def _decode_slowly(self, body: bytes) -> Inputs:
+        request = read_json(body)
+        rows = request
+        if isinstance(request, dict):
+            rows = from_columns(request["columns"]) if "columns" in request else request.get("rows")
+        return self._shape.from_arrays(decode_rows(self._signature, rows))
+
+
+def read_json(body: bytes | memoryview) -> Any:
+    """Parse JSON.
+
+    Raises:
+        InvalidInput: if it is none.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise InvalidInput(
+            "The body is not valid JSON in UTF-8 (NaN and Infinity are not JSON; send null for a missing value)."
+        ) from None
+
+
+def from_columns(columns: object) -> list[dict[str, Any]]:
+    """Turn columns into rows.
+
+    Raises:
+        InvalidInput: if they are not lists of one length.
+    """
+    if not isinstance(columns, dict) or not columns or not all(isinstance(v, list) for v in columns.values()):
+        raise InvalidInput("The columns must be an object with a list of values for each column of the model.")
+    lengths = {len(values) for values in columns.values()}
+    if len(lengths) > 1:
+        raise InvalidInput("The columns have different lengths. Give one value for each row in every column.")
+    check_rows(lengths.pop())
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

@@ -5,7 +5,7 @@ Coming in (`authenticate`, `session`, `sign_in`) has no actor yet; everything af
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Literal
@@ -13,10 +13,21 @@ from typing import Literal
 import sqlalchemy as sa
 
 from lepton.access import audit, limits, passwords, rows, secrets
-from lepton.access.actions import RUN_ACTIONS
+from lepton.access.actions import ACTIONS, RUN_ACTIONS
 from lepton.access.attempts import Attempts
 from lepton.access.guard import Guard
-from lepton.access.records import DEFAULT_PROJECT, Actor, AuditEntry, Project, Role, Session, SignInCode, Token, User
+from lepton.access.records import (
+    DEFAULT_PROJECT,
+    Actor,
+    AuditEntry,
+    Holder,
+    Project,
+    Role,
+    Session,
+    SignInCode,
+    Token,
+    User,
+)
 from lepton.core.clock import Clock
 from lepton.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated
 from lepton.core.ids import new_id
@@ -38,6 +49,8 @@ class Access:
         self._guard = guard
         self._clock = clock
         self._attempts = Attempts()
+        self.changed: Callable[[], None] = lambda: None
+        """Called when a token or a role has changed; who tells replicas of it sets this."""
 
     # Coming in
 
@@ -152,6 +165,20 @@ class Access:
         held = RUN_ACTIONS if scopes is None else RUN_ACTIONS & scopes
         return Actor(person.id, person.name, person.roles, person.is_admin, held, via="run")
 
+    def holders(self, action: str, *, project: str) -> list[Holder]:
+        """Return every token of a project's members, for a replica that has to know them without asking.
+
+        Args:
+            action: What they want to do there.
+            project: Where.
+        """
+        with self._database.read() as tx:
+            found = rows.token_roles(tx, project)
+        return [
+            Holder(digest, role in ACTIONS[action] and (scopes is None or action in scopes), expires_at)
+            for digest, scopes, expires_at, role in found
+        ]
+
     # Tokens and sign-in links: everybody's own
 
     def create_sign_in_link(self, actor: Actor) -> SignInCode:
@@ -196,6 +223,7 @@ class Access:
         )
         with self._guard.allow(actor, "tokens.create", project=_home(actor), target=name) as tx:
             rows.add_token(tx, actor.user_id, token, secrets.digest(secret))
+        self.changed()
         return token, secret
 
     def list_tokens(self, actor: Actor) -> list[Token]:
@@ -212,6 +240,7 @@ class Access:
         with self._guard.allow(actor, "tokens.delete", project=_home(actor), target=token_id) as tx:
             if not rows.remove_token(tx, token_id, None if actor.is_admin else actor.user_id):
                 raise NotFound(f"You have no token {token_id[:26]!r}. See: lepton tokens list")
+        self.changed()
 
     # Projects and people
 
@@ -294,7 +323,8 @@ class Access:
             found = [user for user in rows.list_users(tx, project) if user.id == person.id]
             if not found:
                 raise NotFound(_no_user(name, project))
-            return found[0]
+        self.changed()
+        return found[0]
 
     def delete_user(self, actor: Actor, name: str, *, project: str = DEFAULT_PROJECT) -> None:
         """Take a user out of a project; out of the platform if it was in no other or if a platform owner asks.
@@ -313,6 +343,7 @@ class Access:
                 rows.remove_role(tx, person.id, each)
             if leaving == set(person.memberships):
                 rows.remove_user(tx, person.id)
+        self.changed()
 
     def list_audit(self, actor: Actor, *, project: str = DEFAULT_PROJECT, limit: int = 100) -> list[AuditEntry]:
         """Return who did what in a project, newest first."""

@@ -81,6 +81,21 @@ class Token:
 
 
 @dataclass(frozen=True)
+class Holder:
+    """A token as somebody knows it who must recognise it without asking: by its hash.
+
+    Attributes:
+        digest: SHA-256 of the secret, hex.
+        may: Whether it is good for the action in question.
+        expires_at: When it ends, None if it does not.
+    """
+
+    digest: str
+    may: bool
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True)
 class SignInCode:
     """A secret that signs one user in once."""
 

@@ -249,6 +249,24 @@ def list_tokens(tx: sa.Connection, user_id: str | None) -> list[Token]:
     ]
 
 
+def token_roles(tx: sa.Connection, project: str) -> list[tuple[str, frozenset[str] | None, datetime | None, Role]]:
+    """The hash, scopes and end of every token whose user has a role in a project, and that role."""
+    query = (
+        sa.select(tokens.c.hash, tokens.c.scopes, tokens.c.expires_at, memberships.c.project, memberships.c.role)
+        .join(memberships, memberships.c.user_id == tokens.c.user_id)
+        .where(memberships.c.project.in_((project, DEFAULT_PROJECT)))
+        .order_by(tokens.c.hash)
+    )
+    found: dict[str, tuple[str, frozenset[str] | None, datetime | None, Role]] = {}
+    for row in tx.execute(query):
+        role = Role(row.role)
+        if row.project == DEFAULT_PROJECT and role is Role.OWNER:  # who owns the platform owns every project
+            found[row.hash] = (row.hash, _scopes(row.scopes), row.expires_at, role)
+        elif row.project == project:
+            found.setdefault(row.hash, (row.hash, _scopes(row.scopes), row.expires_at, role))
+    return list(found.values())
+
+
 def touch_token(tx: sa.Connection, token_id: str, now: datetime) -> None:
     """Remember when a token was last used."""
     tx.execute(tokens.update().where(tokens.c.id == token_id).values(last_used_at=now))

@@ -16,7 +16,18 @@ from lepton.access import audit, limits, passwords, rows, secrets
 from lepton.access.actions import RUN_ACTIONS
 from lepton.access.attempts import Attempts
 from lepton.access.guard import Guard
-from lepton.access.records import DEFAULT_PROJECT, Actor, AuditEntry, Project, Role, Session, SignInCode, Token, User
+from lepton.access.records import (
+    DEFAULT_PROJECT,
+    Actor,
+    AuditEntry,
+    AuditFilter,
+    Project,
+    Role,
+    Session,
+    SignInCode,
+    Token,
+    User,
+)
 from lepton.core.clock import Clock
 from lepton.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated
 from lepton.core.ids import new_id
@@ -314,12 +325,25 @@ class Access:
             if leaving == set(person.memberships):
                 rows.remove_user(tx, person.id)
 
-    def list_audit(self, actor: Actor, *, project: str = DEFAULT_PROJECT, limit: int = 100) -> list[AuditEntry]:
-        """Return who did what in a project, newest first."""
+    def list_audit(
+        self,
+        actor: Actor,
+        *,
+        project: str = DEFAULT_PROJECT,
+        limit: int = 100,
+        wanted: AuditFilter | None = None,
+    ) -> list[AuditEntry]:
+        """Return who did what in a project, newest first, all of it or the lines that are wanted.
+
+        Raises:
+            InvalidInput: if there is no such action or outcome, or the limit is out of range.
+        """
         if not 1 <= limit <= 1000:
             raise InvalidInput("The limit of audit lines must be from 1 to 1000. Leave it out to get 100.")
+        if wanted is not None:
+            audit.check_filter(wanted)
         with self._guard.allow(actor, "audit.list", project=project) as tx:
-            return audit.latest(tx, project, limit)
+            return audit.latest(tx, project, limit, wanted)
 
     def _open_session(self, proof: rows.Credential) -> Session:
         now = self._clock()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lepton.access.actions import ACTIONS, RUN_ACTIONS, held_actions, holds
+from lepton.access.actions import ACTIONS, LOOKING_ACTIONS, RUN_ACTIONS, held_actions, holds
 from lepton.access.records import Actor, Role
 
 CONTRACT = """
@@ -71,3 +71,13 @@ def test_code_in_a_run_can_be_allowed_data_but_never_people_or_credentials() -> 
 def test_an_unknown_action_is_a_mistake_of_the_program_not_a_permission() -> None:
     with pytest.raises(KeyError):
         holds(an_actor(Role.OWNER), "datasets.explode", "default")
+
+
+def test_what_looks_and_what_changes_is_one_rule_over_the_table() -> None:
+    assert {action for action in ACTIONS if action not in LOOKING_ACTIONS} == {
+        "datasets.import", "datasets.clean", "datasets.split", "datasets.delete",
+        "runs.cancel", "runs.retry",
+        "models.train", "models.evaluate", "models.delete",
+        "endpoints.deploy", "endpoints.delete",
+        "tokens.create", "tokens.delete", "users.create", "users.update", "users.delete", "projects.create",
+    }  # fmt: skip

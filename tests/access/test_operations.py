@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from lepton.access import rows
 from lepton.access.actions import RUN_ACTIONS
 from lepton.access.operations import Access
-from lepton.access.records import Actor, Role
+from lepton.access.records import Actor, AuditFilter, Role
 from lepton.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated
 from lepton.store.database import Database
 
@@ -208,9 +208,9 @@ def test_a_token_made_in_an_ordinary_session_outlives_it(access: Access, owner: 
     [
         (["datasets.explode"], None, "'datasets.explode' is not an action"),
         ([], None, "without any scope"),
-        (None, 0, "from 1 to"),
-        (None, -5, "from 1 to"),
-        (None, 10**12, "from 1 to"),
+        (None, 0, "from 1 second to"),
+        (None, -5, "from 1 second to"),
+        (None, 10**12, "from 1 second to"),
     ],
 )
 def test_a_token_that_makes_no_sense_is_refused(
@@ -412,6 +412,34 @@ def test_the_audit_log_shows_the_newest_first_and_one_project_only(access: Acces
     assert {e.project for e in access.list_audit(owner)} == {"default"}
     with pytest.raises(NotFound):
         access.list_audit(lab)
+
+
+def test_the_audit_log_is_filtered_by_actor_action_outcome_and_change(access: Access, owner: Actor) -> None:
+    _, code = access.create_user(owner, "bo", Role.STEWARD)
+    bo = access.sign_in(code.code).actor
+    access.list_users(bo)
+    with pytest.raises(Forbidden):
+        access.create_user(bo, "eve", Role.OWNER)
+
+    def found(**wanted: Any) -> list[tuple[str, str, str]]:
+        lines = access.list_audit(owner, wanted=AuditFilter(**wanted))
+        return [(line.actor, line.action, line.outcome) for line in lines]
+
+    assert found(actor="bo") == [
+        ("bo", "users.create", "denied"), ("bo", "users.list", "allowed"), ("bo", "sign_in", "allowed"),
+    ]  # fmt: skip
+    assert found(action="users.create") == [("bo", "users.create", "denied"), ("owner", "users.create", "allowed")]
+    assert {action for _, action, _ in found(action="users")} == {"users.create", "users.list"}
+    assert found(action="sign_in") == [("bo", "sign_in", "allowed")]
+    assert found(outcome="denied") == [("bo", "users.create", "denied")]
+    assert found(actor="bo", changes=True) == [("bo", "users.create", "denied"), ("bo", "sign_in", "allowed")]
+    assert found(actor="b%") == found(actor="nobody") == []
+
+
+@pytest.mark.parametrize("wanted", [{"action": "user"}, {"action": "users."}, {"action": "%"}, {"outcome": "fine"}])
+def test_a_filter_that_can_match_nothing_says_what_can(access: Access, owner: Actor, wanted: dict[str, str]) -> None:
+    with pytest.raises(InvalidInput, match="There is no (action|outcome) .*(such as 'runs.cancel'|allowed, denied)"):
+        access.list_audit(owner, wanted=AuditFilter(**wanted))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("limit", [0, -1, 1001])

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from client.fakes import RUN, FakePlatform, Prepared, error, fake_platform
+from client.fakes import RUN, FakePlatform, Prepared, error, fake_platform, stream
 from client.test_verbs import DONE, ENDPOINT, VERSION
 
 from lepton.cli.program import run
@@ -139,7 +139,7 @@ def test_a_slow_verb_waits_and_shows_what_it_made(
         "detected": None,
     }  # fmt: skip
     fake.on("POST", "/v1/datasets/houses/clean", Prepared(RUN, 202))
-    fake.on("GET", "/v1/runs/01RUN", RUN, DONE)
+    fake.on("GET", "/v1/runs/01RUN", stream(RUN, DONE))
     fake.on("GET", "/v1/datasets/houses@1", VERSION)
     fake.on("GET", "/v1/datasets/houses@1/report", report)
     assert run(["datasets", "clean", "houses", "--target", "price"]) == 0
@@ -152,7 +152,7 @@ def test_a_slow_verb_waits_and_shows_what_it_made(
 
 def test_a_slow_verb_prints_the_ended_run_as_json(fake: FakePlatform, capsys: pytest.CaptureFixture[str]) -> None:
     fake.on("POST", "/v1/datasets/houses/clean", Prepared(RUN, 202))
-    fake.on("GET", "/v1/runs/01RUN", RUN, DONE)
+    fake.on("GET", "/v1/runs/01RUN", stream(RUN, DONE))
     assert run(["datasets", "clean", "houses", "--json"]) == 0
     told = capsys.readouterr()
     assert json.loads(told.out) == DONE
@@ -171,7 +171,7 @@ def test_a_run_that_fails_is_exit_code_1_and_its_sentence(
 ) -> None:
     fake.on("POST", "/v1/models/train", Prepared(RUN, 202))
     failed = RUN | {"state": "failed", "error": {"code": "invalid_input", "message": "Column 'x' is constant."}}
-    fake.on("GET", "/v1/runs/01RUN", failed)
+    fake.on("GET", "/v1/runs/01RUN", stream(failed))
     assert run(["models", "train", "m", "--dataset", "d", "--target", "x"]) == 1
     told = capsys.readouterr()
     assert told.out == ""

@@ -67,6 +67,15 @@ def error(code: str, message: str) -> dict[str, Any]:
     return {"error": {"code": code, "message": message, "request_id": "01R"}}
 
 
+def stream(*runs: dict[str, Any], cut: bool = False, line: dict[str, Any] | None = None) -> Prepared:
+    """A stream of events: a line if there is one, each state of a run, and the end after one that has ended."""
+    events = [] if line is None else [f"id: {line['seq']}\nevent: line\ndata: {json.dumps(line)}\n\n"]
+    events += [f"event: run\ndata: {json.dumps(run)}\n\n" for run in runs]
+    if runs and runs[-1]["state"] != "running":
+        events.append(f"event: end\ndata: {json.dumps(runs[-1])}\n\n")
+    return Prepared("".join(events).encode(), headers={"Content-Type": "text/event-stream"}, cut=cut)
+
+
 @contextmanager
 def fake_platform() -> Iterator[FakePlatform]:
     """Serve a fake platform on a free port."""

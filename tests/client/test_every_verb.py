@@ -73,6 +73,11 @@ def test_users_tokens_projects_and_the_audit_log(client: lepton.Client) -> None:
         assert research.datasets.list() == []
     actions = [entry.action for entry in client.audit.list(limit=50)]
     assert {"users.create", "users.delete", "tokens.create", "projects.create"} <= set(actions)
+    changed = {entry.action for entry in client.audit.list(actor="owner", changes=True)}
+    assert "users.create" in changed
+    assert not {"users.list", "audit.list"} & changed
+    denied = client.audit.list(action="datasets", outcome="denied", limit=1)
+    assert [(entry.action, entry.outcome) for entry in denied] == [("datasets.list", "denied")]
 
 
 def test_datasets(client: lepton.Client, people: lepton.DatasetDetail, tmp_path: Path) -> None:

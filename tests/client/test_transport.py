@@ -7,7 +7,7 @@ import socket
 
 import pandas as pd
 import pytest
-from client.fakes import RUN, FakePlatform, Prepared, error
+from client.fakes import RUN, FakePlatform, Prepared, error, stream
 
 from lepton.client import Client
 from lepton.client.transport import encode
@@ -107,8 +107,32 @@ def test_an_upload_is_sent_in_pieces_and_refused_early(fake: FakePlatform, clien
 
 def test_waiting_outlasts_a_platform_that_restarts(fake: FakePlatform, client: Client) -> None:
     away = Prepared(error("unavailable", "Restarting."), 503)
-    fake.on("GET", "/v1/runs/01RUN", RUN, away, away, RUN | {"state": "succeeded"})
-    assert client.runs.wait("01RUN").state == "succeeded"
+    told: list[str] = []
+    broken, closed, done = stream(RUN, cut=True), stream(RUN), stream(RUN | {"state": "succeeded"})
+    fake.on("GET", "/v1/runs/01RUN", broken, away, away, closed, done)
+    assert client.runs.wait("01RUN", on_progress=lambda run: told.append(run.state)).state == "succeeded"
+    assert told == ["running", "running", "succeeded"]
+    assert {request.headers["Accept"] for request in fake.seen} == {"text/event-stream"}
+
+
+def test_a_log_that_is_followed_goes_on_where_it_was_when_the_platform_is_back(
+    fake: FakePlatform, client: Client
+) -> None:
+    line = {"seq": 7, "rank": 0, "time": "2026-01-01T12:00:00Z", "text": "read 5 rows"}
+    away = Prepared(error("unavailable", "Restarting."), 503)
+    rest = stream(RUN | {"state": "succeeded"}, line=line | {"seq": 8, "text": "done"})
+    fake.on("GET", "/v1/runs/01RUN/logs", stream(RUN, line=line, cut=True), away, rest)
+    assert [told.text for told in client.runs.logs("01RUN", follow=True)] == ["read 5 rows", "done"]
+    assert [request.headers.get("Last-Event-ID") for request in fake.seen] == [None, "7", "7"]
+
+
+def test_waiting_ends_when_what_answers_never_tells_the_end(fake: FakePlatform, client: Client) -> None:
+    fake.on("GET", "/v1/runs/01RUN", stream())
+    pauses: list[float] = []
+    client.transport.pause = pauses.append
+    with pytest.raises(errors.Unavailable, match="was telling broke off"):
+        client.runs.wait("01RUN")
+    assert sum(pauses) == 30.0
 
 
 def test_waiting_ends_when_the_platform_does_not_come_back(fake: FakePlatform, client: Client) -> None:

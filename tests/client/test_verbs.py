@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import polars as pl
 import pytest
-from client.fakes import RUN, FakePlatform, Prepared
+from client.fakes import RUN, FakePlatform, Prepared, stream
 
 from lepton.client import Client, Run
 from lepton.core.errors import InvalidInput, NotFound, RunFailed, Unavailable
@@ -42,7 +42,7 @@ ENDPOINT = {
 
 def importing(fake: FakePlatform) -> None:
     fake.on("POST", "/v1/datasets/import", Prepared(RUN, 202))
-    fake.on("GET", "/v1/runs/01RUN", RUN, DONE)
+    fake.on("GET", "/v1/runs/01RUN", stream(RUN, DONE))
     fake.on("GET", "/v1/datasets/houses@1", VERSION)
 
 
@@ -123,13 +123,13 @@ def test_without_waiting_a_slow_verb_returns_the_run(fake: FakePlatform, client:
 
 def test_a_run_that_fails_raises_its_own_sentence(fake: FakePlatform, client: Client) -> None:
     failed = RUN | {"state": "failed", "error": {"code": "invalid_input", "message": "Column 'x' is empty."}}
-    fake.on("GET", "/v1/runs/01RUN", RUN, failed)
+    fake.on("GET", "/v1/runs/01RUN", stream(RUN, failed))
     with pytest.raises(RunFailed, match=r"^Column 'x' is empty\.$"):
         client.runs.wait("01RUN")
 
 
 def test_a_run_that_was_cancelled_says_so(fake: FakePlatform, client: Client) -> None:
-    fake.on("GET", "/v1/runs/01RUN", RUN | {"state": "cancelled"})
+    fake.on("GET", "/v1/runs/01RUN", stream(RUN | {"state": "cancelled"}))
     with pytest.raises(RunFailed, match="was cancelled"):
         client.runs.wait("01RUN")
 

@@ -148,7 +148,7 @@ def test_a_failed_run_can_be_retried_with_the_same_arguments(controlled: Platfor
 
 def test_a_watch_gives_what_is_new_and_says_when_all_is_told(controlled: Platform, ann: Actor, tmp_path: Path) -> None:
     run = submit(controlled, ann, "wait", go=str(tmp_path / "go"))
-    watch = controlled.runs.watch(ann, run.id)
+    watch = controlled.runs.watch_log(ann, run.id)
     pids(controlled, ann, run)
     eventually(lambda: controlled.runs.get(ann, run.id).progress == 0.25, "progress is seen")
     first = watch.poll()
@@ -165,6 +165,9 @@ def test_a_watch_gives_what_is_new_and_says_when_all_is_told(controlled: Platfor
 
     eventually(told, "the watch says that all is told")
     assert [change.run.state for change in seen if change.run is not None] == [RunState.SUCCEEDED]
+    without_log = controlled.runs.watch(ann, run.id).poll()
+    assert without_log.run is not None
+    assert (without_log.run.state, without_log.page.lines, without_log.page.ended) == (RunState.SUCCEEDED, (), True)
 
 
 def controller_process(settings: Settings) -> subprocess.Popen[bytes]:

@@ -1,4 +1,4 @@
-"""The live log: events while the run goes on, an end, and going on after a broken connection."""
+"""A run and its live log: events while it goes on, an end, and going on after a broken connection."""
 
 from __future__ import annotations
 
@@ -26,13 +26,22 @@ class FakeRuns:
     def __init__(self, run: Run, lines: int, on_look: Callable[[int], None] = lambda _: None) -> None:
         self.run = run
         self.asked: list[tuple[str, int]] = []
+        self.watched: list[str] = []
         self._lines = lines
         self._looks = 0
         self._on_look = on_look
 
-    def watch(self, actor: Actor, run_id: str, *, after: int = 0) -> RunWatch:
+    def watch(self, actor: Actor, run_id: str) -> RunWatch:
+        self.watched.append(actor.name)
+        return RunWatch(self._look_at_run, 0)
+
+    def watch_log(self, actor: Actor, run_id: str, *, after: int = 0) -> RunWatch:
         self.asked.append((actor.name, after))
         return RunWatch(self._look, after)
+
+    def _look_at_run(self, after: int) -> tuple[Run, LogPage]:
+        run, page = self._look(after)
+        return run, LogPage((), 0, page.ended)
 
     def _look(self, after: int) -> tuple[Run, LogPage]:
         self._looks += 1
@@ -46,7 +55,7 @@ class FakeRuns:
 
 @pytest.fixture
 def runs(platform: Platform, clock: Any, monkeypatch: pytest.MonkeyPatch) -> FakeRuns:
-    monkeypatch.setattr(events, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(events, "FIRST_LOOK_S", 0.0)
     run = Run("R1", "default", "models.train", RunState.RUNNING, 2, "owner", clock(), progress=float("nan"))
     platform.runs = FakeRuns(run, 4)  # type: ignore[assignment]
     return platform.runs  # type: ignore[return-value]
@@ -75,6 +84,37 @@ def test_lines_and_changes_of_the_run_come_as_they_happen_and_then_the_end(owner
     assert found[1][2]["state"] == "running"
     assert found[1][2]["progress"] is None, "NaN is not JSON"
     assert found[-1][2]["state"] == "succeeded"
+
+
+def test_a_run_without_its_log_tells_its_changes_and_its_end_and_asks_once(owner: TestClient, runs: FakeRuns) -> None:
+    response = owner.get("/v1/runs/R1", headers=STREAM)
+    assert response.headers["content-type"].startswith("text/event-stream")
+    found = parse(response.text)
+    assert [(number, kind, data["state"]) for number, kind, data in found] == [
+        ("", "run", "running"), ("", "run", "succeeded"), ("", "end", "succeeded"),
+    ]  # fmt: skip
+    assert runs.watched == ["owner"]
+
+
+def test_who_is_locked_out_while_waiting_is_cut_off(
+    owner: TestClient, runs: FakeRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "ASK_AGAIN_S", -1.0)
+    assert parse(owner.get("/v1/runs/R1", headers=STREAM).text)[-1][1] == "end"
+    assert len(runs.watched) == 5, "permission is asked again"
+
+
+def test_waiting_for_a_run_is_one_line_in_the_audit_log(
+    owner: TestClient, platform: Platform, owner_actor: Actor
+) -> None:
+    with platform.guard.allow(owner_actor, "datasets.import") as tx:
+        run = platform.runs.submit(owner_actor, tx, project="default", task="datasets.import", arguments={})
+    owner.post(f"/v1/runs/{run.id}/cancel")
+    assert parse(owner.get(f"/v1/runs/{run.id}", headers=STREAM).text)[-1][1] == "end"
+    watch = platform.runs.watch(owner_actor, run.id)
+    assert [watch.poll().page.ended for _ in range(3)] == [True] * 3
+    audited = [entry.action for entry in platform.access.list_audit(owner_actor)]
+    assert audited[:5] == ["audit.list", "runs.get", "runs.get", "runs.cancel", "datasets.import"]
 
 
 def test_a_client_that_reconnects_gets_only_what_it_has_not_seen(owner: TestClient, runs: FakeRuns) -> None:
@@ -136,3 +176,26 @@ def test_the_log_of_a_real_run_that_was_cancelled_ends(
     assert [(kind, data["state"]) for _, kind, data in found] == [("run", "cancelled"), ("end", "cancelled")]
     assert owner.get(f"/v1/runs/{run.id}/logs").json() == {"lines": [], "next": 0, "ended": True}
     assert owner.get(f"/v1/runs/{run.id}/metrics").json() == {"metrics": []}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", ""), ("GET", "/logs"), ("GET", "/metrics"), ("POST", "/cancel"), ("POST", "/retry")]
+)
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+def test_a_run_of_another_project_answers_exactly_as_one_that_does_not_exist(
+    client_of: Callable[..., TestClient], platform: Platform, owner_actor: Actor, method: str, path: str, accept: str
+) -> None:
+    platform.access.create_project(owner_actor, "hush")
+    owner_actor = platform.access.authenticate(platform.access.mint_local_token())
+    with platform.guard.allow(owner_actor, "datasets.import", project="hush") as tx:
+        run = platform.runs.submit(owner_actor, tx, project="hush", task="datasets.import", arguments={})
+    nothing = run.id[:-1] + ("0" if run.id[-1] != "0" else "1")
+    client = client_of(Role.EDITOR)
+    answers = []
+    for run_id in (run.id, nothing):
+        response = client.request(method, f"/v1/runs/{run_id}{path}", headers={"Accept": accept})
+        error = response.json()["error"]
+        answers.append((response.status_code, error["code"], error["message"].replace(run_id, "ID")))
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 404
+    assert "hush" not in answers[0][2]

@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
 
+import { audit, pauseOf } from "../src/api/queries";
 import { address, ApiError, sentenceOf, setProject, toApiError } from "../src/api/request";
 import { appendLines } from "../src/api/stream";
+import type { Run } from "../src/api/types";
 import { safeNext } from "../src/shell/sign-in";
 
 test("an error of the platform keeps its code, sentence and request id", () => {
@@ -40,4 +42,18 @@ test("after signing in one stays on this site", () => {
   for (const elsewhere of ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/sign-in?next=/x", undefined]) {
     expect(safeNext(elsewhere)).toBe("/datasets");
   }
+});
+
+test("a run is asked for again only while it goes on and no stream tells of it", () => {
+  const running = { state: "running" } as Run;
+  expect(pauseOf(true, running)).toBe(false);
+  expect(pauseOf(false, running)).toBeGreaterThan(0);
+  expect(pauseOf(false, undefined)).toBeGreaterThan(0);
+  expect(pauseOf(false, { state: "succeeded" } as Run)).toBe(false);
+});
+
+test("the audit log is asked for by what is filled in", () => {
+  const nothing = { actor: "", action: "", outcome: null, changes: false } as const;
+  expect(audit(nothing).queryKey).toEqual(["audit", "/v1?limit=200"]);
+  expect(audit({ ...nothing, actor: "ada", outcome: "denied", changes: true }).queryKey[1]).toBe("/v1?actor=ada&outcome=denied&changes=true&limit=200");
 });

@@ -70,8 +70,9 @@ ACCESS_NOUNS = frozenset({"projects", "users", "tokens", "audit"})
 RUN_ACTIONS = frozenset(action for action in ACTIONS if action.partition(".")[0] not in ACCESS_NOUNS)
 """What code inside a run can be allowed: data, never people or credentials."""
 
-POLLED_ACTIONS = frozenset(action for action in ACTIONS if action.endswith((".list", ".get", ".logs")))
-"""What pages and waiting clients ask again and again; the audit log keeps one line a minute of each."""
+_LOOKS = (".list", ".get", ".profile", ".rows", ".logs", ".export", ".read_personal", ".read_secret", ".predict")
+LOOKING_ACTIONS = frozenset(action for action in ACTIONS if action.endswith(_LOOKS))
+"""What changes nothing in the platform: looking, taking out, asking. Everything else does."""
 
 
 def holds(actor: Actor, action: str, project: str) -> bool:

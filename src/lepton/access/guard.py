@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import Literal
 
 import sqlalchemy as sa
 
 from lepton.access import audit
-from lepton.access.actions import ACTIONS, POLLED_ACTIONS, READ_ACTIONS, holds
-from lepton.access.records import DEFAULT_PROJECT, Actor, AuditEntry
+from lepton.access.actions import ACTIONS, READ_ACTIONS, holds
+from lepton.access.records import DEFAULT_PROJECT, Actor, AuditEntry, Outcome
 from lepton.core.clock import Clock
 from lepton.core.columns import ColumnClass
 from lepton.core.errors import Forbidden, LeptonError, NotFound
 from lepton.store.database import Database
-
-_POLL_WINDOW = timedelta(minutes=1)
-_POLLS_REMEMBERED = 4096
 
 
 class Guard:
@@ -30,8 +23,6 @@ class Guard:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._polls: OrderedDict[tuple[str, str, str, str], datetime] = OrderedDict()
-        self._lock = threading.Lock()
 
     @contextmanager
     def allow(
@@ -56,8 +47,7 @@ class Guard:
         attempt = AuditEntry(self._clock(), actor.name, action, project, target, "allowed", "")
         try:
             with self._database.begin() as tx:
-                if not self._just_recorded(actor.user_id, attempt):
-                    tx.execute(audit.line(actor.user_id, attempt))
+                tx.execute(audit.line(actor.user_id, attempt))
                 yield tx
         except Exception as error:  # whatever went wrong is written down, and goes on
             code = error.code if isinstance(error, LeptonError) else "internal"
@@ -88,27 +78,12 @@ class Guard:
 
     def note(self, name: str, action: str, *, allowed: bool, user_id: str = "") -> None:
         """Write down what happened before there was an actor: a sign-in, or a failed one."""
-        outcome: Literal["allowed", "denied"] = "allowed" if allowed else "denied"
+        outcome: Outcome = "allowed" if allowed else "denied"
         self._record(user_id, AuditEntry(self._clock(), name, action, DEFAULT_PROJECT, "", outcome, ""))
 
     def _record(self, user_id: str, entry: AuditEntry) -> None:
         with self._database.begin() as tx:
             tx.execute(audit.line(user_id, entry))
-
-    def _just_recorded(self, user_id: str, attempt: AuditEntry) -> bool:
-        """Whether a page that asks every second has had its line in this minute."""
-        if attempt.action not in POLLED_ACTIONS:
-            return False
-        key = (user_id, attempt.action, attempt.project, attempt.target)
-        with self._lock:
-            last = self._polls.get(key)
-            if last is not None and timedelta(0) <= attempt.time - last < _POLL_WINDOW:
-                return True
-            self._polls[key] = attempt.time
-            self._polls.move_to_end(key)
-            if len(self._polls) > _POLLS_REMEMBERED:
-                self._polls.popitem(last=False)
-            return False
 
 
 def _refusal(actor: Actor, action: str, project: str) -> LeptonError | None:

@@ -25,7 +25,7 @@ def narrowed(actor: Actor, scopes: Iterable[str] | None) -> tuple[str, ...] | No
     unknown = [scope for scope in asked if scope not in ACTIONS]
     if unknown or not asked:
         what = f"{unknown[0][:60]!r} is not an action" if unknown else "A token without any scope is good for nothing"
-        raise InvalidInput(f"{what}. Actions are words like 'datasets.list'; yours are in GET /v1/me.")
+        raise InvalidInput(f"{what}. Actions are a noun and a verb, such as 'datasets.list' or 'endpoints.predict'.")
     beyond = [scope for scope in asked if actor.scopes is not None and scope not in actor.scopes]
     if beyond:
         raise Forbidden(f"Your own token is not good for {beyond[0]}, so it cannot make one that is.")
@@ -42,7 +42,8 @@ def end(actor: Actor, now: datetime, expires_in_s: int | None) -> datetime | Non
         return actor.expires_at
     if not 1 <= expires_in_s <= LONGEST_S:
         raise InvalidInput(
-            f"A token lives from 1 to {LONGEST_S} seconds. Leave expires_in_s out for one that does not expire."
+            f"A token lives from 1 second to {LONGEST_S // 86_400} days. Say nothing of its life for one that does not "
+            "expire."
         )
     asked = now + timedelta(seconds=expires_in_s)
     return asked if actor.expires_at is None else min(asked, actor.expires_at)

@@ -20,6 +20,7 @@ from lepton.access.records import (
     DEFAULT_PROJECT,
     Actor,
     AuditEntry,
+    AuditFilter,
     Holder,
     Project,
     Role,
@@ -345,12 +346,25 @@ class Access:
                 rows.remove_user(tx, person.id)
         self.changed()
 
-    def list_audit(self, actor: Actor, *, project: str = DEFAULT_PROJECT, limit: int = 100) -> list[AuditEntry]:
-        """Return who did what in a project, newest first."""
+    def list_audit(
+        self,
+        actor: Actor,
+        *,
+        project: str = DEFAULT_PROJECT,
+        limit: int = 100,
+        wanted: AuditFilter | None = None,
+    ) -> list[AuditEntry]:
+        """Return who did what in a project, newest first, all of it or the lines that are wanted.
+
+        Raises:
+            InvalidInput: if there is no such action or outcome, or the limit is out of range.
+        """
         if not 1 <= limit <= 1000:
             raise InvalidInput("The limit of audit lines must be from 1 to 1000. Leave it out to get 100.")
+        if wanted is not None:
+            audit.check_filter(wanted)
         with self._guard.allow(actor, "audit.list", project=project) as tx:
-            return audit.latest(tx, project, limit)
+            return audit.latest(tx, project, limit, wanted)
 
     def _open_session(self, proof: rows.Credential) -> Session:
         now = self._clock()

@@ -112,6 +112,26 @@ class Session:
     actor: Actor
 
 
+Outcome = Literal["allowed", "denied", "failed"]
+
+
+@dataclass(frozen=True)
+class AuditFilter:
+    """Which lines of the audit log are wanted; what is not said is not asked for.
+
+    Attributes:
+        actor: Name of who did it.
+        action: An action such as ``runs.cancel``, or a noun for all of its actions.
+        outcome: How it ended.
+        changes: Whether looking is left out.
+    """
+
+    actor: str | None = None
+    action: str | None = None
+    outcome: str | None = None
+    changes: bool = False
+
+
 @dataclass(frozen=True)
 class AuditEntry:
     """One line of the audit log; `code` says why a failed action failed."""
@@ -121,5 +141,5 @@ class AuditEntry:
     action: str
     project: str
     target: str
-    outcome: Literal["allowed", "denied", "failed"]
+    outcome: Outcome
     code: str

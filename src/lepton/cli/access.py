@@ -118,12 +118,24 @@ def delete_token(
     door.say(f"Revoked token {token}.")
 
 
-@verb(AUDIT, "lepton audit list --limit 50", name="list")
-def list_audit(door: Door, limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=1000)] = 50) -> None:
+@verb(
+    AUDIT,
+    "lepton audit list --changes",
+    "lepton audit list --actor ada --action runs --outcome denied",
+    name="list",
+)
+def list_audit(
+    door: Door,
+    actor: Annotated[str | None, typer.Option(help="Only what this user did.", metavar="NAME")] = None,
+    action: Annotated[str | None, typer.Option(help="Only runs.cancel, say, or all of runs.", metavar="ACTION")] = None,
+    outcome: Annotated[str | None, typer.Option(help="Only what was allowed, denied or has failed.")] = None,
+    changes: Annotated[bool, typer.Option("--changes", help="Only what changes something, no looking.")] = False,
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=1000)] = 50,
+) -> None:
     """List who did what, the newest first."""
     from lepton.cli import tables
 
-    items = door.client.audit.list(limit=limit)
+    items = door.client.audit.list(actor=actor, action=action, outcome=outcome, changes=changes, limit=limit)
     door.answer(items.body, tables.audit(items))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from lepton.client.answers import Answer, Items, decode, decode_items
-from lepton.client.transport import Transport, path_of
+from lepton.client.transport import Query, Transport, path_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +170,25 @@ class Audit:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def list(self, *, limit: int = 100) -> Items[AuditEntry]:
-        """List who did what, the newest first."""
-        return decode_items(AuditEntry, self._transport.get(path_of("audit"), {"limit": limit}))
+    def list(
+        self,
+        *,
+        actor: str | None = None,
+        action: str | None = None,
+        outcome: str | None = None,
+        changes: bool = False,
+        limit: int = 100,
+    ) -> Items[AuditEntry]:
+        """List who did what, the newest first.
+
+        Args:
+            actor: Only what this user did.
+            action: Only this action, such as ``runs.cancel``, or all of a noun, such as ``runs``.
+            outcome: Only what was ``allowed``, ``denied`` or has ``failed``.
+            changes: Only what changes something, without the looking.
+            limit: At most so many lines.
+        """
+        query: Query = {
+            "actor": actor, "action": action, "outcome": outcome, "changes": changes or None, "limit": limit
+        }  # fmt: skip
+        return decode_items(AuditEntry, self._transport.get(path_of("audit"), query))

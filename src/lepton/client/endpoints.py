@@ -97,8 +97,10 @@ class Endpoints:
             Unavailable: if it could not be started; the message says why.
         """
         now = decode(Endpoint, self._transport.poll(path_of("endpoints", endpoint.name)))
+        pause_s = 0.1
         while now.state == "starting":
-            self._transport.pause(0.1)
+            self._transport.pause(pause_s)
+            pause_s = min(pause_s * 1.5, 1.0)
             now = decode(Endpoint, self._transport.poll(path_of("endpoints", endpoint.name)))
         if now.state != "ready":
             raise Unavailable(

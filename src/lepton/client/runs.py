@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, overload
@@ -60,7 +61,7 @@ class Run(Answer):
 
 
 OnProgress = Callable[[Run], None]
-"""Called with the run each time it was looked at while waiting."""
+"""Called with the run each time it changed while waiting."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,8 +145,6 @@ class Runs:
 
     def _follow(self, run_id: str, after: int) -> Iterator[LogLine]:
         for event in self._transport.events(path_of("runs", run_id, "logs"), after=str(after) if after else ""):
-            if event.name == "end":
-                return
             if event.name == "line":
                 yield decode(LogLine, event.data)
 
@@ -166,22 +165,21 @@ class Runs:
 
         Args:
             run_id: Which run.
-            on_progress: Called with the run each time it was looked at.
+            on_progress: Called with the run as it is, and each time it changed.
 
         Raises:
             RunFailed: if it failed or was cancelled; the message is the run's.
         """
-        pause_s = 0.05
-        while True:
-            run = decode(Run, self._transport.poll(path_of("runs", run_id)))
-            if on_progress is not None:
-                on_progress(run)
-            if run.state == "succeeded":
-                return run
-            if run.ended:
-                raise _failure(run)
-            self._transport.pause(pause_s)
-            pause_s = min(pause_s * 1.3, 0.5)
+        with closing(self._transport.events(path_of("runs", run_id))) as events:
+            for event in events:
+                run = decode(Run, event.data)
+                if on_progress is not None:
+                    on_progress(run)
+                if run.ended:
+                    break
+        if run.state != "succeeded":
+            raise _failure(run)
+        return run
 
 
 def _failure(run: Run) -> RunFailed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -22,6 +22,8 @@ Query = Mapping[str, str | int | bool | tuple[str, ...] | None]
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _RETRY_FOR_S = 30.0
+_SILENCE_S = 60.0
+"""A stream in which nothing came for so long is opened again; the platform says something every 15 s."""
 
 
 @dataclass(frozen=True)
@@ -119,20 +121,24 @@ class Transport:
                 _raise(response)
             yield Download(response.iter_bytes(), response.headers)
 
-    def events(self, path: str, *, after: str = "") -> Iterator[Event]:
-        """Iterate over server-sent events, from the one after the id `after`, until the platform ends them."""
-        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
-        patience = httpx2.Timeout(self._timeout_s, connect=10.0, read=None)
-        params = self._params(None)
-        with (
-            self._mapped(),
-            self._http.stream("GET", path, params=params, headers=headers, timeout=patience) as response,
-        ):
-            if response.is_error:
-                response.read()
-                _raise(response)
-            for event in httpx2.EventSource(response):
-                yield Event(event.event, event.data.encode(), event.id)
+    def events(self, path: str, *, after: str = "") -> Generator[Event, None, None]:
+        """Iterate over server-sent events, from the one after the id `after` to the one called ``end``.
+
+        A platform that is away for up to half a minute is waited for; the events then go on where they were.
+        """
+        left_s = _RETRY_FOR_S
+        while True:
+            try:
+                for event in self._stream(path, after):
+                    left_s, after = _RETRY_FOR_S, event.id or after
+                    yield event
+                    if event.name == "end":
+                        return
+            except Unavailable:
+                if left_s <= 0:
+                    raise
+            self.pause(0.5)
+            left_s -= 0.5
 
     def poll(self, path: str) -> bytes:
         """GET something that is waited for: a platform that is away for up to half a minute is waited for too."""
@@ -145,6 +151,21 @@ class Transport:
                     raise
                 self.pause(0.5)
                 left_s -= 0.5
+
+    def _stream(self, path: str, after: str) -> Iterator[Event]:
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
+        patience = httpx2.Timeout(self._timeout_s, connect=10.0, read=_SILENCE_S)
+        params = self._params(None)
+        with (
+            self._mapped(),
+            self._http.stream("GET", path, params=params, headers=headers, timeout=patience) as response,
+        ):
+            if response.is_error:
+                response.read()
+                _raise(response)
+            for event in httpx2.EventSource(response):
+                yield Event(event.event, event.data.encode(), event.id)
+        raise Unavailable(f"What the platform at {self.url} was telling broke off. Try again, or see: lepton status")
 
     def _send(
         self,

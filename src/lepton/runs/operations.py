@@ -137,24 +137,34 @@ class Runs:
         Raises:
             NotFound: if there is none of that id that the actor may see.
         """
-        with self._guard.allow(actor, "runs.get", project=self._project_of(run_id), target=f"run:{run_id}") as tx:
-            row = _found(tx, run_id)
+        project = self._project_of(actor, run_id)
+        with self._guard.allow(actor, "runs.get", project=project, target=f"run:{run_id}") as tx:
+            row = _found(tx, run_id, project)
         return self._run(row)
 
     def logs(self, actor: Actor, run_id: str, *, after: int = 0, limit: int = 1000) -> LogPage:
         """Return the lines after a cursor, oldest first; 0 is the beginning."""
-        return self.watch(actor, run_id, after=after, limit=limit).poll().page
+        return self.watch_log(actor, run_id, after=after, limit=limit).poll().page
 
-    def watch(self, actor: Actor, run_id: str, *, after: int = 0, limit: int = 1000) -> RunWatch:
+    def watch(self, actor: Actor, run_id: str) -> RunWatch:
+        """Follow a run to its end, without its log; permission is asked here, once."""
+        project = self._project_of(actor, run_id)
+        with self._guard.allow(actor, "runs.get", project=project, target=f"run:{run_id}") as tx:
+            _found(tx, run_id, project)
+        return RunWatch(lambda _: self._look(run_id), 0)
+
+    def watch_log(self, actor: Actor, run_id: str, *, after: int = 0, limit: int = 1000) -> RunWatch:
         """Follow a run and its log; permission is asked here, once."""
-        with self._guard.allow(actor, "runs.logs", project=self._project_of(run_id), target=f"run:{run_id}") as tx:
-            _found(tx, run_id)
-        return RunWatch(lambda cursor: self._look(run_id, cursor, limit), max(0, after))
+        project = self._project_of(actor, run_id)
+        with self._guard.allow(actor, "runs.logs", project=project, target=f"run:{run_id}") as tx:
+            _found(tx, run_id, project)
+        return RunWatch(lambda cursor: self._look_at_log(run_id, cursor, limit), max(0, after))
 
     def metrics(self, actor: Actor, run_id: str) -> builtins.list[MetricPoint]:
         """Return the points of all curves of a run in the order in which they were measured."""
-        with self._guard.allow(actor, "runs.get", project=self._project_of(run_id), target=f"run:{run_id}") as tx:
-            _found(tx, run_id)
+        project = self._project_of(actor, run_id)
+        with self._guard.allow(actor, "runs.get", project=project, target=f"run:{run_id}") as tx:
+            _found(tx, run_id, project)
             return rows.metrics(tx, run_id)
 
     def cancel(self, actor: Actor, run_id: str) -> Run:
@@ -163,8 +173,9 @@ class Runs:
         Raises:
             Conflict: if it has ended already.
         """
-        with self._guard.allow(actor, "runs.cancel", project=self._project_of(run_id), target=f"run:{run_id}") as tx:
-            row = _found(tx, run_id)
+        project = self._project_of(actor, run_id)
+        with self._guard.allow(actor, "runs.cancel", project=project, target=f"run:{run_id}") as tx:
+            row = _found(tx, run_id, project)
             if row.state.has_ended:
                 raise Conflict(f"Run {run_id} has already {row.state.value}; there is nothing to cancel.")
             rows.ask_cancel(tx, run_id)
@@ -179,8 +190,9 @@ class Runs:
             Conflict: if it is not failed or cancelled.
             Forbidden: if the actor may not do what the run does.
         """
-        with self._guard.allow(actor, "runs.retry", project=self._project_of(run_id), target=f"run:{run_id}") as tx:
-            row = _found(tx, run_id)
+        project = self._project_of(actor, run_id)
+        with self._guard.allow(actor, "runs.retry", project=project, target=f"run:{run_id}") as tx:
+            row = _found(tx, run_id, project)
             if row.state not in (RunState.FAILED, RunState.CANCELLED):
                 raise Conflict(f"Run {run_id} is {row.state.value}; only failed and cancelled runs can be retried.")
             if not self._guard.may(actor, row.task, project=row.project):
@@ -347,7 +359,12 @@ class Runs:
             if moved:
                 rows.add_metrics(tx, row.id, self._take(row.id))
 
-    def _look(self, run_id: str, after: int, limit: int) -> tuple[Run, LogPage]:
+    def _look(self, run_id: str) -> tuple[Run, LogPage]:
+        with self._database.read() as tx:
+            row = _found(tx, run_id)
+        return self._run(row), LogPage((), 0, ended=row.state.has_ended)
+
+    def _look_at_log(self, run_id: str, after: int, limit: int) -> tuple[Run, LogPage]:
         with self._database.read() as tx:
             row = _found(tx, run_id)
         # Asked before the lines are read: what was written until the workers had ended is then in them.
@@ -388,10 +405,13 @@ class Runs:
             cancel_asked=row.cancel_asked,
         )
 
-    def _project_of(self, run_id: str) -> str:
+    def _project_of(self, actor: Actor, run_id: str) -> str:
+        """The project of a run, or of the actor: a run it has no business with looks like one that does not exist."""
         with self._database.read() as tx:
             row = rows.find(tx, run_id)
-        return DEFAULT_PROJECT if row is None else row.project
+        if row is not None and row.project in actor.roles:
+            return row.project
+        return DEFAULT_PROJECT if DEFAULT_PROJECT in actor.roles else min(actor.roles, default=DEFAULT_PROJECT)
 
     def _take(self, run_id: str) -> builtins.list[MetricPoint]:
         with self._lock:
@@ -420,8 +440,8 @@ class _Seal:
         return self.keyring.unseal(self.project, scope, sealed, label=f"{scope}/{place}").decode()
 
 
-def _found(tx: sa.Connection, run_id: str) -> RunRow:
+def _found(tx: sa.Connection, run_id: str, project: str | None = None) -> RunRow:
     row = rows.find(tx, run_id)
-    if row is None:
+    if row is None or project not in (None, row.project):
         raise NotFound(f"There is no run {run_id[:40]!r}. See the runs there are with: lepton runs list")
     return row

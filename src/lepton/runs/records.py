@@ -140,7 +140,12 @@ class LogPage:
 
 @dataclass(frozen=True)
 class RunChange:
-    """What is new since the last look: the run if anything in it changed, and the next page of its log."""
+    """What is new since the last look.
+
+    Attributes:
+        run: The run, if anything in it changed.
+        page: The next page of its log; without lines if the log is not followed. When it has ended, all is told.
+    """
 
     run: Run | None
     page: LogPage

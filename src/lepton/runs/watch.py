@@ -1,4 +1,4 @@
-"""Following one run: permission is asked once, then each look costs one row and the new end of the log."""
+"""Following one run: permission is asked once, then each look costs one row, and the new end of a followed log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-/** What the pages read: one query per resource, refreshed each second while something is unfinished. */
+/** What the pages read: one query per resource, refreshed now and then, and soon while something is unfinished. Each look is audited. */
 import { queryOptions } from "@tanstack/react-query";
 
 import { address, request } from "./request";
@@ -6,7 +6,7 @@ import type {
   AuditRow, Dataset, DatasetDetail, Endpoint, EndpointDetail, Items, Lineage, Me, MetricSeries, ModelDetail, ModelSummary, Profile, Report, Rows, Run, Token, User,
 } from "./types";
 
-const SOON = 1_000;
+const SOON = 2_000;
 const NOW_AND_THEN = 15_000;
 
 export const isOpen = (run: Run): boolean => run.state === "queued" || run.state === "running";
@@ -31,10 +31,12 @@ export const report = (ref: string) => queryOptions({ ...get<Report>(`/datasets/
 export const runs = (state: string | null = null) =>
   queryOptions({
     ...get<Items<Run>>("/runs", { state, limit: 200 }),
-    refetchInterval: ({ state: { data } }) => (data?.items.some(isOpen) ? SOON : 5_000),
+    refetchInterval: ({ state: { data } }) => (data?.items.some(isOpen) ? SOON : NOW_AND_THEN),
   });
-export const run = (id: string) =>
-  queryOptions({ ...get<Run>(`/runs/${part(id)}`), refetchInterval: ({ state: { data } }) => (data && !isOpen(data) ? false : SOON) });
+/** A run; `told` says that a stream tells of its changes, so that nobody has to ask. */
+export const run = (id: string, told = false) =>
+  queryOptions({ ...get<Run>(`/runs/${part(id)}`), refetchInterval: ({ state: { data } }) => pauseOf(told, data) });
+export const pauseOf = (told: boolean, run: Run | undefined): number | false => (told || (run && !isOpen(run)) ? false : SOON);
 export const runMetrics = (id: string, open: boolean) =>
   queryOptions({ ...get<{ metrics: MetricSeries[] }>(`/runs/${part(id)}/metrics`), refetchInterval: open ? SOON : false });
 
@@ -45,14 +47,23 @@ export const lineage = (ref: string) => queryOptions(get<Lineage>(`/models/${par
 export const endpoints = () =>
   queryOptions({
     ...get<Items<Endpoint>>("/endpoints"),
-    refetchInterval: ({ state: { data } }) => (data?.items.some(({ state }) => state === "starting") ? SOON : 5_000),
+    refetchInterval: ({ state: { data } }) => (data?.items.some(({ state }) => state === "starting") ? SOON : NOW_AND_THEN),
   });
 export const endpoint = (name: string) =>
   queryOptions({
     ...get<EndpointDetail>(`/endpoints/${part(name)}`),
-    refetchInterval: ({ state: { data } }) => (data?.state === "starting" ? SOON : 5_000),
+    refetchInterval: ({ state: { data } }) => (data?.state === "starting" ? SOON : NOW_AND_THEN),
   });
 
 export const users = () => queryOptions(get<Items<User>>("/users"));
 export const tokens = () => queryOptions(get<Items<Token>>("/tokens"));
-export const audit = () => queryOptions({ ...get<Items<AuditRow>>("/audit", { limit: 200 }), refetchInterval: 5_000 });
+
+export interface AuditFilter {
+  actor: string;
+  action: string;
+  outcome: AuditRow["outcome"] | null;
+  changes: boolean;
+}
+/** The audit log; not refreshed by itself, as every look at it adds a line to it. */
+export const audit = ({ changes, ...wanted }: AuditFilter) =>
+  queryOptions(get<Items<AuditRow>>("/audit", { ...wanted, changes: changes ? "true" : null, limit: 200 }));

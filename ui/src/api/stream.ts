@@ -1,5 +1,5 @@
-/** The live log of a run: server-sent events, or plain polling where a proxy swallows them. */
-import { useQueryClient } from "@tanstack/react-query";
+/** A run and its log as they go on: server-sent events, or plain polling where a proxy swallows them. */
+import { type QueryClient, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 
 import { run as runQuery } from "./queries";
@@ -16,14 +16,48 @@ export function appendLines(known: LogLine[], more: LogLine[]): LogLine[] {
   return fresh.length === 0 ? known : [...known, ...fresh].slice(-KEPT_LINES);
 }
 
-export function useRunLog(id: string): { lines: LogLine[]; ended: boolean } {
+/** Keep what the pages know of a run up to date with what a stream tells of it; `onEnd` is called once. */
+function tell(client: QueryClient, events: EventSource, id: string, onEnd: () => void): void {
+  const keep = (data: string) => client.setQueryData(runQuery(id).queryKey, JSON.parse(data) as Run);
+  events.addEventListener("run", (event) => keep(event.data));
+  events.addEventListener("end", (event) => {
+    events.close();
+    if (event.data) keep(event.data);
+    onEnd();
+  });
+}
+
+/** Follow a run without its log; whether the stream stands. */
+export function useRunChanges(id: string): boolean {
+  const client = useQueryClient();
+  const [live, setLive] = useState(true);
+  useEffect(() => {
+    setLive(true);
+    const events = new EventSource(address(`/runs/${encodeURIComponent(id)}`));
+    tell(client, events, id, () => undefined);
+    events.onerror = () => setLive(events.readyState !== EventSource.CLOSED);
+    return () => events.close();
+  }, [id, client]);
+  return live;
+}
+
+export interface RunLog {
+  lines: LogLine[];
+  ended: boolean;
+  /** Whether the stream stands, and with it tells of every change of the run. */
+  live: boolean;
+}
+
+export function useRunLog(id: string): RunLog {
   const client = useQueryClient();
   const [lines, setLines] = useState<LogLine[]>([]);
   const [ended, setEnded] = useState(false);
+  const [live, setLive] = useState(true);
 
   useEffect(() => {
     setLines([]);
     setEnded(false);
+    setLive(true);
     let waiting: LogLine[] = [];
     let frame = 0;
     let timer = 0;
@@ -58,14 +92,11 @@ export function useRunLog(id: string): { lines: LogLine[]; ended: boolean } {
 
     const events = new EventSource(address(path));
     events.addEventListener("line", (event) => take([JSON.parse(event.data) as LogLine]));
-    events.addEventListener("run", (event) => client.setQueryData(runQuery(id).queryKey, JSON.parse(event.data) as Run));
-    events.addEventListener("end", (event) => {
-      events.close();
-      if (event.data) client.setQueryData(runQuery(id).queryKey, JSON.parse(event.data) as Run);
-      finish();
-    });
+    tell(client, events, id, finish);
     events.onerror = () => {
-      if (events.readyState === EventSource.CLOSED && !stopped) void poll(0);
+      if (events.readyState !== EventSource.CLOSED || stopped) return;
+      setLive(false);
+      void poll(0);
     };
     return () => {
       stopped = true;
@@ -75,5 +106,5 @@ export function useRunLog(id: string): { lines: LogLine[]; ended: boolean } {
     };
   }, [id, client]);
 
-  return { lines, ended };
+  return { lines, ended, live };
 }

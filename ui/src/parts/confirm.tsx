@@ -6,6 +6,7 @@ import { useNavigate } from "@tanstack/react-router";
 import { useEffect } from "react";
 
 import { isOpen, run as runQuery } from "../api/queries";
+import { useRunChanges } from "../api/stream";
 import { request } from "../api/request";
 import type { Run } from "../api/types";
 import { useSpeech } from "../i18n";
@@ -67,7 +68,8 @@ export function FollowRun({ run: started, onDone, onClose }: FollowProps) {
   const { t, say } = useSpeech();
   const navigate = useNavigate();
   const client = useQueryClient();
-  const { data = started } = useQuery({ ...runQuery(started.id), initialData: started });
+  const told = useRunChanges(started.id);
+  const { data = started } = useQuery({ ...runQuery(started.id, told), initialData: started });
   const succeeded = data.state === "succeeded";
 
   useEffect(() => {

@@ -2,7 +2,7 @@
 import { Switch } from "@mantine/core";
 import { memo, useEffect, useRef, useState } from "react";
 
-import { useRunLog } from "../api/stream";
+import type { RunLog as Log } from "../api/stream";
 import type { LogLine } from "../api/types";
 import { clockTime } from "../format";
 import { useSpeech } from "../i18n";
@@ -24,9 +24,8 @@ const Line = memo(function Line({ line }: { line: LogLine }) {
   );
 });
 
-export function RunLog({ id }: { id: string }) {
+export function RunLog({ log: { lines, ended } }: { log: Log }) {
   const { t } = useSpeech();
-  const { lines, ended } = useRunLog(id);
   const [follow, setFollow] = useState(true);
   const box = useRef<HTMLDivElement>(null);
 

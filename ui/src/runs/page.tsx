@@ -6,6 +6,7 @@ import { lazy, Suspense } from "react";
 
 import { isOpen, run as runQuery, runMetrics } from "../api/queries";
 import { request } from "../api/request";
+import { useRunLog } from "../api/stream";
 import type { MetricSeries, Run } from "../api/types";
 import { duration, moment, percent } from "../format";
 import { useSpeech } from "../i18n";
@@ -144,7 +145,8 @@ function Verdict({ run }: { run: Run }) {
 export function RunPage() {
   const { t, say } = useSpeech();
   const { id } = useParams({ from: "/shell/runs/$id" });
-  const { data: run, error, refetch } = useQuery(runQuery(id));
+  const log = useRunLog(id);
+  const { data: run, error, refetch } = useQuery(runQuery(id, log.live));
   const parent = { to: "/runs", label: t("nav.runs"), icon: "runs" } as const;
   if (error) return <Page title={id} parent={parent}><Problem error={error} onRetry={() => void refetch()} /></Page>;
   if (!run) return <PageSkeleton />;
@@ -160,7 +162,7 @@ export function RunPage() {
       <div className={css.columns}>
         <div className={css.main}>
           <Metrics run={run} />
-          <RunLog id={run.id} />
+          <RunLog log={log} />
         </div>
         <Details run={run} />
       </div>

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated
 
-from lepton.access.records import DEFAULT_PROJECT, Role
+from pydantic import Field
+
+from lepton.access.records import DEFAULT_PROJECT, AuditFilter, Outcome, Role
 from lepton.server.wire import Answer, Body
 
 
@@ -123,6 +125,21 @@ class TokenBody(Body):
     expires_in_s: int | None = None
 
 
+class AuditQuery(Body):
+    """Which lines of the audit log are wanted; ``action`` is one action or a noun, ``changes`` leaves out looking."""
+
+    project: str = DEFAULT_PROJECT
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    actor: str | None = None
+    action: str | None = None
+    outcome: str | None = None
+    changes: bool = False
+
+    def wanted(self) -> AuditFilter:
+        """What the operation takes."""
+        return AuditFilter(self.actor, self.action, self.outcome, self.changes)
+
+
 class AuditAnswer(Answer):
     """A line of the audit log."""
 
@@ -131,5 +148,5 @@ class AuditAnswer(Answer):
     action: str
     project: str
     target: str
-    outcome: Literal["allowed", "denied", "failed"]
+    outcome: Outcome
     code: str

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
 
 from lepton.server.bodies.access import (
     AuditAnswer,
+    AuditQuery,
     NewTokenAnswer,
     NewUserAnswer,
     ProjectAnswer,
@@ -17,7 +20,7 @@ from lepton.server.bodies.access import (
     UserChangeBody,
 )
 from lepton.server.routes.session import sign_in_url
-from lepton.server.wire import IN, Items, Limit, On, Project, Who, items
+from lepton.server.wire import IN, Items, On, Project, Who, items
 
 projects = APIRouter(prefix="/v1/projects", tags=["projects"])
 users = APIRouter(prefix="/v1/users", tags=["users"])
@@ -83,6 +86,6 @@ def delete_token(platform: On, actor: Who, token_id: str) -> None:
 
 
 @audit.get("", operation_id="audit.list", response_model=Items[AuditAnswer])
-def list_audit(platform: On, actor: Who, project: Project = IN, limit: Limit = 100) -> object:
-    """List who did what, the newest first."""
-    return items(platform.access.list_audit(actor, project=project, limit=limit))
+def list_audit(platform: On, actor: Who, query: Annotated[AuditQuery, Query()]) -> object:
+    """List who did what, the newest first: all of it, or by actor, action, outcome, or only what changes something."""
+    return items(platform.access.list_audit(actor, project=query.project, limit=query.limit, wanted=query.wanted()))

@@ -1,4 +1,4 @@
-"""``/v1/runs``; the live log is in ``server/events.py``."""
+"""``/v1/runs``; what is live is in ``server/events.py``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from starlette.responses import Response
 
 from lepton.runs.records import RunState
 from lepton.server.bodies.runs import LogPageAnswer, MetricsAnswer, RunAnswer
-from lepton.server.events import follow, wants_events
+from lepton.server.events import follow, follow_log, wants_events
 from lepton.server.wire import IN, Items, Limit, On, Project, Who, items
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
+
+_LIVE: dict[int | str, dict[str, object]] = {200: {"content": {"text/event-stream": {}}}}
 
 
 @router.get("", operation_id="runs.list", response_model=Items[RunAnswer])
@@ -23,24 +25,21 @@ def list_runs(
     return items(platform.runs.list(actor, project=project, state=state, limit=limit))
 
 
-@router.get("/{run_id}", operation_id="runs.get", response_model=RunAnswer)
-def get_run(platform: On, actor: Who, run_id: str) -> object:
-    """Get a run as it is now."""
+@router.get("/{run_id}", operation_id="runs.get", response_model=RunAnswer, responses=_LIVE)
+def get_run(platform: On, actor: Who, request: Request, run_id: str) -> object | Response:
+    """Get a run as it is now; with ``Accept: text/event-stream``, follow it until it has ended."""
+    if wants_events(request):
+        return follow(platform, actor, request, run_id)
     return platform.runs.get(actor, run_id)
 
 
-@router.get(
-    "/{run_id}/logs",
-    operation_id="runs.logs",
-    response_model=LogPageAnswer,
-    responses={200: {"content": {"text/event-stream": {}}}},
-)
+@router.get("/{run_id}/logs", operation_id="runs.logs", response_model=LogPageAnswer, responses=_LIVE)
 def get_logs(
     platform: On, actor: Who, request: Request, run_id: str, after: int = Query(default=0, ge=0)
 ) -> object | Response:
     """Read the log from a line on; with ``Accept: text/event-stream``, follow it while the run goes on."""
     if wants_events(request):
-        return follow(platform, actor, request, run_id, after)
+        return follow_log(platform, actor, request, run_id, after)
     return platform.runs.logs(actor, run_id, after=after)
 
 

@@ -109,5 +109,6 @@ TASKS: dict[str, Callable[[Platform], Task]] = {
     "datasets.split": _datasets("run_split"),
     "models.train": _models("run_train"),
     "models.evaluate": _models("run_evaluate"),
+    "models.predict": _models("run_predict"),
 }
 """What a worker can be asked to run, by the verb that submitted it."""

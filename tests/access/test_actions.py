@@ -11,7 +11,7 @@ from lepton.access.records import Actor, Role
 
 CONTRACT = """
 datasets.{list,get,import,profile,rows,clean,split,export,delete,read_personal,read_secret} labels.{list}
-runs.{list,get,logs,cancel,retry} models.{list,get,train,evaluate,export,delete}
+runs.{list,get,logs,cancel,retry} models.{list,get,train,evaluate,predict,export,delete}
 endpoints.{list,get,deploy,predict,delete} projects.{list,create} users.{list,create,update,delete}
 tokens.{list,create,delete} audit.{list}
 """

@@ -47,6 +47,7 @@ def walk(client: lepton.Client, folder: Path) -> None:
     client.models.train("area", dataset="sales", target="area", features=["kind"])
     client.models.list()
     client.models.evaluate("sales", dataset="sales")
+    client.models.predict("sales", dataset="sales")
     client.models.lineage("sales")
     client.models.export("sales", folder / "out.onnx")
     client.endpoints.deploy("sales", model="sales")

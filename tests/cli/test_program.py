@@ -159,6 +159,28 @@ def test_a_slow_verb_prints_the_ended_run_as_json(fake: FakePlatform, capsys: py
     assert told.err == ""
 
 
+def test_a_predicted_dataset_is_shown_by_its_address(fake: FakePlatform, capsys: pytest.CaptureFixture[str]) -> None:
+    fake.on("POST", "/v1/models/m@1/predict", Prepared(RUN, 202))
+    fake.on("GET", "/v1/runs/01RUN", RUN, DONE)
+    fake.on("GET", "/v1/datasets/houses@1", VERSION)
+    step = {"step": "predict", "summary": "2 columns added by a model", "rows_before": 2, "rows_after": 2,
+            "cells_changed": 0, "columns": []}  # fmt: skip
+    report = {
+        "made_by": "predict",
+        "recipe": None,
+        "steps": [step],
+        "rejected": [],
+        "rejected_total": 0,
+        "detected": None,
+    }
+    fake.on("GET", "/v1/datasets/houses@1/report", report)
+    assert run(["models", "predict", "m@1", "--dataset", "d@3", "--name", "houses"]) == 0
+    assert "Made houses@1: 2 rows, 1 column." in capsys.readouterr().out
+    assert json.loads(fake.seen[0].body) == {"dataset": "d@3", "name": "houses"}
+    assert run(["models", "predict", "m@1", "--dataset", "d@3", "--detach", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == RUN
+
+
 def test_a_detached_verb_returns_at_once(fake: FakePlatform, capsys: pytest.CaptureFixture[str]) -> None:
     fake.on("POST", "/v1/models/m/evaluate", Prepared(RUN, 202))
     assert run(["models", "evaluate", "m", "--dataset", "d", "--detach"]) == 0

@@ -136,6 +136,12 @@ def test_models_and_endpoints(client: lepton.Client, people: lepton.DatasetDetai
     assert client.runs.metrics(model.run_id).values("loss")
     assert client.models.evaluate("buyers", dataset="people").dataset.startswith("people@")
     assert len(client.models.get(model.ref).evaluations) == 1
+    predicted = client.models.predict("buyers", dataset="people@2")
+    assert (predicted.ref, predicted.rows, predicted.parent) == ("people-buyers@1", 60, "people@2")
+    assert [column.name for column in predicted.schema][3:] == ["prediction", "probability_no", "probability_yes"]
+    assert {column.column_class for column in predicted.schema[3:]} == {"personal"}  # as "city" is, which it learned
+    assert client.datasets.report(predicted.ref).steps[0].summary == "3 columns added by a model"
+    assert "dataset:people-buyers@1" in [node.id for node in client.models.lineage("buyers").nodes]
     (listed,) = client.models.list()
     assert listed.versions[0].ref == "buyers@1"
     assert {"dataset", "run", "model"} <= {node.kind for node in client.models.lineage("buyers").nodes}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from lepton.access.guard import Guard
@@ -81,6 +82,9 @@ class Warehouse:
             clock=clock,
             settings=settings,
         )
+        self.tasks: dict[str, Callable[[TaskContext], None]] = {
+            name: partial(task, self.datasets) for name, task in TASKS.items()
+        }
         self.log: list[str] = []
 
     def close(self) -> None:
@@ -104,7 +108,7 @@ class Warehouse:
         if is_stopping:
             context.stop_asked.set()
         try:
-            TASKS[run.task](self.datasets, context)
+            self.tasks[run.task](context)
         finally:
             context.close()
         done = self.runs.get(OWNER, run.id)

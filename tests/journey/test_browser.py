@@ -98,6 +98,20 @@ def test_from_csv_to_prediction(page: Page, customers: Path) -> None:
     expect(page.get_by_role("status", name="Answer")).to_contain_text("yes")
 
 
+def test_a_whole_dataset_is_predicted_by_clicking(page: Page, live: Live, customers: Path) -> None:
+    with live.client() as client:
+        client.datasets.import_(customers, name="many")
+        client.models.train("buyers", dataset="many", target="bought")
+    page.goto(f"{live.address['url']}/models/buyers")
+    click(page, "Predict")
+    choose(page, "Dataset", "many@1")
+    click(page, "Start predicting")
+    expect(page.get_by_role("heading", name="many-buyers", level=1)).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_role("article", name="prediction", exact=True)).to_be_visible()
+    page.goto(f"{live.address['url']}/models/buyers")
+    expect(page.get_by_role("link", name="Dataset many-buyers@1")).to_be_visible()
+
+
 def test_personal_columns_are_masked_for_who_may_not_read_them(
     page: Page, chromium: Browser, live: Live, customers: Path
 ) -> None:

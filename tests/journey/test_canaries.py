@@ -121,6 +121,7 @@ def plant_and_use(live: Live, canaries: Canaries, said: list[str], tmp_path: Pat
         features = ["amount", "city"]
         model = client.models.train("planted", dataset=clean.ref, target="outcome", workers=2, features=features)
         client.models.evaluate(model.ref, dataset=clean.ref)
+        client.models.predict(model.ref, dataset=clean.ref)
         endpoint = client.endpoints.deploy("planted", model=model.ref)
         client.endpoints.predict("planted", [{"amount": numbers[0], "city": cities[0]}])
 

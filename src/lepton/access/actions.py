@@ -40,6 +40,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = {
     "runs.retry": _EDITOR,
     "models.train": _EDITOR,
     "models.evaluate": _EDITOR,
+    "models.predict": _EDITOR,
     "models.export": _EDITOR,
     "models.delete": _EDITOR,
     "endpoints.deploy": _EDITOR,

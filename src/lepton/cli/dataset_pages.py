@@ -30,7 +30,8 @@ def dataset(detail: DatasetDetail) -> list[RenderableType]:
 
 
 def _origin(detail: DatasetDetail) -> str:
-    made = {"import": "imported", "clean": "cleaned", "split": "split"}.get(detail.made_by, detail.made_by)
+    words = {"import": "imported", "clean": "cleaned", "split": "split", "predict": "predicted"}
+    made = words.get(detail.made_by, detail.made_by)
     return f"{made} from {detail.parent}" if detail.parent else made
 
 

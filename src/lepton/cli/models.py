@@ -9,7 +9,7 @@ import typer
 
 from lepton.cli.door import Detach, Door, Ref, Yes, group, verb
 
-MODELS = group("models", "Versioned predictors: train, evaluate, trace, export.")
+MODELS = group("models", "Versioned predictors: train, evaluate, predict, trace, export.")
 GROUPS = (MODELS,)
 
 DatasetRef = Annotated[str, typer.Option(help="Dataset version, NAME or NAME@VERSION.", metavar="REF")]
@@ -72,6 +72,27 @@ def evaluate(door: Door, ref: Ref, dataset: DatasetRef, detach: Detach = False) 
     )
 
 
+@verb(
+    MODELS,
+    "lepton models predict churn@1 --dataset customers@3",
+    "lepton models predict churn --dataset customers --name at-risk",
+)
+def predict(
+    door: Door,
+    ref: Ref,
+    dataset: DatasetRef,
+    name: Annotated[
+        str | None, typer.Option(help="Dataset that gets the predictions; DATASET-MODEL if absent.", metavar="NAME")
+    ] = None,
+    detach: Detach = False,
+) -> None:
+    """Make a dataset version of another: its rows and columns, and the predictions of a model."""
+    from lepton.cli import dataset_pages, waiting
+
+    run = door.client.models.predict(ref, dataset=dataset, name=name, wait=False)
+    waiting.finish(door, run, detach=detach, show=lambda ended: dataset_pages.made(door.client, ended))
+
+
 @verb(MODELS, "lepton models list", name="list")
 def list_(door: Door) -> None:
     """List the models."""
@@ -92,7 +113,7 @@ def get(door: Door, ref: Ref) -> None:
 
 @verb(MODELS, "lepton models lineage houses")
 def lineage(door: Door, ref: Ref) -> None:
-    """Show what a version was made from and what uses it."""
+    """Show what a version was made from and what it predicted."""
     from lepton.cli import model_pages
 
     found = door.client.models.lineage(ref)

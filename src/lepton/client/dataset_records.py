@@ -16,7 +16,7 @@ class DatasetVersion(Answer):
     Attributes:
         ref: Its address, such as ``cancer@2``.
         parent: The version it was made from; None when imported.
-        made_by: ``import``, ``clean`` or ``split``.
+        made_by: ``import``, ``clean``, ``split`` or ``predict``.
     """
 
     ref: str

@@ -1,4 +1,4 @@
-"""``client.models``: versioned predictors, trained, evaluated, traced and exported."""
+"""``client.models``: versioned predictors, trained, evaluated, used on whole datasets, traced and exported."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, TypedDict, Unpack, overload
 
 from lepton.client.answers import Answer, Cell, Items, decode, decode_items
+from lepton.client.dataset_records import DatasetDetail
 from lepton.client.files import Export, save
 from lepton.client.runs import OnProgress, Run, Runs
 from lepton.client.transport import Transport, path_of
@@ -255,8 +256,44 @@ class Models:
                 return evaluation
         raise NotFound(f"Model {ref!r} has no evaluation by run {run_id}. See: lepton models get {ref}")
 
+    @overload
+    def predict(
+        self, ref: str, *, dataset: str, name: str | None = None, wait: Literal[True] = True,
+        on_progress: OnProgress | None = None,
+    ) -> DatasetDetail: ...  # fmt: skip
+    @overload
+    def predict(
+        self, ref: str, *, dataset: str, name: str | None = None, wait: Literal[False],
+        on_progress: OnProgress | None = None,
+    ) -> Run: ...  # fmt: skip
+    def predict(
+        self, ref: str, *, dataset: str, name: str | None = None, wait: bool = True,
+        on_progress: OnProgress | None = None,
+    ) -> DatasetDetail | Run:  # fmt: skip
+        """Make a dataset version of another: its rows and columns, and the predictions of a model.
+
+        Args:
+            ref: The model version.
+            dataset: The dataset version; it must hold every input column.
+            name: Name of the dataset that gets the new version; None means ``<dataset>-<model>``.
+            wait: Whether to return only when it is done.
+            on_progress: Called with the run while waiting.
+
+        Returns:
+            The dataset version that was made, or the run if `wait` is False.
+
+        Raises:
+            InvalidInput: if the dataset lacks a column the model takes.
+        """
+        body = {"dataset": dataset, "name": name}
+        run = decode(Run, self._transport.send("POST", path_of("models", ref, "predict"), json=body))
+        if not wait:
+            return run
+        made = self._runs.wait(run.id, on_progress=on_progress).made("dataset")[0]
+        return decode(DatasetDetail, self._transport.get(path_of("datasets", made)))
+
     def lineage(self, ref: str) -> Lineage:
-        """Return what a version was made from and what uses it."""
+        """Return what a version was made from and what it predicted."""
         return decode(Lineage, self._transport.get(path_of("models", ref, "lineage")))
 
     def export(self, ref: str, to: str | Path | BinaryIO) -> Export:

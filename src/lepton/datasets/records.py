@@ -19,7 +19,7 @@ from lepton.store.tables import Table
 if TYPE_CHECKING:
     import polars as pl
 
-MadeBy = Literal["import", "clean", "split"]
+MadeBy = Literal["import", "clean", "split", "predict"]
 """The verb that made a version."""
 
 Cell = str | int | float | bool | None

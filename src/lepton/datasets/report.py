@@ -1,4 +1,4 @@
-"""What a step of cleaning or splitting changed, counted and in words."""
+"""What a step of cleaning, splitting or predicting changed, counted and in words."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ _SUMMARIES = {
     "scale": "{columns} scaled",
     "drop_columns": "{columns} dropped",
     "split": "{kept} taken",
+    "predict": "{columns} added by a model",
 }
 
 

@@ -1,8 +1,11 @@
-"""Draws where a model version comes from: run, dataset, run, dataset, …, file. What is drawn is looked up elsewhere."""
+"""Draws where a model version comes from (run, dataset, run, dataset, …, file) and the datasets it predicted.
+
+What is drawn is looked up elsewhere.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from lepton.datasets.records import DatasetVersion
 from lepton.models.records import Edge, Lineage, ModelVersion, Node
@@ -12,17 +15,22 @@ _GONE = "deleted, or not for you to see"
 
 
 def draw(
-    version: ModelVersion, datasets: Mapping[str, DatasetVersion | None], runs: Mapping[str, Run | None]
+    version: ModelVersion,
+    datasets: Mapping[str, DatasetVersion | None],
+    runs: Mapping[str, Run | None],
+    predicted: Sequence[tuple[Run, DatasetVersion | None]] = (),
 ) -> Lineage:
-    """Draw the way to a model version from the file it began with.
+    """Draw the way to a model version from the file it began with, and on to what it predicted.
 
     Args:
-        version: Where the way ends.
+        version: The model version.
         datasets: The dataset versions on it by ref, the newest first; None where one cannot be looked up.
         runs: The runs on it by id; None where one cannot be looked up.
+        predicted: The runs that predicted with it, and what each made; None where that cannot be looked up.
 
     Returns:
-        The nodes from the oldest to the model itself; what was deleted since is still there by name.
+        The nodes from the oldest to the model itself, then the predictions; what was deleted since is still there by
+        name.
     """
     model = Node(f"model:{version.ref}", "model", version.ref, version.recipe)
     nodes = [model, _run_node(version.run_id, runs)]
@@ -31,18 +39,48 @@ def draw(
     for ref, known in datasets.items():
         edges.append(Edge(f"dataset:{ref}", f"run:{maker}"))
         if known is None:
-            nodes.append(Node(f"dataset:{ref}", "dataset", ref, _GONE))
+            nodes.append(_dataset_node(ref, None))
             break
         maker = known.run_id
-        nodes += [
-            Node(f"dataset:{ref}", "dataset", ref, f"{known.rows:,} rows × {known.columns} columns"),
-            _run_node(maker, runs),
-        ]
+        nodes += [_dataset_node(ref, known), _run_node(maker, runs)]
         edges.append(Edge(f"run:{maker}", f"dataset:{ref}"))
+        for used in _models_of(runs.get(maker)):
+            nodes.append(used)
+            edges.append(Edge(used.id, f"run:{maker}"))
         if known.parent is None:
             nodes.append(_file_node(maker, runs))
             edges.append(Edge(nodes[-1].id, f"run:{maker}"))
-    return Lineage(tuple(reversed(nodes)), tuple(reversed(edges)))
+    nodes.reverse()
+    edges.reverse()
+    for run, made in predicted:
+        _add_prediction(nodes, edges, run, made)
+    unique = {node.id: node for node in nodes}  # one model may have predicted for two of the runs
+    return Lineage(tuple(unique.values()), tuple(edges))
+
+
+def _add_prediction(nodes: list[Node], edges: list[Edge], run: Run, made: DatasetVersion | None) -> None:
+    here = f"run:{run.id}"
+    nodes.append(_run_node(run.id, {run.id: run}))
+    drawn = {node.id for node in nodes}
+    for used in run.inputs:
+        if used not in drawn:
+            nodes.append(Node(used, "dataset", used.removeprefix("dataset:")))
+        edges.append(Edge(used, here))
+    output = run.outputs[0]
+    nodes.append(_dataset_node(output.removeprefix("dataset:"), made))
+    edges.append(Edge(here, output))
+
+
+def _models_of(run: Run | None) -> Iterable[Node]:
+    """The models a dataset was predicted with, if its run did that."""
+    for used in () if run is None else run.inputs:
+        if used.startswith("model:"):
+            yield Node(used, "model", used.removeprefix("model:"))
+
+
+def _dataset_node(ref: str, known: DatasetVersion | None) -> Node:
+    detail = _GONE if known is None else f"{known.rows:,} rows × {known.columns} columns"
+    return Node(f"dataset:{ref}", "dataset", ref, detail)
 
 
 def _run_node(run_id: str, runs: Mapping[str, Run | None]) -> Node:

@@ -1,4 +1,4 @@
-"""The verbs of models: train, evaluate, list, get, lineage, export, delete; and what their runs commit."""
+"""The verbs of models: train, evaluate, predict, list, get, lineage, export, delete; and what their runs commit."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from lepton.access.guard import Guard
 from lepton.access.records import Actor
 from lepton.core.clock import Clock
 from lepton.core.columns import ColumnClass
-from lepton.core.errors import Conflict, Forbidden, LeptonError, NotFound
+from lepton.core.errors import Conflict, Forbidden, InvalidInput, LeptonError, NotFound
 from lepton.core.ids import new_id
-from lepton.core.refs import Ref, parse_ref
-from lepton.datasets.operations import Datasets
+from lepton.core.refs import Ref, check_name, parse_ref
+from lepton.datasets.operations import Datasets, check_whole
 from lepton.datasets.records import DatasetVersion
 from lepton.models import rows
+from lepton.models.batch import check_inputs
 from lepton.models.documents import Card, Documents, scope_of
 from lepton.models.lineage import draw
 from lepton.models.records import (
@@ -37,7 +38,7 @@ from lepton.models.records import (
 )
 from lepton.models.requests import check_request, check_target, choose_columns, to_arguments
 from lepton.models.rows import EvaluationRow, ModelRow
-from lepton.models.signature import Task
+from lepton.models.signature import Signature, Task
 from lepton.runs.operations import Runs
 from lepton.runs.records import Run
 from lepton.store.blobs import BlobStore
@@ -152,8 +153,51 @@ class Models:
                 inputs=(f"model:{model}", f"dataset:{known}"),
             )
 
+    def predict(
+        self, actor: Actor, ref: Ref, *, dataset: Ref, name: str | None = None, project: str = "default"
+    ) -> Run:
+        """Submit the run that makes a dataset version of another: its rows and columns, and the predictions.
+
+        Args:
+            actor: Who asks.
+            ref: The model version.
+            dataset: The dataset version to predict.
+            name: Name of the dataset that gets the new version; None means ``<dataset>-<model>``.
+            project: Project of all three.
+
+        Raises:
+            NotFound: if there is no such model or dataset version.
+            InvalidInput: if the dataset lacks a column the model takes or has no rows, or the name is not possible.
+            Forbidden: if the actor may not read all of the dataset, or what the model has learned from.
+        """
+        self._require(actor, "models.predict", project, f"model:{ref}")
+        made = check_name(f"{dataset.name}-{ref.name}" if name is None else name, "dataset")
+        source = self.datasets.open(actor, dataset, project=project)
+        with self._guard.allow(actor, "models.predict", project=project, target=f"model:{ref}") as tx:
+            row = _found(tx, project, ref)
+            model, known = f"{row.name}@{row.version}", source.version.ref
+            signature = self._documents(row).signature(row.sealed_signature)
+            check_whole(source.version, source.schema)
+            if hidden := self._hidden(actor, signature, project):
+                raise Forbidden(
+                    f"Model {model} has learned from {hidden} columns, of which its predictions tell, and you may not "
+                    "read those. Ask an owner of the project."
+                )
+            check_inputs(signature, source.schema, known)
+            if not source.version.rows:
+                raise InvalidInput(f"Dataset {known!r} has no rows to predict. Choose another version.")
+            return self._runs.submit(
+                actor,
+                tx,
+                project=project,
+                task="models.predict",
+                arguments={"model": model, "dataset": known, "name": made, "project": project},
+                inputs=(f"model:{model}", f"dataset:{known}"),
+                params={"name": made},
+            )
+
     def lineage(self, actor: Actor, ref: Ref, *, project: str = "default") -> Lineage:
-        """Return where a version comes from: its run, the dataset versions before it, the file it all began with."""
+        """Return where a version comes from, back to the file it all began with, and what it predicted."""
         with self._guard.allow(actor, "models.get", project=project, target=f"model:{ref}") as tx:
             row = _found(tx, project, ref)
         version = self._version(row)
@@ -165,7 +209,11 @@ class Models:
             before = None if known is None else known.parent
             if known is not None:
                 runs[known.run_id] = self._run(actor, known.run_id)
-        return draw(version, datasets, runs)
+        predicted = [
+            (run, self._dataset(actor, run.outputs[0].removeprefix("dataset:"), project))
+            for run in self._readers(actor, version)
+        ]
+        return draw(version, datasets, runs, predicted)
 
     def export(self, actor: Actor, ref: Ref, *, project: str = "default") -> bytes:
         """Return the ONNX graph of a version, with an input for every column.
@@ -176,11 +224,10 @@ class Models:
         with self._guard.allow(actor, "models.export", project=project, target=f"model:{ref}") as tx:
             row = _found(tx, project, ref)
             signature = self._documents(row).signature(row.sealed_signature)
-            hidden = signature.classes_held - self._guard.readable(actor, project=project)
-            if hidden:
+            if hidden := self._hidden(actor, signature, project):
                 raise Forbidden(
-                    f"Model {row.name}@{row.version} has learned from {' and '.join(sorted(hidden))} columns, whose "
-                    "values are in its graph, and you may not read those. Ask an owner of the project."
+                    f"Model {row.name}@{row.version} has learned from {hidden} columns, whose values are in its "
+                    "graph, and you may not read those. Ask an owner of the project."
                 )
         from lepton.models.graph import named
 
@@ -219,9 +266,9 @@ class Models:
             f"{row.name}@{row.version}", row.id, row.blob_id, self._documents(row).signature(row.sealed_signature)
         )
 
-    def open(self, actor: Actor, ref: Ref, *, project: str = "default") -> OpenModel:
-        """Open a version to run it in a worker."""
-        with self._guard.allow(actor, "models.evaluate", project=project, target=f"model:{ref}") as tx:
+    def open(self, actor: Actor, ref: Ref, *, project: str = "default", action: str = "models.evaluate") -> OpenModel:
+        """Open a version to run it in a worker, for the action of its run."""
+        with self._guard.allow(actor, action, project=project, target=f"model:{ref}") as tx:
             row = _found(tx, project, ref)
         graph = self._blobs.read(project, scope_of(row.id), row.blob_id)
         return OpenModel(self._version(row), self._documents(row).signature(row.sealed_signature), graph)
@@ -292,6 +339,17 @@ class Models:
         if not self._guard.may(actor, action, project=project):
             with self._guard.allow(actor, action, project=project, target=target):
                 pass
+
+    def _hidden(self, actor: Actor, signature: Signature, project: str) -> str:
+        """The classes of columns the model has learned from and the actor may not read, in words; empty if none."""
+        return " and ".join(sorted(signature.classes_held - self._guard.readable(actor, project=project)))
+
+    def _readers(self, actor: Actor, version: ModelVersion) -> builtins.list[Run]:
+        """The runs that predicted datasets with a version, as far as the actor may see runs."""
+        try:
+            return self._runs.reading(actor, f"model:{version.ref}", task="models.predict", project=version.project)
+        except Forbidden:
+            return []
 
     def _run(self, actor: Actor, run_id: str) -> Run | None:
         try:

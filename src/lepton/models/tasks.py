@@ -1,21 +1,28 @@
-"""What the workers of a model's run do: train on shards together, or measure a model on a dataset."""
+"""What the workers of a model's run do: train on shards together, measure a model on a dataset, or predict one."""
 
 from __future__ import annotations
 
 import base64
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from lepton.core.errors import InvalidInput
+from lepton.core.errors import Conflict, InvalidInput
 from lepton.core.refs import parse_ref
-from lepton.datasets.records import OpenDataset
+from lepton.datasets.documents import Description
+from lepton.datasets.operations import check_whole
+from lepton.datasets.profile import profile_columns
+from lepton.datasets.records import DatasetProfile, Draft, OpenDataset
+from lepton.datasets.report import StepReport
+from lepton.datasets.schema import Column as DatasetColumn
+from lepton.datasets.schema import Schema
 from lepton.models.agreement import agree
+from lepton.models.batch import add_answers, added_columns
 from lepton.models.evaluate import Report
 from lepton.models.features import Column, Features
 from lepton.models.fitting import fit_features
@@ -24,17 +31,21 @@ from lepton.models.graph import features_graph
 from lepton.models.operations import Models
 from lepton.models.packing import Estimator, measure, pack, prove, weights_plot
 from lepton.models.prediction import Arrays, Session, open_session
-from lepton.models.records import Trained, TrainRequest
+from lepton.models.records import OpenModel, Trained, TrainRequest
 from lepton.models.requests import Choice, check_target, choose_columns, from_arguments
 from lepton.models.shards import Mask, Shard, read_blocks, share_of_rows
 from lepton.models.signature import Input, Signature, Task
 from lepton.models.target import MISSING, Target, class_codes, hold_out, number_values, read_target
 from lepton.models.values import Array
 from lepton.runs.context import TaskContext
+from lepton.store.tables import Table
 from lepton.training.collective import Collective as TrainingCollective
 from lepton.training.context import TrainingContext
 from lepton.training.linear import LinearRegression
 from lepton.training.logistic import LogisticRegression
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @dataclass(frozen=True)
@@ -97,6 +108,62 @@ def run_evaluate(models: Models, context: TaskContext) -> None:
         plots=report.plots,
     )
     context.log(f"model {model.version.ref} on {dataset.ref}: {_written(report.metrics)}")
+
+
+def run_predict(models: Models, context: TaskContext) -> None:
+    """Make a dataset version of another, with a model's predictions; a block of rows is in memory at a time."""
+    if context.rank:
+        return
+    arguments, project = context.arguments, context.run.project
+    model = models.open(context.actor, parse_ref(arguments["model"], "model"), project=project, action="models.predict")
+    source = models.datasets.open(context.actor, parse_ref(arguments["dataset"]), project=project)
+    check_whole(source.version, source.schema)
+    known = models.datasets.profile(context.actor, source.ref, project=project)
+    added = added_columns(model.signature, source.schema)
+    schema = Schema((*source.schema.columns, *added))
+    table = models.datasets.store(project, _predicted(context, model, source, added), schema)
+    try:
+        context.progress(0.9, "profiling the predictions")
+        description = _describe(models, context, table, schema, known)
+        _check_wanted(context)
+        draft = Draft(arguments["name"], table, description, "predict", parent=source.version.ref)
+        [made] = models.datasets.commit(context.actor, context.run, [draft], action="models.predict")
+    except BaseException:
+        models.datasets.discard(project, table.id)
+        raise
+    context.log(f"dataset {made.ref} is there: {made.rows:,} rows of {source.ref} predicted by {model.version.ref}")
+
+
+def _predicted(
+    context: TaskContext, model: OpenModel, source: OpenDataset, added: tuple[DatasetColumn, ...]
+) -> Iterator[pl.DataFrame]:
+    session = open_session(model.graph)
+    for first, frame in read_blocks(source.scan()):
+        _check_wanted(context)
+        yield add_answers(frame, added, model.signature, predict_frame(session, model.signature, frame))
+        done = first + frame.height
+        context.progress(0.02 + 0.88 * done / source.version.rows, f"{done:,} rows predicted")
+
+
+def _describe(models: Models, context: TaskContext, table: Table, schema: Schema, known: DatasetProfile) -> Description:
+    """Profile the added columns; what was there before is as it was."""
+    from lepton.store.parquet import mapped_errors
+
+    def read(name: str) -> pl.Series:
+        _check_wanted(context)
+        return models.datasets.scan(context.run.project, table, [name]).collect(engine="streaming").to_series()
+
+    added = schema.columns[len(known.columns) :]
+    with mapped_errors():
+        profiles = (*known.columns, *profile_columns(added, read))
+    step = StepReport("predict", table.rows, table.rows, tuple(column.name for column in added))
+    # A prediction follows from its row, so rows repeat each other as often as they did.
+    return Description(schema, table.to_json(), profiles, known.duplicate_rows, steps=(step,))
+
+
+def _check_wanted(context: TaskContext) -> None:
+    if context.should_stop():
+        raise Conflict("The run was cancelled.")
 
 
 def _gather_material(models: Models, context: TaskContext) -> _Material:

@@ -131,6 +131,14 @@ class Runs:
             found = rows.latest(tx, project, state=state, limit=max(0, limit))
         return [self._run(row) for row in found]
 
+    def reading(
+        self, actor: Actor, ref: str, *, task: str, project: str = DEFAULT_PROJECT, limit: int = 20
+    ) -> builtins.list[Run]:
+        """Return the newest runs of one task that have read a ref and ended well, such as ``model:cancer@1``."""
+        with self._guard.allow(actor, "runs.list", project=project) as tx:
+            found = rows.reading(tx, project, ref, task=task, limit=limit)
+        return [self._run(row) for row in found]
+
     def get(self, actor: Actor, run_id: str) -> Run:
         """Return one run.
 

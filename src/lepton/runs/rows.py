@@ -102,6 +102,18 @@ def latest(tx: sa.Connection, project: str, *, state: RunState | None, limit: in
     return [_row(row) for row in tx.execute(query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit))]
 
 
+def reading(tx: sa.Connection, project: str, ref: str, *, task: str, limit: int) -> list[RunRow]:
+    """Return the newest runs of one task that have read a ref and succeeded, newest first."""
+    inputs = sa.cast(runs.c.inputs, sa.Text)  # the list as it is written in JSON; a ref needs no escapes there
+    query = sa.select(runs).where(
+        runs.c.project == project,
+        runs.c.task == task,
+        runs.c.state == RunState.SUCCEEDED.value,
+        inputs.contains(f'"{ref}"', autoescape=True),
+    )
+    return [_row(row) for row in tx.execute(query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit))]
+
+
 def unended(tx: sa.Connection) -> list[RunRow]:
     """Return the queued and running runs of all projects, first submitted first."""
     states = [state.value for state in RunState if not state.has_ended]

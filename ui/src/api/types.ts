@@ -19,7 +19,7 @@ export interface Me {
 }
 
 export type ColumnClass = "plain" | "personal" | "secret";
-export type MadeBy = "import" | "clean" | "split";
+export type MadeBy = "import" | "clean" | "split" | "predict";
 
 export interface DatasetVersion {
   ref: string;

@@ -22,8 +22,9 @@ import { useSession } from "../session";
 import { EvaluateDialog } from "./evaluate-dialog";
 import { metricName, metricText, ordered } from "./metrics";
 import css from "./models.module.css";
+import { PredictDialog } from "./predict-dialog";
 
-type Dialog = "evaluate" | "deploy" | "delete" | null;
+type Dialog = "evaluate" | "predict" | "deploy" | "delete" | null;
 
 function Actions({ model, onOpen }: { model: ModelDetail; onOpen: (dialog: Dialog) => void }) {
   const { t } = useSpeech();
@@ -34,6 +35,7 @@ function Actions({ model, onOpen }: { model: ModelDetail; onOpen: (dialog: Dialo
       {may("models.export") && <Button variant="default" leftSection={<Icon name="download" size={17} />} loading={save.isPending} onClick={() => save.mutate()}>{t("models.exportOnnx")}</Button>}
       {may("models.delete") && <Button variant="default" leftSection={<Icon name="trash" size={17} />} onClick={() => onOpen("delete")}>{t("do.delete")}</Button>}
       {may("models.evaluate") && <Button variant="light" leftSection={<Icon name="evaluate" size={17} />} onClick={() => onOpen("evaluate")}>{t("do.evaluate")}</Button>}
+      {may("models.predict") && <Button variant="light" leftSection={<Icon name="arrow" size={17} />} onClick={() => onOpen("predict")}>{t("do.predict")}</Button>}
       {may("endpoints.deploy") && <Button leftSection={<Icon name="deploy" size={17} />} onClick={() => onOpen("deploy")}>{t("do.deploy")}</Button>}
     </>
   );
@@ -242,6 +244,7 @@ export function ModelPage() {
         </div>
       </Stack>
       <EvaluateDialog key={`evaluate ${model.ref}`} model={model} opened={dialog === "evaluate"} onClose={close} />
+      <PredictDialog key={`predict ${model.ref}`} model={model} opened={dialog === "predict"} onClose={close} />
       <DeployDialog key={`deploy ${model.ref}`} model={model} opened={dialog === "deploy"} onClose={close} />
       <ConfirmDelete
         opened={dialog === "delete"} onClose={close} title={t("models.deleteTitle", { name: model.ref })} text={t("models.deleteText")} noun="models"

@@ -133,3 +133,10 @@ class EvaluateBody(Body):
     """What to measure a version on."""
 
     dataset: str
+
+
+class PredictBody(Body):
+    """What to predict, and the dataset that gets the predictions; without a name ``<dataset>-<model>``."""
+
+    dataset: str
+    name: str | None = None

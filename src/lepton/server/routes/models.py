@@ -11,6 +11,7 @@ from lepton.server.bodies.models import (
     EvaluateBody,
     LineageAnswer,
     ModelAnswer,
+    PredictBody,
     TrainBody,
 )
 from lepton.server.bodies.runs import RunAnswer
@@ -46,9 +47,15 @@ def evaluate_model(platform: On, actor: Who, ref: ModelRef, body: EvaluateBody, 
     return platform.models.evaluate(actor, ref, dataset=parse_ref(body.dataset), project=project)
 
 
+@router.post("/{ref}/predict", operation_id="models.predict", response_model=RunAnswer, status_code=202)
+def predict_dataset(platform: On, actor: Who, ref: ModelRef, body: PredictBody, project: Project = IN) -> object:
+    """Make a dataset version of another: its rows and columns, and the predictions of a version."""
+    return platform.models.predict(actor, ref, dataset=parse_ref(body.dataset), name=body.name, project=project)
+
+
 @router.get("/{ref}/lineage", operation_id="models.lineage", response_model=LineageAnswer)
 def trace_model(platform: On, actor: Who, ref: ModelRef, project: Project = IN) -> object:
-    """Get what a version was made from."""
+    """Get what a version was made from, and what it predicted."""
     return platform.models.lineage(actor, ref, project=project)
 
 

@@ -8,10 +8,10 @@ UI_SOURCES := $(shell find ui -type f -not -path '*/node_modules/*' 2>/dev/null)
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check ui docs browser bench clean
+.PHONY: help demo test check ui docs browser bench bench-serving clean
 
 help:  ## Show what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.installed  ## Set up, then go from a raw file to a secured prediction. Your own: make demo CSV=my.csv TARGET=price
 	@$(BIN)/lepton demo $(if $(CSV),--csv "$(CSV)") $(if $(TARGET),--target "$(TARGET)")
@@ -28,8 +28,11 @@ docs: $(VENV)/.installed-dev  ## Build the documentation into site/
 bench: $(VENV)/.installed-dev  ## Run the benchmarks and print their tables
 	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
+bench-serving: $(VENV)/.installed-dev  ## Measure endpoints against other servers (25 minutes). Fewer: make bench-serving ARGS=--quick
+	@PYTHONPATH=$(CURDIR) $(BIN)/python -m benchmarks.serving $(ARGS)
+
 clean:  ## Remove everything that make made
-	rm -rf $(VENV) site dist ui/node_modules src/lepton/server/static
+	rm -rf $(VENV) .bench site dist ui/node_modules src/lepton/server/static
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Lepton needs Python 3.11 or newer. Install it, or name it: make PYTHON=/path/to/python3.11"; exit 1; }

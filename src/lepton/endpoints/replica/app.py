@@ -9,19 +9,22 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from itertools import count
 from time import perf_counter
 from urllib.parse import unquote_to_bytes
 
 import orjson
 
-from lepton import __version__
 from lepton.core.errors import Internal, InvalidInput, LeptonError, NotFound, TooManyRequests, Unavailable
 from lepton.endpoints.replica import arrow, openapi
+from lepton.endpoints.replica.exchange import Request
+from lepton.endpoints.replica.inputs import Inputs
 from lepton.endpoints.replica.outputs import Outputs
 from lepton.endpoints.replica.served import Call, Served
-from lepton.endpoints.replica.wire import Body, Request
+from lepton.endpoints.replica.traffic import Traffic
 
 log = logging.getLogger("lepton.replica.app")
 
@@ -29,7 +32,22 @@ JSON = b"application/json"
 BINARY = b"application/octet-stream"
 _CODES = {400: "invalid_input", 408: "invalid_input", 413: "too_large", 429: "too_many_requests", 503: "unavailable"}
 
-Handler = Callable[[Served, Request], None]
+Handler = Callable[[Traffic, Served, Request], None]
+
+
+@dataclass(slots=True)
+class _Answer:
+    """How one answer is written.
+
+    Attributes:
+        started: When its request was complete, by `perf_counter`.
+        encode: Makes the body; of the Open Inference Protocol its parts, and the length of the JSON if bytes follow.
+        kind: Content type, where the body does not decide it.
+    """
+
+    started: float
+    encode: Callable[[Outputs, int, int], bytes | tuple[list[bytes], int | None]]
+    kind: bytes
 
 
 class App:
@@ -40,7 +58,7 @@ class App:
         metrics: Writes the metrics of this replica for Prometheus.
     """
 
-    def __init__(self, endpoints: Sequence[Served], metrics: Callable[[], bytes] = lambda: b"") -> None:
+    def __init__(self, endpoints: Sequence[Traffic], metrics: Callable[[], bytes] = lambda: b"") -> None:
         self._endpoints = endpoints
         self._ids = count(1)
         self._id_prefix = secrets.token_hex(6).upper()
@@ -52,26 +70,29 @@ class App:
             b"/health": b"{}",
         }
         """What anybody may ask: whether this worker is well."""
-        self._routes: dict[bytes, tuple[Served, dict[bytes, Handler]]] = {}
-        for served in endpoints:
-            self._add(served)
+        self._routes: dict[bytes, tuple[Traffic, Served | None, dict[bytes, Handler]]] = {}
+        """By path: the endpoint, the deployment if the path names one, and what each method does."""
+        for traffic in endpoints:
+            self._add(traffic)
 
-    def _add(self, served: Served) -> None:
-        name = served.endpoint
+    def _add(self, traffic: Traffic) -> None:
+        name = traffic.endpoint
         routes: dict[str, dict[bytes, Handler]] = {
             f"/predict/{name}": {b"POST": self._predict},
             f"/predict/{name}/invocations": {b"POST": self._invoke},
             f"/predict/{name}/openapi.json": {b"GET": self._openapi},
             "/v2": {b"GET": self._server_metadata},
         }
-        for base in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{served.version}"):
-            routes[base] = {b"GET": self._model_metadata}
-            routes[f"{base}/ready"] = {b"GET": self._model_ready}
-            routes[f"{base}/infer"] = {b"POST": self._infer}
         if len(self._endpoints) == 1:  # MLflow's clients know one model for each address
             routes |= {"/invocations": {b"POST": self._invoke}, "/version": {b"GET": self._version}}
         for path, handlers in routes.items():
-            self._routes.setdefault(path.encode(), (served, handlers))
+            self._routes.setdefault(path.encode(), (traffic, None, handlers))
+        bases = {f"/versions/{served.version}": served for served in traffic.deployments}
+        for suffix, chosen in ({"": None} | bases).items():
+            base = f"/v2/models/{name}{suffix}"
+            self._routes[base.encode()] = (traffic, chosen, {b"GET": self._model_metadata})
+            self._routes[f"{base}/ready".encode()] = (traffic, chosen, {b"GET": self._model_ready})
+            self._routes[f"{base}/infer".encode()] = (traffic, chosen, {b"POST": self._infer})
 
     # What wire.py calls
 
@@ -81,18 +102,16 @@ class App:
         if path in self._open:
             return
         found = self._routes.get(path) or self._routes.get(unquote_to_bytes(path))
-        served = self._endpoints[0] if found is None else found[0]
-        refusal = served.tokens.refusal(request.headers.get(b"authorization"))
-        if refusal is None:
-            if found is None:
-                refusal = self._nothing_here()
-            elif request.method not in found[1]:
-                refusal = InvalidInput(f"This address takes {' and '.join(m.decode() for m in found[1])} only.")
-                self._refuse(request, served, refusal, status=405)
-                return
-            else:
-                return
-        self._refuse(request, served, refusal)
+        traffic = self._endpoints[0] if found is None else found[0]
+        refusal = traffic.tokens.refusal(request.headers.get(b"authorization"))
+        if refusal is not None:
+            self._refuse(request, traffic.main, refusal)
+        elif found is None:
+            self._refuse(request, traffic.main, self._nothing_here())
+        elif request.method not in found[2]:
+            allowed = b", ".join(found[2])
+            refusal = InvalidInput(f"This address takes {allowed.decode()} only.")
+            self._refuse(request, traffic.main, refusal, status=405, extra=b"Allow: " + allowed + b"\r\n")
 
     def answer(self, request: Request) -> None:
         """Answer a complete request that was admitted."""
@@ -103,9 +122,11 @@ class App:
                 request.respond(200, self._open[path], JSON)
                 return
             route = self._routes[unquote_to_bytes(path)]
-        served, handlers = route
+        traffic, served, handlers = route
+        if served is None:
+            served = traffic.choose()
         try:
-            handlers[request.method](served, request)
+            handlers[request.method](traffic, served, request)
         except LeptonError as error:
             self._refuse(request, served, error)
         except Exception as error:  # noqa: BLE001 - an edge: the text of a foreign error may quote the request
@@ -120,7 +141,7 @@ class App:
 
     # The addresses
 
-    def _predict(self, served: Served, request: Request) -> None:
+    def _predict(self, traffic: Traffic, served: Served, request: Request) -> None:
         started = perf_counter()
         kind = request.headers.get(b"content-type", b"")
         if kind.startswith(arrow.MEDIA_TYPE):
@@ -130,70 +151,64 @@ class App:
         else:
             inputs = served.records.decode(request.body)
             encode, kind = served.records.encode, JSON
+        self._submit(traffic, served, request, inputs, _Answer(started, encode, kind))
 
-        def answer(outputs: Outputs, start: int, stop: int) -> None:
-            request.respond(200, encode(outputs, start, stop), kind)
-            served.counts.answered(200, perf_counter() - started)
-
-        served.batcher.submit(
-            Call(inputs, answer, partial(self._refuse, request, served), timeout_s=_timeout_s(request))
-        )
-
-    def _invoke(self, served: Served, request: Request) -> None:
+    def _invoke(self, traffic: Traffic, served: Served, request: Request) -> None:
         started = perf_counter()
         inputs = served.invocations.decode(request.body, request.headers.get(b"content-type", b""))
+        self._submit(traffic, served, request, inputs, _Answer(started, served.invocations.encode, JSON))
 
-        def answer(outputs: Outputs, start: int, stop: int) -> None:
-            request.respond(200, served.invocations.encode(outputs, start, stop), JSON)
-            served.counts.answered(200, perf_counter() - started)
-
-        served.batcher.submit(
-            Call(inputs, answer, partial(self._refuse, request, served), timeout_s=_timeout_s(request))
-        )
-
-    def _infer(self, served: Served, request: Request) -> None:
+    def _infer(self, traffic: Traffic, served: Served, request: Request) -> None:
         started = perf_counter()
         question = served.oip.decode(request.body, _json_bytes(request))
+        self._submit(
+            traffic, served, request, question.inputs, _Answer(started, partial(served.oip.encode, question), JSON)
+        )
 
+    def _submit(self, traffic: Traffic, served: Served, request: Request, inputs: Inputs, how: _Answer) -> None:
         def answer(outputs: Outputs, start: int, stop: int) -> None:
-            parts, json_bytes = served.oip.encode(question, outputs, start, stop)
-            body: Body = parts[0] if len(parts) == 1 else parts
-            if json_bytes is None:
-                request.respond(200, body, JSON)
+            body = how.encode(outputs, start, stop)
+            if isinstance(body, tuple):
+                parts, json_bytes = body
+                if json_bytes is None:
+                    request.respond(200, parts[0], JSON)
+                else:
+                    request.respond(200, parts, BINARY, b"Inference-Header-Content-Length: %d\r\n" % json_bytes)
             else:
-                request.respond(200, body, BINARY, b"Inference-Header-Content-Length: %d\r\n" % json_bytes)
-            served.counts.answered(200, perf_counter() - started)
+                request.respond(200, body, how.kind)
+            served.counts.answered(200, perf_counter() - how.started)
+            traffic.mirror(inputs, outputs, start, stop)
 
-        call = Call(question.inputs, answer, partial(self._refuse, request, served), timeout_s=_timeout_s(request))
-        served.batcher.submit(call)
+        refuse = partial(self._refuse, request, served)
+        served.batcher.submit(Call(inputs, answer, refuse, timeout_s=_timeout_s(request)))
 
-    def _model_metadata(self, served: Served, request: Request) -> None:
+    def _model_metadata(self, _traffic: Traffic, served: Served, request: Request) -> None:
         request.respond(200, orjson.dumps(served.oip.metadata()), JSON)
 
-    def _model_ready(self, served: Served, request: Request) -> None:
+    def _model_ready(self, _traffic: Traffic, served: Served, request: Request) -> None:
         request.respond(200, orjson.dumps({"name": served.endpoint, "ready": True}), JSON)
 
-    def _server_metadata(self, _served: Served, request: Request) -> None:
-        found = {"name": "lepton", "version": __version__, "extensions": ["binary_tensor_data"]}
+    def _server_metadata(self, _traffic: Traffic, _served: Served, request: Request) -> None:
+        found = {"name": "lepton", "version": version("lepton-platform"), "extensions": ["binary_tensor_data"]}
         request.respond(200, orjson.dumps(found), JSON)
 
-    def _openapi(self, served: Served, request: Request) -> None:
+    def _openapi(self, _traffic: Traffic, served: Served, request: Request) -> None:
         found = openapi.document(served.signature, endpoint=served.endpoint, model=served.model)
         request.respond(200, orjson.dumps(found), JSON)
 
-    def _version(self, _served: Served, request: Request) -> None:
-        request.respond(200, __version__.encode(), b"text/plain")
+    def _version(self, _traffic: Traffic, _served: Served, request: Request) -> None:
+        request.respond(200, version("lepton-platform").encode(), b"text/plain")
 
     # Errors
 
-    def _refuse(self, request: Request, served: Served, error: LeptonError, *, status: int | None = None) -> None:
+    def _refuse(
+        self, request: Request, served: Served, error: LeptonError, *, status: int | None = None, extra: bytes = b""
+    ) -> None:
         identity = self._identity()
         status = status or error.status
-        extra = _extra(identity)
+        extra += _extra(identity)
         if status == 401:
             extra += b"WWW-Authenticate: Bearer\r\n"
-        elif status == 405:
-            extra += b"Allow: " + b", ".join(self._routes[request.path][1]) + b"\r\n"
         elif isinstance(error, TooManyRequests | Unavailable):
             extra += b"Retry-After: %d\r\n" % getattr(error, "retry_after_s", 1)
         if request.path.startswith(b"/v2"):  # the Open Inference Protocol says that "error" is the sentence
@@ -204,7 +219,7 @@ class App:
         served.counts.answered(status, 0.0)
 
     def _nothing_here(self) -> NotFound:
-        names = [served.endpoint for served in self._endpoints]
+        names = [traffic.endpoint for traffic in self._endpoints]
         return NotFound(
             f"There is nothing at this address; endpoint{'' if len(names) == 1 else 's'} {', '.join(map(repr, names))} "
             f"can be asked here: POST /predict/{names[0]} or POST /v2/models/{names[0]}/infer."

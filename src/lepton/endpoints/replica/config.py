@@ -16,6 +16,8 @@ class Deployment:
         signature: The model's signature as JSON.
         secret: What the control plane shows as its token when it asks for somebody, hex.
         token_key: Public key of the control plane, which signs who may predict; hex.
+        weight: Share of the endpoint's requests, relative to the weights of its other deployments.
+        is_shadow: Whether it answers nobody and is only compared.
     """
 
     endpoint: str
@@ -28,6 +30,8 @@ class Deployment:
     signature: str = field(repr=False)
     secret: str = field(repr=False)
     token_key: str = ""
+    weight: float = 1.0
+    is_shadow: bool = False
 
 
 @dataclass(frozen=True)

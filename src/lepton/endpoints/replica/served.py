@@ -1,4 +1,4 @@
-"""One endpoint inside a worker: its model, its queue, its counts, and how each protocol's requests become rows.
+"""One deployment inside a worker: its model, its queue, its counts, and how each protocol's requests become rows.
 
 How requests come in over HTTP is in ``app.py``, over gRPC in ``grpc.py``; both submit `Call`s here.
 """
@@ -20,7 +20,6 @@ from lepton.endpoints.replica.oip import Oip
 from lepton.endpoints.replica.outputs import Outputs
 from lepton.endpoints.replica.records import Records
 from lepton.endpoints.replica.runtime import load
-from lepton.endpoints.replica.tokens import Tokens
 from lepton.models.signature import Signature
 
 Answer = Callable[[Outputs, int, int], None]
@@ -59,13 +58,11 @@ class Served:
         self.version = deployment.model.rpartition("@")[2]
         self.signature = signature = Signature.from_json(deployment.signature.encode())
         shape = Shape(signature)
+        self.weight = deployment.weight
+        self.is_shadow = deployment.is_shadow
         self.counts = Counts()
-        self.in_flight = 0
         self.batcher = Batcher(load(deployment, signature), shape, observe=self.counts.predicted)
         self.batcher.warm_up()
-        self.tokens = Tokens(
-            key=bytes.fromhex(deployment.token_key), project=deployment.project, secret=deployment.secret
-        )
         self.records = Records(shape, endpoint=self.endpoint, model=self.model)
         self.oip = Oip(shape, endpoint=self.endpoint, version=self.version)
         self.invocations = Invocations(shape)

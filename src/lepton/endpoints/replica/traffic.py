@@ -1,0 +1,135 @@
+"""How the requests of one endpoint are shared among its deployments: by weight, and in the shadow.
+
+A canary is a deployment with a small weight. A shadow answers nobody: it is asked what was just answered, and what it
+would have said is compared.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lepton.core.errors import LeptonError
+from lepton.endpoints.replica.inputs import Inputs
+from lepton.endpoints.replica.outputs import Outputs
+from lepton.endpoints.replica.served import Call, Served
+from lepton.endpoints.replica.tokens import Tokens
+from lepton.models.signature import LABEL
+
+SHADOW_QUEUE = 64
+"""Requests that may wait for a shadow; what comes above is not mirrored, so that a slow shadow slows nobody."""
+
+
+@dataclass
+class Comparison:
+    """What a shadow would have said, against what was said.
+
+    Attributes:
+        rows: Compared.
+        same: Rows with the same label, or with a number that differs by less than a millionth of its size.
+        difference_sum: Differences of the numbers, or of the probabilities, added up; mean over classes.
+        difference_most: The largest of them.
+        failed: Requests that the shadow could not answer.
+        skipped: Requests that it was not asked, because it was behind.
+    """
+
+    rows: int = 0
+    same: int = 0
+    difference_sum: float = 0.0
+    difference_most: float = 0.0
+    failed: int = 0
+    skipped: int = 0
+
+    def add(self, other: Comparison) -> None:
+        """Add what another worker compared."""
+        self.rows += other.rows
+        self.same += other.same
+        self.difference_sum += other.difference_sum
+        self.difference_most = max(self.difference_most, other.difference_most)
+        self.failed += other.failed
+        self.skipped += other.skipped
+
+
+class Traffic:
+    """One endpoint of a worker.
+
+    Args:
+        deployments: Its deployments, the main one first. All take the same columns.
+        tokens: Who may ask.
+        draw: Returns a number from 0 to 1 for each request.
+    """
+
+    def __init__(
+        self, deployments: Sequence[Served], tokens: Tokens, *, draw: Callable[[], float] = random.random
+    ) -> None:
+        self.deployments = deployments
+        self.tokens = tokens
+        self.main = deployments[0]
+        self.endpoint = self.main.endpoint
+        self.comparisons = {served.model: Comparison() for served in deployments if served.is_shadow}
+        self._draw = draw
+        self._shadows = [served for served in deployments if served.is_shadow]
+        self._answering = [served for served in deployments if not served.is_shadow and served.weight > 0]
+
+    def choose(self) -> Served:
+        """Return the deployment that answers the next request."""
+        answering = self._answering
+        if len(answering) == 1:
+            return answering[0]
+        left = self._draw() * sum(served.weight for served in answering)
+        for served in answering:
+            left -= served.weight
+            if left < 0:
+                return served
+        return answering[-1]
+
+    def mirror(self, inputs: Inputs, outputs: Outputs, start: int, stop: int) -> None:
+        """Ask the shadows what was just answered; costs nothing where there are none."""
+        for shadow in self._shadows:
+            comparison = self.comparisons[shadow.model]
+            if shadow.batcher.queued >= SHADOW_QUEUE:
+                comparison.skipped += 1
+                continue
+            try:
+                shadow.batcher.submit(_mirrored(comparison, inputs, outputs, (start, stop)))
+            except LeptonError:
+                comparison.skipped += 1
+
+    def close(self) -> None:
+        """Let go of the models."""
+        for served in self.deployments:
+            served.close()
+
+
+def _mirrored(comparison: Comparison, inputs: Inputs, said: Outputs, rows: tuple[int, int]) -> Call:
+    def answer(outputs: Outputs, start: int, stop: int) -> None:
+        _compare(comparison, (said, *rows), (outputs, start, stop))
+
+    def refuse(_error: LeptonError) -> None:
+        comparison.failed += 1
+
+    return Call(inputs, answer, refuse)
+
+
+def _compare(comparison: Comparison, said: tuple[Outputs, int, int], would: tuple[Outputs, int, int]) -> None:
+    name = said[0].signature.outputs[-1]
+    a, b = (outputs.arrays[name][start:stop] for outputs, start, stop in (said, would))
+    comparison.rows += len(a)
+    if a.shape != b.shape:  # other classes: only the labels can be compared
+        difference = np.ones(len(a))
+    elif a.ndim == 1:
+        difference = np.abs(a - b)
+    else:
+        difference = np.abs(a - b).mean(axis=1)
+    if name == said[0].signature.outputs[0]:
+        same = int((difference <= 1e-6 * np.maximum(1.0, np.abs(a))).sum())
+    else:
+        same = sum(
+            x == y for x, y in zip(said[0].values(LABEL, *said[1:]), would[0].values(LABEL, *would[1:]), strict=True)
+        )
+    comparison.same += same
+    comparison.difference_sum += float(difference.sum())
+    comparison.difference_most = max(comparison.difference_most, float(difference.max(initial=0.0)))

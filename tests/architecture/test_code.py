@@ -118,6 +118,8 @@ EDGES = {
     "worker.py",
     "cli/program.py",
     "endpoints/replica/http.py",
+    "endpoints/replica/wire.py",
+    "endpoints/replica/exchange.py",
     "endpoints/replica/__main__.py",
     "runs/controller.py",
     "endpoints/controller.py",

@@ -1,0 +1,218 @@
+"""Requests and the outgoing half of a connection: answers leave in the order of their requests, few writes, no copies.
+
+`wire` is the incoming half. `App` is the seam to everything above HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from lepton.endpoints.replica.heads import BODILESS, CLOSE, CONTINUE, Heads
+from lepton.endpoints.replica.limits import Limits
+
+log = logging.getLogger("lepton.replica")
+
+Buffer = bytes | bytearray | memoryview
+Body = Buffer | Sequence[Buffer]
+
+_COPIED = 64 << 10
+"""Answers up to this size are joined: one buffer is sent faster than two. Larger ones are not copied."""
+
+
+class Request:
+    """One request. What is not listed is for the connection only.
+
+    Attributes:
+        method: Like ``b"POST"``.
+        path: The target before ``?``, still percent-encoded.
+        query: The target after ``?``.
+        headers: Names in lower case; repeated ones joined by ``", "``. Trailers are dropped.
+        body: Complete, without its transfer and content encodings; empty while the app admits.
+    """
+
+    __slots__ = ("_answer", "_connection", "_expects", "_line", "body", "headers", "method", "path", "query")
+
+    def __init__(
+        self, connection: Answers, method: bytes, path: bytes, query: bytes, headers: dict[bytes, bytes]
+    ) -> None:
+        self._connection: Answers | None = connection
+        self._answer: list[Buffer] | None = None
+        self._line = b""  # the Connection header of the answer
+        self._expects = False  # waits for 100 Continue
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.body = b""
+
+    def respond(self, status: int, body: Body, content_type: bytes = b"application/json", extra: bytes = b"") -> None:
+        """Answer, at once or later from the loop. A second answer, or one to a client that has gone, is dropped.
+
+        Args:
+            status: A final one that `http.HTTPStatus` knows.
+            body: Large parts are not copied: do not change them afterwards.
+            content_type: Of the body; from a small set, as a head is kept for each.
+            extra: Further header lines, each with its CRLF.
+        """
+        connection = self._connection
+        if connection is not None:
+            self._connection = None
+            connection.answered(self, status, body, content_type, extra)
+
+
+class App(Protocol):
+    """What answers requests. Called from the loop, so it must not block."""
+
+    def admit(self, request: Request) -> None:
+        """Look at a head before its body is read; respond to refuse it."""
+
+    def answer(self, request: Request) -> None:
+        """Respond to a complete request, now or later."""
+
+    def refuse(self, status: int, sentence: str) -> tuple[bytes, bytes]:
+        """Return JSON body and extra header lines for what the protocol itself refuses."""
+        ...
+
+
+class Shared:
+    """What all connections of a server have in common."""
+
+    def __init__(self, app: App, limits: Limits, heads: Heads) -> None:
+        self.app = app
+        self.limits = limits
+        self.heads = heads
+        self.connections: set[Any] = set()
+        self.draining = False
+        self.emptied = asyncio.Event()  # no connection is left, while draining
+
+
+class Answers(asyncio.Protocol):
+    """The outgoing half of a connection."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._transport: Any = None
+        self._waiting: deque[Request] = deque()  # unanswered, and answered behind an unanswered one
+        self._out: list[Buffer] = []
+        self._corked = False  # whoever set it flushes
+        self._choked = False  # the transport has enough to send
+        self._full = False  # too much is unanswered
+        self._deaf = False  # nothing more is read
+        self._leaving = False  # ends when nothing is waiting
+        self._eof = False  # the client sends nothing more
+        self._tls = False
+
+    def answered(self, request: Request, status: int, body: Body, content_type: bytes, extra: bytes) -> None:
+        """Take the answer of one of the waiting requests; `Request.respond` calls this once for each."""
+        waiting = self._waiting
+        shared = self._shared
+        if shared.draining and waiting[-1] is request:
+            request._line = CLOSE
+        head = shared.heads.get(status, content_type)
+        if type(body) is bytes and len(body) <= _COPIED and status not in BODILESS and request.method != b"HEAD":
+            answer: list[Buffer] = [b"%b%d\r\n%b%b\r\n%b" % (head, len(body), request._line, extra, body)]
+        else:
+            answer = _large(request, status, head, body, extra)
+        if waiting[0] is not request:
+            request._answer = answer
+            return
+        waiting.popleft()
+        self._out += answer
+        if request._line is CLOSE:
+            self._deaf = self._leaving = True
+        if waiting:
+            self._release()
+            if not self._corked:
+                # Who answered this one may be about to answer the next: one write for both.
+                asyncio.get_running_loop().call_soon(self._flush)
+        elif not self._corked:
+            self._flush()
+
+    def _release(self) -> None:
+        """Let out what was answered before its turn."""
+        waiting = self._waiting
+        while waiting:
+            request = waiting[0]
+            if request._answer is None:
+                if request._expects:
+                    request._expects = False
+                    self._out.append(CONTINUE)
+                return
+            waiting.popleft()
+            self._out += request._answer
+            if request._line is CLOSE:
+                self._deaf = self._leaving = True
+
+    def _flush(self) -> None:
+        out = self._out
+        transport = self._transport
+        if transport is None:
+            return
+        if out:
+            if len(out) == 1:
+                transport.write(out[0])
+            elif sum(map(len, out)) <= _COPIED:
+                transport.write(b"".join(out))
+            else:
+                transport.writelines(out)
+            self._out = []
+        if self._leaving and not self._waiting:
+            self._leave()
+        elif self._eof and not self._waiting:
+            transport.close()
+        elif self._full:
+            asyncio.get_running_loop().call_soon(self._resume)  # not from here: the parser may be what called
+
+    def _resume(self) -> None:
+        """Read on, if there is room again."""
+        raise NotImplementedError
+
+    def _leave(self) -> None:
+        """Say that nothing more follows and wait for the client to close: closing at once could destroy the answer."""
+        self._deaf = True
+        transport = self._transport
+        if transport.is_closing():
+            return
+        if self._eof or self._tls:
+            transport.close()
+        else:
+            transport.write_eof()
+            transport.resume_reading()
+
+    def refuse(self, request: Request | None, status: int, sentence: str) -> None:
+        """Answer what cannot be served and end the connection after it.
+
+        Args:
+            request: The one that is refused; None for one that could not be read.
+            status: 400 or above.
+            sentence: Never quotes what the client sent.
+        """
+        self._deaf = self._leaving = True
+        if request is None:
+            request = Request(self, b"", b"", b"", {})
+            self._waiting.append(request)
+        if request._connection is None:  # answered before its body was there
+            if not self._corked:
+                self._flush()
+            return
+        try:
+            body, extra = self._shared.app.refuse(status, sentence)
+        except Exception as error:  # noqa: BLE001 - an edge
+            log.error("An answer could not be written (%s).", type(error).__name__)
+            body, extra = b"", b""
+        request._line = CLOSE
+        request.respond(status, body, b"application/json", extra)
+
+
+def _large(request: Request, status: int, head: bytes, body: Body, extra: bytes) -> list[Buffer]:
+    """Return an answer that has no body or one that is not copied."""
+    if status in BODILESS:
+        return [b"%b%b%b\r\n" % (head, request._line, extra)]
+    parts = [body] if isinstance(body, Buffer) else list(body)
+    views = [part if type(part) is bytes else memoryview(part).cast("B") for part in parts]
+    begin = b"%b%d\r\n%b%b\r\n" % (head, sum(map(len, views)), request._line, extra)
+    return [begin] if request.method == b"HEAD" else [begin, *views]

@@ -1,0 +1,39 @@
+"""Heads of answers, made once a second for each status and content type instead of once a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from email.utils import formatdate
+from http import HTTPStatus
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+CLOSE = b"Connection: close\r\n"
+KEEP = b"Connection: keep-alive\r\n"
+BODILESS = frozenset({204, 304})
+"""Statuses whose answers have neither a body nor a length (RFC 9110, section 8.6)."""
+
+
+class Heads:
+    """Beginnings of answers, up to where the length of the body is written."""
+
+    def __init__(self, unix_time: Callable[[], float]) -> None:
+        self._unix_time = unix_time
+        self._made: dict[tuple[int, bytes], bytes] = {}
+        self.renew()
+
+    def renew(self) -> None:
+        """Take the date of now; called once a second."""
+        self._date = formatdate(self._unix_time(), usegmt=True).encode()
+        self._made.clear()
+
+    def get(self, status: int, content_type: bytes) -> bytes:
+        """Return status line, date and content type; what follows is the number of the length."""
+        key = (status, content_type)
+        head = self._made.get(key)
+        if head is None:
+            phrase = HTTPStatus(status).phrase.encode()
+            head = b"HTTP/1.1 %d %b\r\nDate: %b\r\n" % (status, phrase, self._date)
+            if status not in BODILESS:
+                head += b"Content-Type: %b\r\nContent-Length: " % content_type
+            self._made[key] = head
+        return head

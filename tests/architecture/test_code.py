@@ -118,7 +118,7 @@ EDGES = {
     "worker.py",
     "cli/program.py",
     "endpoints/replica/http.py",
-    "endpoints/replica/__main__.py",
+    "endpoints/replica/worker.py",
     "runs/controller.py",
     "endpoints/controller.py",
     "runs/context.py",

@@ -13,7 +13,7 @@ import orjson
 
 from lepton.core.errors import Internal, InvalidInput, LeptonError, NotFound, TooLarge
 from lepton.core.ids import new_id
-from lepton.endpoints.replica.config import ReplicaConfig
+from lepton.endpoints.replica.config import Deployment
 from lepton.endpoints.replica.grants import Grants
 from lepton.endpoints.replica.runtime import Runtime
 from lepton.models.prediction import (
@@ -36,13 +36,13 @@ Answer = dict[str, object] | None
 class Replica:
     """Answers for one endpoint."""
 
-    def __init__(self, config: ReplicaConfig) -> None:
+    def __init__(self, config: Deployment, control_url: str) -> None:
         self._endpoint = config.endpoint
         self._model = config.model
         self._signature = Signature.from_json(config.signature.encode())
         self._runtime = Runtime(config, self._signature)
         self._grants = Grants(
-            control_url=config.control_url, project=config.project, endpoint=config.endpoint, secret=config.secret
+            control_url=control_url, project=config.project, endpoint=config.endpoint, secret=config.secret
         )
         v2 = f"/v2/models/{config.endpoint}"
         version = f"{v2}/versions/{config.model.rpartition('@')[2]}"

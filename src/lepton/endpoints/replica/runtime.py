@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lepton.endpoints.replica.config import ReplicaConfig
+from lepton.endpoints.replica.config import Deployment
 from lepton.models.prediction import Arrays, open_session, run_session
 from lepton.models.signature import Signature
 from lepton.store.segments import open_segments
@@ -13,7 +13,7 @@ from lepton.store.segments import open_segments
 class Runtime:
     """Runs one model graph on one thread."""
 
-    def __init__(self, config: ReplicaConfig, signature: Signature) -> None:
+    def __init__(self, config: Deployment, signature: Signature) -> None:
         with open_segments(Path(config.blob_path), bytes.fromhex(config.key), config.blob_id) as stream:
             self._session = open_session(stream.read())
         self._signature = signature

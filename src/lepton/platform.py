@@ -58,6 +58,8 @@ class Platform:
             database=self.database, guard=self.guard, keyring=keyring, blobs=blobs,
             models=self.models, clock=clock, settings=settings,
         )  # fmt: skip
+        self.endpoints.holders = lambda project: self.access.holders("endpoints.predict", project=project)
+        self.access.changed = self.endpoints.publish_tokens
         self.models.used_by = self.endpoints.using
         self._tables = tables
         self._controllers: list[RunController | EndpointController] = []

@@ -20,15 +20,12 @@ from lepton.server.routes import ROUTERS
 ROOT = Path(__file__).parents[2]
 NOUNS = ("datasets", "labels", "runs", "models", "endpoints")
 ACCESS = ("projects", "users", "tokens", "audit")
-FOR_REPLICAS = {"endpoints.grant"}
-"""What is asked by replicas and by nobody else."""
 SHOWN_WITH_ANOTHER = {"runs.metrics": "runs.get"}
 """What the terminal shows as part of another command."""
 READS_AS = {
     "datasets.report": "datasets.get",
     "runs.metrics": "runs.get",
     "models.lineage": "models.get",
-    "endpoints.grant": "endpoints.predict",
 }
 """Operations that are allowed by the action of another: different views of the same thing."""
 
@@ -86,7 +83,7 @@ def test_every_verb_on_people_and_tokens_is_one_of_the_operations_of_access(noun
 
 @pytest.mark.parametrize("noun", NOUNS + ACCESS)
 def test_the_sdk_has_the_same_words_as_the_rest_interface(noun: str) -> None:
-    wanted = rest()[noun] - {name.split(".")[1] for name in FOR_REPLICAS if name.startswith(f"{noun}.")}
+    wanted = rest()[noun]
     helping = {"wait", "evaluation", "signature"}
     assert wanted <= public(sdk()[noun])
     assert public(sdk()[noun]) - wanted <= helping
@@ -96,7 +93,7 @@ def test_the_sdk_has_the_same_words_as_the_rest_interface(noun: str) -> None:
 def test_the_terminal_has_the_same_words_as_the_sdk(noun: str) -> None:
     group: Any = typer.main.get_command(terminal)
     commands = set(group.commands[noun].commands)
-    elsewhere = FOR_REPLICAS | set(SHOWN_WITH_ANOTHER)
+    elsewhere = set(SHOWN_WITH_ANOTHER)
     assert commands == {verb for verb in rest()[noun] if f"{noun}.{verb}" not in elsewhere}
 
 

@@ -65,5 +65,5 @@ def test_the_server_loads_what_reads_tables_and_models_only_when_it_is_needed() 
 
 
 def test_the_replica_needs_no_sql_and_no_framework() -> None:
-    modules, _ = loaded_by("import lepton.endpoints.replica.http, lepton.endpoints.replica.runtime")
+    modules, _ = loaded_by("import lepton.endpoints.replica.serving, lepton.endpoints.replica.worker")
     assert not modules & {"sqlalchemy", "fastapi", "pydantic", "polars", "sklearn", "alembic"}

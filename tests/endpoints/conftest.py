@@ -1,4 +1,4 @@
-"""Endpoints over real models, keys and processes; only the control plane's HTTP side is told what to answer."""
+"""Endpoints over real models, keys and processes; only who holds tokens is made up."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import polars as pl
 import pytest
-from endpoints.planes import FakeControlPlane
+from endpoints.callers import FakeHolders
 from models.workshop import Workshop
 
 from lepton.core.clock import utc_now
@@ -17,11 +17,8 @@ from lepton.store.database import metadata
 
 
 @pytest.fixture
-def plane() -> Iterator[FakeControlPlane]:
-    plane = FakeControlPlane()
-    yield plane
-    if plane.thread.is_alive():
-        plane.stop()
+def holders() -> FakeHolders:
+    return FakeHolders()
 
 
 @pytest.fixture
@@ -43,25 +40,26 @@ def workshop(settings: Settings) -> Iterator[Workshop]:
 
 
 @pytest.fixture
-def endpoints(workshop: Workshop, plane: FakeControlPlane) -> Iterator[Endpoints]:
+def endpoints(workshop: Workshop, holders: FakeHolders) -> Iterator[Endpoints]:
     """Endpoints whose replicas are ended with the test."""
-    made = made_endpoints(workshop, plane)
+    made = made_endpoints(workshop, holders)
     yield made
     made.stop_replicas()
 
 
-def made_endpoints(workshop: Workshop, plane: FakeControlPlane) -> Endpoints:
+def made_endpoints(workshop: Workshop, holders: FakeHolders) -> Endpoints:
     """What a platform makes when it starts; a second one is a platform that came back."""
     made = Endpoints(
         database=workshop.database, guard=workshop.guard, keyring=workshop.keyring, blobs=workshop.blobs,
         models=workshop.models, clock=utc_now, settings=workshop.settings,
     )  # fmt: skip
     workshop.models.used_by = made.using
-    made.control_url = plane.url
+    made.holders = holders
+    made.control_url = "http://127.0.0.1:1"
     return made
 
 
 @pytest.fixture
-def restarted(workshop: Workshop, plane: FakeControlPlane) -> Callable[[], Endpoints]:
+def restarted(workshop: Workshop, holders: FakeHolders) -> Callable[[], Endpoints]:
     """Make the endpoints of a platform that came back."""
-    return lambda: made_endpoints(workshop, plane)
+    return lambda: made_endpoints(workshop, holders)

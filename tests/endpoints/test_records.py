@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from endpoints.models import MIXED, NUMERIC, ROW, TEXTS, outputs_of
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lepton.core.errors import InvalidInput
@@ -71,6 +71,7 @@ def test_any_json_is_read_like_the_explaining_way_or_refused(value: object) -> N
     assert same(Shape(MIXED).arrays([inputs]), decode_rows(MIXED, json.loads(body)))
 
 
+@example(b'[{"city": "\xff"}]')
 @given(st.binary(max_size=60))
 def test_any_bytes_are_refused(body: bytes) -> None:
     with pytest.raises(InvalidInput):

@@ -20,7 +20,7 @@ import uvloop
 from lepton.endpoints.replica.exchange import Request, Shared
 from lepton.endpoints.replica.heads import Heads
 from lepton.endpoints.replica.limits import Limits
-from lepton.endpoints.replica.serving import Server
+from lepton.endpoints.replica.server import Server
 from lepton.endpoints.replica.wire import Connection
 
 T = TypeVar("T")
@@ -274,11 +274,13 @@ def serving(limits: Limits | None = None, context: ssl.SSLContext | None = None)
 
     async def start() -> Server:
         server = Server(app, limits=limits or Limits(sweep_s=NEVER_S), clock=clock)
-        await server.start([listener], ssl=context)
+        server.start()
+        await server.listen({0: listener}, ssl=context)
         return server
 
     server = asyncio.run_coroutine_threadsafe(start(), loop).result(PATIENCE_S)
     wire = Wire(app, server, clock, loop, listener.getsockname()[1])
+    listener.close()  # the server has its own
     errors: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _, context: errors.append(context))
     try:

@@ -18,7 +18,7 @@ from lepton.datasets import profile, recipe, records
 from lepton.datasets.reading import Detected, Rejected
 from lepton.datasets.report import StepReport
 from lepton.datasets.schema import Column
-from lepton.endpoints.records import Endpoint, EndpointDetail, EndpointState, Grant, ReplicaProcess
+from lepton.endpoints.records import Endpoint, EndpointDetail, EndpointState, ReplicaProcess
 from lepton.models import records as models
 from lepton.models.signature import Input, Signature, Task
 from lepton.platform import Platform
@@ -254,7 +254,6 @@ def test_endpoints(answers: Callable[..., Any]) -> None:
         **ENDPOINT_JSON,
         "signature": SIGNATURE_JSON,
     }
-    assert answers("endpoints", "grant", Grant(5.0), "/v1/endpoints/cancer/grant") == {"expires_in_s": 5.0}
     raw = b'{"predictions":[{"value":1.5}]}'
     predicted = answers("endpoints", "predict", raw, "/v1/endpoints/cancer/predict", "POST", content=b"[{}]")
     assert predicted == {"predictions": [{"value": 1.5}]}

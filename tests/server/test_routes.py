@@ -64,7 +64,6 @@ CALLS = {
     "endpoints.deploy": a_call("POST", "/v1/endpoints/deploy", "endpoints.deploy", json={"name": "e", "model": "m"}),
     "endpoints.get": a_call("GET", "/v1/endpoints/e", "endpoints.get"),
     "endpoints.predict": a_call("POST", "/v1/endpoints/e/predict", "endpoints.predict", json=[{"a": 1}]),
-    "endpoints.grant": a_call("GET", "/v1/endpoints/e/grant", "endpoints.predict"),
     "endpoints.delete": a_call("DELETE", "/v1/endpoints/e", "endpoints.delete"),
     "projects.list": a_call("GET", "/v1/projects", "projects.list"),
     "projects.create": a_call("POST", "/v1/projects", "projects.create", json={"name": "lab"}),

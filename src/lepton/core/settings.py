@@ -78,6 +78,11 @@ class Settings:
         return self.home / "runs"
 
     @property
+    def replicas(self) -> Path:
+        """Folder of the sockets on which replicas are controlled, mode 0700."""
+        return self.home / "replicas"
+
+    @property
     def root_key(self) -> Path:
         """File of the root key, mode 0600."""
         return self.home / "root.key"

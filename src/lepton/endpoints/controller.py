@@ -33,7 +33,7 @@ class EndpointController:
     def _work(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._endpoints.tick()
+                self._endpoints.tick(wait_s=0)
             except Exception as error:  # noqa: BLE001 - an edge: the next tick may do better
                 LOG.error("endpoints: a check failed with %s", type(error).__name__)
             self._endpoints.changed.wait(CHECK_EVERY_S)

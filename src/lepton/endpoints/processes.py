@@ -1,7 +1,7 @@
 """Replica processes: start one, see whether it lives, ask it to end. No catalog in here.
 
-A replica leads a session of its own, so it goes on when the control plane is killed and is found again by
-its process id and start time.
+A replica is a supervisor with workers (`replica/`). It leads a session of its own, so it goes on when the control
+plane is killed, is found again by its process id and start time, and is spoken to over its control socket.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ START_TIMEOUT_S = 30.0
 
 
 def start(config: ReplicaConfig) -> ReplicaProcess:
-    """Start a replica and wait until it listens.
+    """Start a replica and wait until it has its port; its control socket tells when it is ready.
 
     The key of the model travels over the pipe, never in arguments, environment or a file.
 
     Raises:
-        Unavailable: if it ends, or does not listen within 30 s; the message is the replica's own sentence.
+        Unavailable: if it ends, or has no port within 30 s; the message is the replica's own sentence.
     """
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "lepton.endpoints.replica"],
@@ -72,14 +72,14 @@ def alive(replica: ReplicaProcess) -> bool:
     return False
 
 
-def stop(replica: ReplicaProcess, *, grace_s: float = 10.0) -> None:
-    """Let a replica finish what it is answering and end; kill it when the grace is over."""
+def stop(*replicas: ReplicaProcess, grace_s: float = 15.0) -> None:
+    """Let replicas finish what they are answering and end; kill those that live when the grace is over."""
+    living = [replica for replica in replicas if alive(replica)]
     for number, patience_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 5.0)):
-        replica.mark.send(number)
+        for replica in living:
+            replica.mark.send(number)
         deadline = time.monotonic() + patience_s
-        while time.monotonic() < deadline:
-            if not alive(replica):
-                return
+        while (living := [replica for replica in living if alive(replica)]) and time.monotonic() < deadline:
             time.sleep(0.02)
 
 

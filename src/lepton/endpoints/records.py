@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from lepton.endpoints.replica.config import Workers
+from lepton.endpoints.replica.control import ReplicaStatus
 from lepton.models.signature import Signature
 from lepton.runs.engines.processes import ProcessMark
 
@@ -20,12 +22,12 @@ class EndpointState(StrEnum):
 
 @dataclass(frozen=True)
 class ReplicaProcess:
-    """A running replica.
+    """A running replica, which is its supervisor; the workers that predict are the supervisor's own affair.
 
     Attributes:
         mark: The process, told apart from any other that had or will have its number.
         port: TCP port it listens on.
-        generation: The deployment it serves.
+        generation: The deployment that it was told of last.
         control_url: Where it asks who may predict.
     """
 
@@ -41,7 +43,8 @@ class Endpoint:
 
     Attributes:
         model: The version it serves, as ``name@version``.
-        generation: Counts deployments; a replica of an older one is replaced.
+        generation: Counts deployments; a replica that serves an older one is told of the new one.
+        workers: How many workers its replica may have.
         message: One sentence on the state; empty when there is nothing to say.
     """
 
@@ -56,6 +59,7 @@ class Endpoint:
     message: str
     replica: ReplicaProcess | None
     host: str
+    workers: Workers
     created_at: datetime
     created_by: str
 
@@ -69,18 +73,12 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class EndpointDetail:
-    """An endpoint and the columns it asks for."""
+    """An endpoint, the columns it asks for, and what its replica says of itself.
+
+    Attributes:
+        replica: None while there is none that answers.
+    """
 
     endpoint: Endpoint
     signature: Signature
-
-
-@dataclass(frozen=True)
-class Grant:
-    """Leave for the holder of a token to predict, for the replica to remember.
-
-    Attributes:
-        expires_in_s: How long the replica may rely on it without asking again, in seconds.
-    """
-
-    expires_in_s: float
+    replica: ReplicaStatus | None

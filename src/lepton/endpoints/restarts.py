@@ -1,34 +1,41 @@
-"""When a replica that died may be started again: at once, then after 1, 2, 4 … 60 s. Pure."""
+"""When something that died may be started again: at once, then after 1, 2, 4 … 60 s. Pure; imports nothing of ours.
+
+The control plane asks it about replicas, a replica's supervisor about workers.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-
-from lepton.endpoints.records import Endpoint
 
 LONGEST_S = 60.0
 CALM_S = 120.0
-"""A replica that lived this long starts the count anew."""
+"""What lived this long starts the count anew."""
 
 
 @dataclass
 class RestartDelays:
-    """Remembers the attempts of every deployment of this control plane's life."""
+    """Remembers the attempts of everything it was told of, on a clock of seconds that only goes forward."""
 
-    _attempts: dict[tuple[str, int], tuple[int, datetime]] = field(default_factory=dict)
+    _attempts: dict[str, tuple[int, float]] = field(default_factory=dict)
 
-    def due(self, endpoint: Endpoint, now: datetime) -> bool:
-        """Say whether a deployment may be started now."""
-        count, last = self._attempts.get((endpoint.id, endpoint.generation), (0, now))
-        return count == 0 or now - last >= timedelta(seconds=_delay_s(count))
+    def due(self, key: str, now_s: float) -> bool:
+        """Say whether another attempt may be made now."""
+        return self.wait_s(key, now_s) == 0.0
 
-    def note(self, endpoint: Endpoint, now: datetime) -> None:
-        """Record that it is being started."""
-        key = (endpoint.id, endpoint.generation)
-        count, last = self._attempts.get(key, (0, now))
-        calm = now - last >= timedelta(seconds=CALM_S)
-        self._attempts[key] = (1 if calm else count + 1, now)
+    def wait_s(self, key: str, now_s: float) -> float:
+        """Return how long to wait before the next attempt, in seconds."""
+        count, last_s = self._attempts.get(key, (0, now_s))
+        return max(0.0, last_s + _delay_s(count) - now_s)
+
+    def note(self, key: str, now_s: float) -> None:
+        """Record an attempt, or the end of one."""
+        count, last_s = self._attempts.get(key, (0, now_s))
+        calm = now_s - last_s >= CALM_S
+        self._attempts[key] = (1 if calm else count + 1, now_s)
+
+    def forget(self, key: str) -> None:
+        """Start the count anew."""
+        self._attempts.pop(key, None)
 
 
 def _delay_s(attempts: int) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from lepton.endpoints.records import Endpoint, EndpointState, ReplicaProcess
+from lepton.endpoints.replica.config import Workers
 from lepton.runs.engines.processes import ProcessMark
 from lepton.store.database import UtcDateTime, metadata
 
@@ -21,6 +22,8 @@ endpoints = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("message", sa.Text, nullable=False),
     sa.Column("host", sa.String(255), nullable=False),
+    sa.Column("min_workers", sa.Integer, nullable=False),
+    sa.Column("max_workers", sa.Integer, nullable=False),
     sa.Column("port", sa.Integer),
     sa.Column("replica_pid", sa.Integer),
     sa.Column("replica_started", sa.BigInteger),
@@ -75,8 +78,14 @@ def set_state(tx: sa.Connection, endpoint_id: str, generation: int, state: Endpo
     tx.execute(_of(endpoint_id, generation).values(state=state.value, message=message))
 
 
+def set_workers(tx: sa.Connection, endpoint_id: str, workers: Workers) -> None:
+    """Record how many workers an endpoint's replica may have."""
+    values = {"min_workers": workers.min, "max_workers": workers.max}
+    tx.execute(endpoints.update().where(endpoints.c.id == endpoint_id).values(**values))
+
+
 def set_replica(tx: sa.Connection, endpoint_id: str, generation: int, replica: ReplicaProcess) -> bool:
-    """Record the replica that listens and mark the endpoint ready; False if the deployment is gone or replaced."""
+    """Record the replica that was started, or told of a deployment; False if the deployment is gone or replaced."""
     values = {
         "replica_pid": replica.mark.pid,
         "replica_started": replica.mark.started,
@@ -84,8 +93,6 @@ def set_replica(tx: sa.Connection, endpoint_id: str, generation: int, replica: R
         "replica_generation": replica.generation,
         "replica_control_url": replica.control_url,
         "port": replica.port,
-        "state": EndpointState.READY.value,
-        "message": "",
     }
     return tx.execute(_of(endpoint_id, generation).values(**values)).rowcount == 1
 
@@ -121,6 +128,8 @@ def _deployment(endpoint: Endpoint) -> dict[str, str | int]:
         "state": endpoint.state.value,
         "message": endpoint.message,
         "host": endpoint.host,
+        "min_workers": endpoint.workers.min,
+        "max_workers": endpoint.workers.max,
         "created_by": endpoint.created_by,
     }
 
@@ -147,6 +156,7 @@ def _endpoint(row: sa.Row[tuple[object, ...]]) -> Endpoint:
         message=value["message"],
         replica=replica,
         host=value["host"],
+        workers=Workers(value["min_workers"], value["max_workers"]),
         created_at=value["created_at"],
         created_by=value["created_by"],
     )

@@ -1,9 +1,12 @@
-"""What a replica is told when it starts, over its standard input."""
+"""What a replica is told when it starts, over its standard input, and again with every deployment."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from typing import Any
+
+MAX_WORKERS = 64
 
 
 @dataclass(frozen=True)
@@ -29,35 +32,49 @@ class Deployment:
     key: str = field(repr=False)
     signature: str = field(repr=False)
     secret: str = field(repr=False)
-    token_key: str = ""
+    token_key: str
     weight: float = 1.0
     is_shadow: bool = False
 
 
 @dataclass(frozen=True)
-class ReplicaConfig:
-    """One deployment.
+class Workers:
+    """How many workers a replica has.
 
     Attributes:
-        blob_path: The encrypted model graph.
-        key: Data key of the model, hex; the reason this travels over a pipe.
-        signature: The model's signature as JSON.
-        secret: What the control plane shows as its token, hex.
+        min: Kept at all times; 0 means that they end when nobody asks, and start again with the next request.
+        max: Never more than this; above `min`, their number follows the load.
+        idle_s: How long nobody asks before the last worker ends, when `min` is 0.
+    """
+
+    min: int = 1
+    max: int = 1
+    idle_s: float = 300.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min <= self.max or not 1 <= self.max <= MAX_WORKERS:
+            raise ValueError("not a range of workers")
+
+
+@dataclass(frozen=True)
+class ReplicaConfig:
+    """Everything one replica answers for.
+
+    Attributes:
+        generation: Counts what it was told to answer for; the control plane compares it with its own count.
         port: Port to listen on; 0, or one that is taken by another program, means any free one.
+        control_path: Where the supervisor's Unix socket is made.
+        control_secret: Who knows it may speak on that socket.
         control_url: Where grants are asked for.
     """
 
-    endpoint: str
-    project: str
-    model: str
+    deployments: tuple[Deployment, ...]
     generation: int
-    blob_path: str
-    blob_id: str
-    key: str
-    signature: str
-    secret: str
     host: str
     port: int
+    workers: Workers
+    control_path: str
+    control_secret: str = field(repr=False)
     control_url: str
 
     def to_json(self) -> bytes:
@@ -67,4 +84,10 @@ class ReplicaConfig:
     @classmethod
     def from_json(cls, text: bytes) -> ReplicaConfig:
         """Read what `to_json` wrote."""
-        return cls(**json.loads(text))
+        return cls.from_values(json.loads(text))
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> ReplicaConfig:
+        """Read the parsed JSON of what `to_json` wrote."""
+        deployments = tuple(Deployment(**deployment) for deployment in values["deployments"])
+        return cls(**(values | {"deployments": deployments, "workers": Workers(**values["workers"])}))

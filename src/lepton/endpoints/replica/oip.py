@@ -140,7 +140,7 @@ class Oip:
     def _decode_simple(self, body: Buffer) -> Question | None:
         try:
             request = self._simple.decode(body)
-        except (msgspec.MsgspecError, RecursionError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
         (tensor,) = request.inputs
         rows, width = tensor.shape

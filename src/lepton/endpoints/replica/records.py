@@ -56,7 +56,7 @@ class Records:
         """
         try:
             rows = [msgspec.structs.astuple(row) for row in self._decoder.decode(body)]
-        except (msgspec.MsgspecError, RecursionError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return self._decode_slowly(body)
         check_rows(len(rows))
         width = self._width

@@ -1,108 +1,80 @@
-"""A server of `wire` connections: its sockets, one sweep over all connections, and its end."""
+"""What a worker says to clients: the deployments it was given, over the HTTP server, on sockets that come and go."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 import socket
-import ssl as tls
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
 
-from lepton.endpoints.replica.exchange import App, Shared
-from lepton.endpoints.replica.heads import Heads
-from lepton.endpoints.replica.limits import Limits
-from lepton.endpoints.replica.wire import Connection
+from lepton.core.errors import Unauthenticated
+from lepton.endpoints.replica.app import App
+from lepton.endpoints.replica.config import Deployment
+from lepton.endpoints.replica.link import Load, Start
+from lepton.endpoints.replica.metrics import Counts
+from lepton.endpoints.replica.served import Served
+from lepton.endpoints.replica.server import Server
+from lepton.endpoints.replica.tokens import Tokens
+from lepton.endpoints.replica.traffic import Traffic
 
-
-@dataclass(frozen=True)
-class Counts:
-    """What a server holds: connections, and requests that have no answer yet."""
-
-    connections: int
-    in_flight: int
+log = logging.getLogger("lepton.replica")
 
 
-class Server:
-    """Answers HTTP/1.1 on sockets, in the running loop.
+class Serving:
+    """Answers for the deployments of one worker. Made inside the loop that serves.
 
-    Args:
-        app: What answers.
-        limits: What clients may ask.
-        clock: Monotonic seconds; deadlines are measured with it.
-        unix_time: For the header ``Date``.
+    Raises:
+        LeptonError: if a model cannot be loaded.
     """
 
-    def __init__(
-        self,
-        app: App,
-        *,
-        limits: Limits | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        unix_time: Callable[[], float] = time.time,
-    ) -> None:
-        self._shared = Shared(app, limits or Limits(), Heads(unix_time))
-        self._clock = clock
-        self._listeners: list[asyncio.Server] = []
-        self._timer: asyncio.TimerHandle | None = None
+    def __init__(self, start: Start) -> None:
+        by_name: dict[str, list[Deployment]] = {}
+        for deployment in start.deployments:
+            by_name.setdefault(deployment.endpoint, []).append(deployment)
+        self._endpoints = [_traffic(deployments) for deployments in by_name.values()]
+        self._server = Server(App(self._endpoints))
+        self._server.start()
+        self._opening: set[asyncio.Task[None]] = set()
 
-    @property
-    def counts(self) -> Counts:
-        """Connections and unanswered requests of now."""
-        connections = self._shared.connections
-        return Counts(len(connections), sum(connection.unanswered for connection in connections))
+    def listen(self, sockets: Mapping[int, socket.socket]) -> None:
+        """Accept connections on exactly these sockets from now on."""
+        task = asyncio.get_running_loop().create_task(self._server.listen(sockets))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
 
-    async def start(self, sockets: Sequence[socket.socket], *, ssl: tls.SSLContext | None = None) -> None:
-        """Listen on bound sockets, with TLS if there is a context."""
-        loop = asyncio.get_running_loop()
-        timeout_s = self._shared.limits.head_s if ssl is not None else None
-        for each in sockets:
-            listener = await loop.create_server(
-                partial(Connection, self._shared), sock=each, ssl=ssl, backlog=2048, ssl_handshake_timeout=timeout_s
-            )
-            self._listeners.append(listener)
-        self._tick()
+    def grants(self, document: str) -> None:
+        """Take a new signed list of tokens; one that is not for these endpoints changes nothing."""
+        for traffic in self._endpoints:
+            try:
+                traffic.tokens.update(document)
+            except Unauthenticated as error:
+                log.error("a list of tokens was refused: %s", error.message)
 
-    def _tick(self) -> None:
-        self.sweep()
-        self._timer = asyncio.get_running_loop().call_later(self._shared.limits.sweep_s, self._tick)
+    def load(self) -> Load:
+        """Return the counts since the start."""
+        total = Counts()
+        for traffic in self._endpoints:
+            for served in traffic.deployments:
+                if not served.is_shadow:
+                    total.add(served.counts)
+        return Load(
+            in_flight=self._server.counts.in_flight,
+            queued=sum(served.batcher.queued for traffic in self._endpoints for served in traffic.deployments),
+            requests=total.answers,
+            errors=total.errors,
+            cpu_s=time.process_time(),
+            latency=tuple(total.latencies),
+        )
 
-    def sweep(self) -> None:
-        """Renew the date and end what has taken too long; called by a timer of its own."""
-        self._shared.heads.renew()
-        now = self._clock()
-        for connection in list(self._shared.connections):
-            connection.sweep(now)
+    async def drain(self, grace_s: float, linger_s: float) -> None:
+        """Accept nothing more, answer what is asked with ``Connection: close``, and return when that is done."""
+        await self._server.begin_drain(linger_s=linger_s, grace_s=grace_s)
+        for traffic in self._endpoints:
+            traffic.close()
 
-    async def begin_drain(self) -> None:
-        """Accept nothing more, answer what is in flight, and return when every connection has ended.
 
-        Idle connections are closed at once, the others with their last answer or after ``Limits.drain_s``.
-        """
-        self._stop_listening()
-        await asyncio.sleep(0)  # what lies in the sockets is read first: it may be a request
-        await asyncio.sleep(0)
-        self._shared.draining = True
-        for connection in list(self._shared.connections):
-            connection.drain()
-        if self._shared.connections:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._shared.emptied.wait(), self._shared.limits.drain_s)
-        await self.close()
-
-    async def close(self) -> None:
-        """End everything now, answered or not."""
-        self._stop_listening()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        for connection in list(self._shared.connections):
-            connection.abort()
-        await asyncio.sleep(0)  # transports tell their connections in the next turn
-
-    def _stop_listening(self) -> None:
-        for listener in self._listeners:
-            listener.close()
-        self._listeners.clear()
+def _traffic(deployments: Sequence[Deployment]) -> Traffic:
+    first = deployments[0]
+    tokens = Tokens(key=bytes.fromhex(first.token_key), project=first.project, secret=first.secret)
+    return Traffic([Served(deployment) for deployment in deployments], tokens)

@@ -1,7 +1,7 @@
 """HTTP/1.1 of the inference data plane: the incoming half of a connection, over llhttp. Knows no models, JSON, tokens.
 
 llhttp (through httptools) decides where a request ends; what it is lenient about is refused here, and everything is
-bounded by `Limits`. `exchange` is the outgoing half, `serving` opens the sockets. Source: RFC 9110, RFC 9112.
+bounded by `Limits`. `exchange` is the outgoing half, `server` opens the sockets. Source: RFC 9110, RFC 9112.
 """
 
 from __future__ import annotations

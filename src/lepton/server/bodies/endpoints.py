@@ -27,12 +27,6 @@ class DetailAnswer(EndpointAnswer):
     signature: SignatureAnswer
 
 
-class GrantAnswer(Answer):
-    """Leave to predict, for the replica to remember for a while."""
-
-    expires_in_s: float
-
-
 class DeployBody(Body):
     """Which model answers under which name."""
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from lepton.core.refs import parse_ref
-from lepton.server.bodies.endpoints import DeployBody, DetailAnswer, EndpointAnswer, GrantAnswer
+from lepton.server.bodies.endpoints import DeployBody, DetailAnswer, EndpointAnswer
 from lepton.server.wire import IN, Items, Merged, On, Project, RawBody, Who, items
 
 router = APIRouter(prefix="/v1/endpoints", tags=["endpoints"])
@@ -44,12 +44,6 @@ def predict(platform: On, body: RawBody, actor: Who, name: str, project: Project
     # The body stands before the actor: who asks is looked up once more when it came slowly.
     answer = platform.endpoints.predict(actor, name, body, project=project)
     return Response(answer, media_type="application/json")
-
-
-@router.get("/{name}/grant", operation_id="endpoints.grant", response_model=GrantAnswer)
-def grant_prediction(platform: On, actor: Who, name: str, project: Project = IN) -> object:
-    """Learn whether one may predict; replicas ask this with the token of whoever asks them."""
-    return platform.endpoints.grant(actor, name, project=project)
 
 
 @router.delete("/{name}", operation_id="endpoints.delete", status_code=204)

@@ -1,0 +1,243 @@
+"""How the control plane speaks to a supervisor: a Unix socket, one JSON object a line each way, a shared secret.
+
+The socket has mode 0600 and takes only processes of the same user. It is reached through the descriptor of its folder,
+as its own path may be longer than the kernel allows (107 bytes).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+from _operator import _compare_digest  # hmac would load a whole cryptographic library for this one function
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lepton.core.errors import LeptonError, Unavailable, error_from_code
+from lepton.endpoints.replica.config import ReplicaConfig, Workers
+
+TIMEOUT_S = 5.0
+_READ_BYTES = 1 << 16
+_MOST_BYTES = 256 << 20
+_PEER = struct.Struct("iII")
+_SILENT = "The endpoint's replica does not answer on its control socket. Try again in a moment."
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """One worker of a replica.
+
+    Attributes:
+        slot: Its place; a successor takes the same.
+        restarts: How often the worker in this place ended by itself and was started again.
+    """
+
+    slot: int
+    pid: int
+    state: str
+    generation: int
+    restarts: int
+    in_flight: int
+    queued: int
+    requests: int
+    errors: int
+
+
+@dataclass(frozen=True)
+class ReplicaStatus:
+    """How a replica stands.
+
+    Attributes:
+        told: The last generation that it was told to answer for.
+        serving: The one that it answers for; 0 before the first is ready.
+        coming: Whether the last one told is still being started.
+        message: Why workers of the last generation told could not be started; empty if they could.
+        wanted: How many workers there should be now.
+        requests: Requests answered, by workers that have ended too.
+        errors: Those among them that were answered with 500 or more.
+    """
+
+    told: int
+    serving: int
+    coming: bool
+    message: str
+    host: str
+    port: int
+    control_url: str
+    min: int
+    max: int
+    wanted: int
+    requests: int
+    errors: int
+    workers: tuple[WorkerStatus, ...]
+
+    def to_values(self) -> dict[str, Any]:
+        """Return what JSON can hold; `from_values` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> ReplicaStatus:
+        """Read what `to_values` returned."""
+        return cls(**(values | {"workers": tuple(WorkerStatus(**worker) for worker in values["workers"])}))
+
+
+@dataclass(frozen=True)
+class Control:
+    """The control plane's end.
+
+    Every method raises `Unavailable` if the supervisor does not answer in time, and what it answered with instead.
+
+    Attributes:
+        path: The socket.
+        secret: What the supervisor was told when it started.
+    """
+
+    path: Path
+    secret: str = field(repr=False)
+
+    def status(self, *, timeout_s: float = TIMEOUT_S) -> ReplicaStatus:
+        """Return how the replica stands."""
+        return self._ask("status", None, timeout_s)
+
+    def deploy(self, config: ReplicaConfig) -> ReplicaStatus:
+        """Let it answer for something else as soon as that is ready; returns at once."""
+        return self._ask("deploy", asdict(config))
+
+    def scale(self, workers: Workers) -> ReplicaStatus:
+        """Change how many workers it may have."""
+        return self._ask("scale", asdict(workers))
+
+    def grants(self, document: str) -> ReplicaStatus:
+        """Hand a document of grants to all of its workers, now and later."""
+        return self._ask("grants", document)
+
+    def stop(self) -> ReplicaStatus:
+        """Let it finish what it is answering, and end; returns at once."""
+        return self._ask("stop", None)
+
+    def _ask(self, verb: str, body: object, timeout_s: float = TIMEOUT_S) -> ReplicaStatus:
+        question = json.dumps({"secret": self.secret, "verb": verb, "body": body}).encode() + b"\n"
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, _short(self.path) as short:
+                connection.settimeout(timeout_s)
+                connection.connect(short)
+                connection.sendall(question)
+                with connection.makefile("rb") as answers:
+                    answer = json.loads(answers.readline())
+        except (OSError, ValueError) as error:
+            raise Unavailable(_SILENT) from error
+        if "error" in answer:
+            raise error_from_code(answer["error"]["code"], answer["error"]["message"])
+        return ReplicaStatus.from_values(answer["body"])
+
+
+class ControlSocket:
+    """The supervisor's end: accepts, checks who asks, and answers with what a function returns.
+
+    Args:
+        answer: Takes a verb and its body; a `LeptonError` that it raises is passed on.
+    """
+
+    def __init__(self, path: Path, secret: str, answer: Callable[[str, Any], object]) -> None:
+        self._path = path
+        self._secret = secret.encode()
+        self._answer = answer
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with _short(path) as short:
+            with suppress(FileNotFoundError):
+                os.unlink(short)
+            before = os.umask(0o177)
+            try:
+                self._listener.bind(short)
+            finally:
+                os.umask(before)
+        self._listener.listen(16)
+        self._listener.setblocking(False)
+
+    def fileno(self) -> int:
+        """Return the descriptor of the listener."""
+        return self._listener.fileno()
+
+    def accept(self) -> Conversation | None:
+        """Return the next conversation, or None if it is with another user or gone."""
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:
+            return None
+        peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+        if _PEER.unpack(peer)[1] != os.getuid():
+            connection.close()
+            return None
+        return Conversation(connection, self._answered)
+
+    def close(self) -> None:
+        """Stop, and remove the socket's file."""
+        self._listener.close()
+        self._path.unlink(missing_ok=True)
+
+    def _answered(self, line: bytes) -> bytes:
+        try:
+            question = json.loads(line)
+            secret, verb, body = question["secret"], question["verb"], question["body"]
+            if not _compare_digest(str(secret).encode(), self._secret):
+                raise LookupError
+            answer: dict[str, object] = {"body": self._answer(verb, body)}
+        except LeptonError as error:
+            answer = {"error": {"code": error.code, "message": error.message}}
+        except (ValueError, LookupError, TypeError):
+            answer = {"error": {"code": "invalid_input", "message": "The replica does not understand this."}}
+        return json.dumps(answer).encode() + b"\n"
+
+
+class Conversation:
+    """One connection to the control socket."""
+
+    def __init__(self, connection: socket.socket, answered: Callable[[bytes], bytes]) -> None:
+        connection.setblocking(False)
+        self._connection = connection
+        self._answered = answered
+        self._unread = bytearray()
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._connection.fileno()
+
+    def hear(self) -> bool:
+        """Read and answer what has arrived; False when it is over."""
+        try:
+            data = self._connection.recv(_READ_BYTES)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        if not data or len(self._unread) + len(data) > _MOST_BYTES:
+            return False
+        self._unread += data
+        while (end := self._unread.find(b"\n")) >= 0:
+            line = bytes(self._unread[:end])
+            del self._unread[: end + 1]
+            try:
+                self._connection.settimeout(1.0)  # an answer is small; who does not take it is not waited for
+                self._connection.sendall(self._answered(line))
+                self._connection.setblocking(False)
+            except OSError:
+                return False
+        return True
+
+    def close(self) -> None:
+        """End it."""
+        self._connection.close()
+
+
+@contextmanager
+def _short(path: Path) -> Iterator[str]:
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)

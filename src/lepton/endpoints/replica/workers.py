@@ -1,0 +1,120 @@
+"""A worker process as its supervisor sees it: started with one end of a link, told to drain, killed if it does not."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from lepton.endpoints.replica.config import ReplicaConfig
+from lepton.endpoints.replica.link import Drain, Link, Listen, Load, Start
+from lepton.endpoints.replica.sockets import Sockets
+
+GRACE_S = 10.0
+"""How long a worker that was told to end may go on with what it is answering."""
+LINGER_S = 5.0
+"""How long one that has a successor keeps quiet connections open."""
+_PR_SET_PDEATHSIG = 1
+_OOM_SCORE = "500"
+
+
+class WorkerState(StrEnum):
+    """Where a worker stands."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+
+
+@dataclass
+class Worker:
+    """A worker.
+
+    Attributes:
+        slot: Its place among the workers of its deployment, from 0; its successor takes the same.
+        epoch: Which deployment it serves, by the supervisor's own count.
+        deadline_s: When it is killed unless it is ready, or has ended, by then; None means never.
+        sockets: On which it was told to accept.
+        message: Why it could not get ready, by its own account.
+    """
+
+    slot: int
+    epoch: int
+    generation: int
+    process: subprocess.Popen[bytes]
+    link: Link
+    deadline_s: float | None
+    state: WorkerState = WorkerState.STARTING
+    load: Load = field(default_factory=Load)
+    sockets: tuple[int, ...] = ()
+    message: str = ""
+    _has: set[int] = field(default_factory=set)
+
+    def listen(self, numbers: tuple[int, ...], sockets: Sockets) -> None:
+        """Tell it on which sockets to accept, unless it does already."""
+        if numbers == self.sockets:
+            return
+        new = tuple(number for number in numbers if number not in self._has)
+        self.link.send(Listen(numbers, new), [sockets[number].fileno() for number in new])
+        self._has.update(new)
+        self.sockets = numbers
+
+    def drain(self, now_s: float, *, linger_s: float = LINGER_S) -> None:
+        """Tell it to finish and end."""
+        self.state = WorkerState.DRAINING
+        self.deadline_s = now_s + GRACE_S + 2.0
+        self.link.send(Drain(GRACE_S, linger_s))
+
+    def give_up(self) -> None:
+        """End it now; it is not missed."""
+        self.state = WorkerState.DRAINING
+        self.process.kill()
+
+
+def start(config: ReplicaConfig, *, slot: int, epoch: int, deadline_s: float, environment: Mapping[str, str]) -> Worker:
+    """Start a worker and tell it what to answer for.
+
+    Raises:
+        OSError: if no process can be made.
+    """
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [sys.executable, "-P", "-m", "lepton.endpoints.replica.worker", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                env=dict(environment),
+                preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - this process has one thread
+            )
+    except BaseException:
+        ours.close()
+        raise
+    worker = Worker(slot, epoch, config.generation, process, Link(ours), deadline_s)
+    worker.link.send(Start(config.deployments, config.control_url))
+    return worker
+
+
+def _die_with(supervisor: int) -> Callable[[], None]:
+    """Return what a worker does before it becomes itself: be ended by the kernel when the supervisor ends."""
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+    def prepare() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        if os.getppid() != supervisor:
+            os._exit(127)
+        with suppress(OSError):
+            # When memory runs out, let it be a worker and not the supervisor.
+            Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+
+    return prepare

@@ -21,10 +21,12 @@ class EndpointController:
 
     def start(self) -> None:
         """Begin in a thread of its own."""
+        self._endpoints.is_looked_after = True
         self._thread.start()
 
     def stop(self) -> None:
         """End the thread; replicas go on."""
+        self._endpoints.is_looked_after = False
         self._stopping.set()
         self._endpoints.changed.set()
         if self._thread.is_alive():

@@ -7,7 +7,6 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +37,7 @@ from lepton.store.keys import Keyring
 SILENT_S = 30.0
 """A replica that lives but has not answered on its control socket for this long is replaced."""
 TOKEN_KEY = "endpoints/tokens"  # noqa: S105 - the name of a key
+PUBLISH_S = 1.0
 RENEW_S = 60.0
 """An unchanged list of tokens is signed anew this often: it counts for a day from then on."""
 
@@ -63,6 +63,10 @@ class Endpoints:
         """By endpoint: which replica was told of which tokens, and when, by a monotonic clock."""
         self._silent_since_s: dict[str, float] = {}
         self.control_url = ""
+        self._looks = threading.Condition()
+        self._begun = self._ended = 0
+        self.is_looked_after = False
+        """Whether a controller calls `tick`."""
         self.changed = threading.Event()
         """Set when there is something for the controller to do."""
 
@@ -185,13 +189,13 @@ class Endpoints:
             time.sleep(0.02)
 
     def publish_tokens(self) -> None:
-        """Tell every replica at once of changed tokens and roles; one that does not hear is told by the next tick."""
-        with self._database.read() as tx:
-            known = rows.list_all(tx)
-        for endpoint in known:
-            if endpoint.replica is not None and endpoint.replica.mark.is_alive():
-                with suppress(Unavailable):
-                    self._tell_tokens(endpoint, endpoint.replica)
+        """Return when the controller has told every replica of changed tokens and roles, or after a second."""
+        with self._looks:
+            if not self.is_looked_after:
+                return
+            wanted = self._begun + 1  # the look that goes on now may have read the tokens before the change
+            self.changed.set()
+            self._looks.wait_for(lambda: self._ended >= wanted, timeout=PUBLISH_S)
 
     def stop_replicas(self) -> None:
         """End all replicas; the next start of the platform brings them back."""
@@ -206,9 +210,14 @@ class Endpoints:
 
     def _look(self) -> bool:
         """Look after every endpoint once; say whether any is on its way."""
+        with self._looks:
+            self._begun += 1
         with self._database.read() as tx:
             wanted = rows.list_all(tx)
         busy = [self._look_after(endpoint) for endpoint in wanted]  # every one, not only until the first
+        with self._looks:
+            self._ended = self._begun
+            self._looks.notify_all()
         return any(busy)
 
     def _look_after(self, endpoint: Endpoint) -> bool:

@@ -305,10 +305,13 @@ class Access:
         """Give a user a role in a project, which makes it a member, or a new password, which ends its sessions.
 
         Raises:
+            InvalidInput: if nothing is to be changed, or the password is too short.
             NotFound: if there is no such user.
             Conflict: if it would leave the project without an owner.
             Forbidden: if the password is of somebody who is also in projects that the actor does not own.
         """
+        if role is None and password is None:
+            raise InvalidInput("Say what to change of the user: the role in the project, the password, or both.")
         kept = None if password is None else passwords.hash_password(password)
         with self._guard.allow(actor, "users.update", project=project, target=name) as tx:
             person = _existing(tx, name)

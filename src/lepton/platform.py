@@ -74,6 +74,7 @@ class Platform:
         with self.database.read() as tx:
             if not self.runs.working(tx):
                 self.datasets.sweep(tx)
+                self.models.sweep(tx)
         self.endpoints.control_url = control_url
         self._controllers = [RunController(self.runs), EndpointController(self.endpoints)]
         for controller in self._controllers:

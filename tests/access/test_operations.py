@@ -402,6 +402,11 @@ def test_a_run_acts_as_its_submitter_is_now_and_never_on_people(access: Access, 
         access.actor_for_run(ana.user_id, None)
 
 
+def test_changing_nothing_of_a_user_says_what_can_be_changed(access: Access, owner: Actor) -> None:
+    with pytest.raises(InvalidInput, match="Say what to change of the user: the role in the project, the password"):
+        access.update_user(owner, "owner")
+
+
 # The audit log
 
 

@@ -1,4 +1,4 @@
-"""Measures how many of our modules lie between a door and its SQL or its arithmetic.
+"""Measures how many of our modules lie between a door and its SQL, its arithmetic or the wire.
 
 As a program, ``python hops.py FOLDER RUN`` is a worker that writes its longest chains into a folder when it ends.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+WIRE = "httpx2"
 NUMERIC = {"numpy", "polars", "onnxruntime", "sklearn"}
 BRACKETS = ("BEGIN", "COMMIT", "ROLLBACK", "PRAGMA")
 """What the database adds around every transaction, from one module of the store; it is nobody's SQL."""
@@ -33,11 +34,12 @@ def chain_of(frame: FrameType | None) -> Chain:
 
 
 class Hops:
-    """Notes the chain of every statement, and of every step from our code into a library that calculates."""
+    """Notes the chain of every statement, and of every step from our code into a library that calculates or sends."""
 
     def __init__(self, complete: Callable[[Chain], Chain] = lambda chain: chain) -> None:
         self.sql: set[Chain] = set()
         self.arithmetic: set[Chain] = set()
+        self.wire: set[Chain] = set()
         self._complete = complete
 
     def start(self) -> None:
@@ -67,8 +69,12 @@ class Hops:
             ours, called = frame, str(getattr(argument, "__module__", None) or "")
         else:
             return
-        if called.partition(".")[0] in NUMERIC and ours is not None and _module(ours).startswith("lepton."):
+        if ours is None or not _module(ours).startswith("lepton."):
+            return
+        if called.partition(".")[0] in NUMERIC:
             self.arithmetic.add(self._complete(chain_of(ours)))
+        elif called.partition(".")[0] == WIRE:
+            self.wire.add(chain_of(ours))
 
 
 def _module(frame: FrameType) -> str:

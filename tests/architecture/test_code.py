@@ -116,7 +116,7 @@ def test_every_error_comes_back_from_its_wire_form_as_the_class_it_was() -> None
 EDGES = {
     "server/edge.py",
     "worker.py",
-    "cli/program.py",
+    "cli/door.py",
     "endpoints/replica/app.py",
     "endpoints/replica/batcher.py",
     "endpoints/replica/wire.py",

@@ -1,4 +1,7 @@
-"""From a door to its SQL or its arithmetic there are at most seven of our modules."""
+"""From a door to its SQL, its arithmetic or the wire there are at most seven of our modules.
+
+What a chain is, and why the terminal has a sum of its own: docs/decisions/0014-what-a-chain-is.md.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,21 @@ from architecture import hops
 from architecture.hops import Chain, Hops, chain_of
 
 import lepton
+from lepton.cli import program as terminal
 
 MOST = 7
+FROM_THE_TERMINAL = 9
+"""Of the longest way, the terminal's process and the server's added up."""
+SERVER: dict[str, Chain] = {
+    "lepton.server.identity": (),  # the edge looks up who asks before there is a route
+    "lepton.runs.operations": ("lepton.server.events",),  # a stream looks on when its route has returned
+}
+"""What the server does in a thread without a route on the stack, and what stands between it and the edge."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The chains of one walk from a file to a prediction: through the SDK and the server, and in the workers."""
+    """The chains of two walks, by SDK and by terminal: up to the server, and in the workers."""
 
     server: Hops
     worker_sql: set[Chain]
@@ -68,25 +79,76 @@ def walk(client: lepton.Client, folder: Path) -> None:
     client.datasets.delete("sales")
 
 
+def walk_in_terminal(client: lepton.Client, folder: Path) -> None:
+    """Type every command that speaks to a platform."""
+    run = client.runs.list()[0]
+    commands = """
+        datasets import {folder}/sales.csv --name pots --personal mail
+        datasets list
+        datasets get pots
+        datasets profile pots --target sold
+        datasets rows pots
+        datasets clean pots
+        datasets report pots
+        datasets split pots --stratify sold
+        datasets export pots --to {folder}/pots.csv
+        labels list
+        models train pots --dataset pots --target area --feature kind
+        models evaluate pots --dataset pots
+        models list
+        models get pots
+        models lineage pots
+        models export pots --to {folder}/pots.onnx
+        endpoints deploy pots --model pots
+        endpoints list
+        endpoints get pots
+        endpoints predict pots kind=u
+        runs logs --follow {run}
+        runs list
+        runs get {run}
+        runs logs {run}
+        projects create room
+        projects list
+        users create bob --role viewer
+        users update bob --role editor
+        users list
+        users delete bob --yes
+        tokens create shelf
+        tokens list
+        audit list --changes
+        endpoints delete pots --yes
+        models delete pots --yes
+        datasets delete pots --yes
+    """
+    typed = [line.strip().format(folder=folder, run=run.id) for line in commands.strip().splitlines()]
+    refused = [line for line in typed if terminal.run(line.split())]
+    assert refused == []
+
+
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     folder, notes = tmp_path_factory.mktemp("files"), tmp_path_factory.mktemp("notes")
     caller = threading.main_thread().ident
 
     def with_caller(chain: Chain) -> Chain:
-        """The server works in threads of its own: put what the SDK is in the middle of in front."""
-        if not any(name.startswith("lepton.server.routes") for name in chain):
+        """The server works in threads of its own: put what the caller is in the middle of in front."""
+        inside = next((SERVER[name] for name in chain[:1] if name in SERVER), None)
+        if inside is None and not any(name.startswith("lepton.server.routes") for name in chain):
             return chain
         waiting = chain_of(sys._current_frames().get(caller or 0))
-        return (*tuple(name for name in waiting if name.startswith("lepton.client.")), "lepton.server.edge", *chain)
+        asking = tuple(name for name in waiting if name.startswith(("lepton.cli.", "lepton.client.")))
+        return (*asking, "lepton.server.edge", *(inside or ()), *chain)
 
     watched = Hops(with_caller)
     watched.start()
     try:
-        with lepton.open(tmp_path_factory.mktemp("home")) as client:
+        with lepton.open(tmp_path_factory.mktemp("home")) as client, pytest.MonkeyPatch.context() as environment:
             platform = client._platform  # type: ignore[attr-defined]
             platform.runs.command = (sys.executable, hops.__file__, str(notes))
             walk(client, folder)
+            environment.setenv("LEPTON_URL", client.url)
+            environment.setenv("LEPTON_TOKEN", client.tokens.create("terminal").secret or "")
+            walk_in_terminal(client, folder)
     finally:
         watched.stop()
     sql: set[Chain] = set()
@@ -102,19 +164,43 @@ def too_long(chains: set[Chain]) -> list[str]:
     return [f"{len(chain)}: {' > '.join(chain)}" for chain in sorted(chains, key=len) if len(chain) > MOST]
 
 
+def begun_in(chains: set[Chain], door: str) -> set[Chain]:
+    return {chain for chain in chains if chain[0].startswith(f"lepton.{door}.")}
+
+
 def test_from_the_sdk_through_the_server_to_sql(measured: Measured) -> None:
-    through = {chain for chain in measured.server.sql if chain[0].startswith("lepton.client.")}
+    through = begun_in(measured.server.sql, "client")
     assert {chain[0] for chain in through} >= {
         f"lepton.client.{noun}" for noun in ("datasets", "runs", "models", "endpoints", "access")
     }
     assert ("lepton.client.datasets", "lepton.client.transport", "lepton.server.edge", "lepton.server.routes.datasets",
             "lepton.datasets.operations", "lepton.datasets.rows") in through  # fmt: skip
-    assert too_long(measured.server.sql) == []
+    assert any("lepton.server.events" in chain for chain in through), "waiting was not seen"
+    assert too_long(measured.server.sql - begun_in(measured.server.sql, "cli")) == []
 
 
 def test_from_the_sdk_through_the_server_to_arithmetic(measured: Measured) -> None:
-    assert any(chain[0] == "lepton.client.datasets" for chain in measured.server.arithmetic)
-    assert too_long(measured.server.arithmetic) == []
+    assert begun_in(measured.server.arithmetic, "client")
+    assert too_long(measured.server.arithmetic - begun_in(measured.server.arithmetic, "cli")) == []
+
+
+def test_from_the_terminal_to_the_wire(measured: Measured) -> None:
+    through = begun_in(measured.server.wire, "cli")
+    assert {chain[1] for chain in through if len(chain) > 3} >= {
+        f"lepton.cli.{noun}" for noun in ("datasets", "runs", "models", "endpoints", "access")
+    }
+    assert too_long(through) == []
+
+
+def test_from_the_terminal_through_the_server_to_sql_and_arithmetic(measured: Measured) -> None:
+    through = begun_in(measured.server.sql | measured.server.arithmetic, "cli")
+    assert {chain[1] for chain in through} >= {
+        f"lepton.cli.{noun}" for noun in ("datasets", "runs", "models", "endpoints", "access")
+    }
+    assert max(map(len, through)) == FROM_THE_TERMINAL
+
+
+# The replica's process (endpoints/replica) is to be measured here, from its socket to its arithmetic.
 
 
 def test_from_the_worker_to_sql(measured: Measured) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Iterator
 from datetime import date
+from typing import Any
 
 import polars as pl
 import pytest
 from datasets.warehouse import EDITOR, OWNER, STEWARD, STRANGER, VIEWER, Warehouse
 
+from lepton.access.records import Actor
 from lepton.core.clock import Clock
 from lepton.core.columns import ColumnClass, ColumnType
-from lepton.core.errors import Conflict, Forbidden, InvalidInput, LeptonError, NotFound, TooLarge
+from lepton.core.errors import Conflict, Forbidden, InvalidInput, LeptonError, NotFound, TooLarge, Unauthenticated
+from lepton.core.ids import new_id
 from lepton.core.refs import Ref, parse_ref
 from lepton.core.settings import Settings
 from lepton.datasets import exports, reading
@@ -20,6 +24,8 @@ from lepton.datasets.recipe import parse_recipe
 from lepton.datasets.records import ImportOptions
 from lepton.datasets.schema import Column, Schema
 from lepton.datasets.steps import Recipe
+from lepton.runs.records import Run
+from lepton.store.blobs import BlobStore
 
 PEOPLE = "name,age,ssn,joined\n" + "".join(
     f"n{i},{20 + i % 40},{100000 + i},2026-01-{1 + i % 28:02d}\n" for i in range(40)
@@ -393,6 +399,89 @@ def test_a_table_that_a_dead_worker_left_is_swept_and_no_other(warehouse: Wareho
         assert warehouse.datasets.sweep(tx) == 0
     assert not any(lost.id in str(file) for file in warehouse.files())
     assert len(warehouse.datasets.rows(EDITOR, Ref("people")).rows) > 0
+
+
+def test_the_keys_of_a_table_that_was_never_made_are_swept_too(warehouse: Warehouse) -> None:
+    warehouse.add(PEOPLE)
+    kept = warehouse.keyring.scopes("dataset")
+    warehouse.keyring.create("default", f"dataset/{'0' * 26}/plain")
+    with warehouse.database.read() as tx:
+        warehouse.datasets.sweep(tx)
+    assert warehouse.keyring.scopes("dataset") == kept
+
+
+def failed_import(warehouse: Warehouse) -> Run:
+    run = warehouse.datasets.import_(OWNER, [b"a,b,c\n1,2\n1,2\n"], options=ImportOptions("x"))
+    with pytest.raises(InvalidInput):
+        warehouse.work(run)
+    warehouse.runs.fail(run.id, InvalidInput("No row can be read."))
+    return run
+
+
+def test_the_file_of_a_failed_import_is_kept_a_week_for_a_retry_and_then_removed(
+    warehouse: Warehouse, clock: Any
+) -> None:
+    run = failed_import(warehouse)
+    uploads = warehouse.files()
+    clock.advance(days=6, hours=23)
+    with warehouse.database.read() as tx:
+        assert warehouse.datasets.sweep(tx) == 0
+    assert warehouse.files() == uploads
+    again = warehouse.runs.retry(OWNER, run.id)
+    clock.advance(days=30)
+    with warehouse.database.read() as tx:
+        assert warehouse.datasets.sweep(tx) == 0, "a retry waits for it"
+    warehouse.runs.cancel(OWNER, again.id)
+    clock.advance(days=7, hours=1)
+    with warehouse.database.read() as tx:
+        assert warehouse.datasets.sweep(tx) == 1
+    assert warehouse.files() == []
+    assert warehouse.keyring.scopes("upload") == []
+    late = warehouse.runs.retry(OWNER, run.id)
+    with pytest.raises(NotFound, match=r"kept for 7 days. Import it again"):
+        warehouse.work(late)
+
+
+def test_the_next_import_removes_old_files_too_and_spares_those_of_versions(warehouse: Warehouse, clock: Any) -> None:
+    ref = warehouse.add(PEOPLE)
+    whole = warehouse.files()
+    failed_import(warehouse)
+    clock.advance(days=8)
+    assert len(warehouse.files()) == len(whole) + 1
+    second = warehouse.add(PEOPLE)
+    warehouse.datasets.delete(EDITOR, parse_ref(second))
+    assert warehouse.files() == whole
+    assert ref == "people@1"
+
+
+def test_a_file_that_no_run_was_made_of_is_swept(warehouse: Warehouse, settings: Settings) -> None:
+    upload_id = new_id()
+    BlobStore(settings.objects, warehouse.keyring).put("default", f"upload/{upload_id}", [b"a"], blob_id=upload_id)
+    with warehouse.database.read() as tx:
+        assert warehouse.datasets.sweep(tx) == 1
+        assert warehouse.datasets.sweep(tx) == 0
+    assert warehouse.files() == []
+    assert warehouse.keyring.scopes("upload") == []
+
+
+def test_a_file_that_is_coming_in_is_not_swept(warehouse: Warehouse) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield PEOPLE.encode()
+        with warehouse.database.read() as tx:
+            assert warehouse.datasets.sweep(tx) == 0
+
+    warehouse.work(warehouse.datasets.import_(OWNER, pieces(), options=ImportOptions("people")))
+
+
+def test_who_was_locked_out_while_sending_gets_no_import(warehouse: Warehouse) -> None:
+    def nobody() -> Actor:
+        raise Unauthenticated("This token is unknown or was deleted.")
+
+    for again, error in ((nobody, Unauthenticated), (lambda: VIEWER, Forbidden)):
+        with pytest.raises(error):
+            warehouse.datasets.import_(OWNER, [b"a\n1\n"], options=ImportOptions("x"), again=again)
+    assert warehouse.files() == []
+    assert warehouse.runs.list(OWNER) == []
 
 
 def test_planted_values_are_on_no_disk(warehouse: Warehouse) -> None:

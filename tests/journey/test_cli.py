@@ -35,6 +35,16 @@ def test_a_refusal_is_one_sentence_on_stderr_and_exit_code_1(live: Live) -> None
     assert done.stdout == ""
     assert "no-such-thing" in done.stderr
     assert "Traceback" not in done.stderr
+    for typed, told in (
+        (("runs", "list", "--state", "sleeping"), "'succeeded'"),
+        (("users", "create", "ada", "--role", "king"), "'steward'"),
+        (("users", "update", "owner"), "Say what to change of the user"),
+        (("audit", "list", "--action", "reigns"), "'runs.cancel'"),
+        (("tokens", "create", "crown", "--scope", "reigns"), "'endpoints.predict'"),
+    ):
+        sentence = live.cli(*typed, code=1).stderr
+        assert told in sentence
+        assert not any(word in sentence for word in ("in the query", "in the body", "/v1/", "GET "))
 
 
 def test_a_wrong_command_is_exit_code_2(live: Live) -> None:

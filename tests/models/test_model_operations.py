@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -333,3 +336,41 @@ def test_nothing_learned_from_the_data_is_in_the_clear_in_any_file(workshop: Wor
     with workshop.database.read() as tx:
         [row] = rows.versions(tx, "default")
     assert canary not in repr(row)
+
+
+def test_a_graph_that_a_killed_worker_left_is_swept_with_its_key_and_no_other(trained: Workshop) -> None:
+    whole = files(trained)
+    program = """
+import os, signal, sys
+from pathlib import Path
+from lepton.core.ids import new_id
+from lepton.core.settings import Settings
+from lepton.models.documents import scope_of
+from lepton.store.blobs import BlobStore
+from lepton.store.keys import open_keyring
+settings = Settings(Path(sys.argv[1]), sys.argv[2])
+version_id = new_id()
+BlobStore(settings.objects, open_keyring(settings)).put("default", scope_of(version_id), [b"graph"], blob_id=version_id)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    command = [sys.executable, "-c", program, str(trained.settings.home), trained.settings.catalog]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert len(files(trained)) == len(whole) + 1
+    assert len(trained.keyring.scopes("model")) == 2
+    with trained.database.read() as tx:
+        assert trained.models.sweep(tx) == 1
+        assert trained.models.sweep(tx) == 0
+    assert files(trained) == whole
+    assert len(trained.keyring.scopes("model")) == 1
+    assert trained.models.export(EDITOR, Ref("model"))
+
+
+def test_a_graph_is_stored_where_its_key_says_so_that_it_can_be_swept(trained: Workshop) -> None:
+    with trained.database.read() as tx:
+        [row] = rows.versions(tx, "default")
+    assert row.blob_id == row.id
+    assert trained.keyring.scopes("model") == [("default", f"model/{row.id}")]
+
+
+def files(workshop: Workshop) -> list[Path]:
+    return sorted(path for path in workshop.settings.objects.rglob("*") if path.is_file())

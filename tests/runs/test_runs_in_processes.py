@@ -19,7 +19,7 @@ from lepton.runs import rows
 from lepton.runs.controller import RunController
 from lepton.runs.engines import folder
 from lepton.runs.engines.port import EnginePhase
-from lepton.runs.records import Run, RunState
+from lepton.runs.records import LogPage, Run, RunState
 from lepton.testing.engines import eventually, is_running
 
 
@@ -146,28 +146,21 @@ def test_a_failed_run_can_be_retried_with_the_same_arguments(controlled: Platfor
         controlled.runs.retry(ann, again.id)
 
 
-def test_a_watch_gives_what_is_new_and_says_when_all_is_told(controlled: Platform, ann: Actor, tmp_path: Path) -> None:
+def test_a_watch_shows_the_run_and_its_log_and_says_when_all_is_told(
+    controlled: Platform, ann: Actor, tmp_path: Path
+) -> None:
     run = submit(controlled, ann, "wait", go=str(tmp_path / "go"))
-    watch = controlled.runs.watch_log(ann, run.id)
+    look = controlled.runs.watch_log(ann, run.id)
     pids(controlled, ann, run)
     eventually(lambda: controlled.runs.get(ann, run.id).progress == 0.25, "progress is seen")
-    first = watch.poll()
-    assert first.run is not None
-    assert (len(first.page.lines), first.page.ended) == (1, False)
-    second = watch.poll()
-    assert (second.run, second.page.lines, second.page.ended) == (None, (), False)
+    first, page = look(0)
+    assert (len(page.lines), page.ended) == (1, False)
+    assert look(page.next) == (first, LogPage((), page.next, ended=False))
     (tmp_path / "go").touch()
-    seen = []
-
-    def told() -> bool:
-        seen.append(watch.poll())
-        return seen[-1].page.ended
-
-    eventually(told, "the watch says that all is told")
-    assert [change.run.state for change in seen if change.run is not None] == [RunState.SUCCEEDED]
-    without_log = controlled.runs.watch(ann, run.id).poll()
-    assert without_log.run is not None
-    assert (without_log.run.state, without_log.page.lines, without_log.page.ended) == (RunState.SUCCEEDED, (), True)
+    eventually(lambda: look(page.next)[1].ended, "the watch says that all is told")
+    assert look(page.next)[0].state is RunState.SUCCEEDED
+    without_log = controlled.runs.watch(ann, run.id)(0)
+    assert (without_log[0].state, without_log[1]) == (RunState.SUCCEEDED, LogPage((), 0, ended=True))
 
 
 def controller_process(settings: Settings) -> subprocess.Popen[bytes]:

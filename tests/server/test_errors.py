@@ -87,9 +87,9 @@ def test_an_answer_that_breaks_off_in_the_middle_does_not_look_complete(
         (b"[" * 100_000, "The body could not be read."),
         (b'{"name": "m", "dataset": "x"}', "'target' in the body is missing."),
         (b'{"name": "m", "dataset": "x", "target": "y", "wrokers": 2}', "'wrokers' in the body is not known here."),
-        (b'{"name": {"canary-7f3a91": 1}, "dataset": "x", "target": "y"}', "'name' in the body is wrong: input should"),
-        (b'{"name": "m", "dataset": "x", "target": "y", "params": {"canary-7f3a91": []}}', "'params' in the body is"),
-        (b'{"name": "m", "dataset": "x", "target": "y", "workers": "canary-7f3a91"}', "'workers' in the body is wrong"),
+        (b'{"name": {"canary-7f3a91": 1}, "dataset": "x", "target": "y"}', "'name' is wrong: input should"),
+        (b'{"name": "m", "dataset": "x", "target": "y", "params": {"canary-7f3a91": []}}', "'params' is wrong"),
+        (b'{"name": "m", "dataset": "x", "target": "y", "workers": "canary-7f3a91"}', "'workers' is wrong"),
     ],
 )
 def test_a_wrong_body_is_told_where_and_what_without_being_repeated(
@@ -125,10 +125,10 @@ def test_a_body_that_does_not_say_it_is_json_is_told_to(owner: TestClient) -> No
 
 def test_a_wrong_query_is_told_what_is_allowed(owner: TestClient) -> None:
     response = owner.get("/v1/runs?limit=many")
-    assert response.json()["error"]["message"].startswith(
-        "'limit' in the query is wrong: input should be a valid integer"
-    )
+    assert response.json()["error"]["message"].startswith("'limit' is wrong: input should be a valid integer")
     response = owner.get("/v1/runs?state=sleeping")
-    assert "'queued', 'running', 'succeeded', 'failed' or 'cancelled'" in response.json()["error"]["message"]
+    told = response.json()["error"]["message"]
+    assert "'queued', 'running', 'succeeded', 'failed' or 'cancelled'" in told
+    assert not any(word in told for word in ("query", "body", "/v1/")), "the terminal shows it too"
     response = owner.get("/v1/datasets/Not%20A%20Name")
     assert "cannot name a dataset" in response.json()["error"]["message"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -10,8 +10,9 @@ from starlette.datastructures import Headers
 from starlette.testclient import TestClient
 
 from lepton.access.records import Actor, Role
-from lepton.core.errors import Forbidden, InvalidInput
+from lepton.core.errors import Forbidden, InvalidInput, Unauthenticated
 from lepton.platform import Platform
+from lepton.server import create_app
 from lepton.server.identity import Hosts, check_same_origin, needs_identity
 
 HERE = "http://localhost:7070"
@@ -181,3 +182,26 @@ def test_a_program_that_says_nothing_of_an_origin_may_sign_in() -> None:
     check_same_origin(Headers({"host": "localhost"}), required=False)
     with pytest.raises(Forbidden):
         check_same_origin(Headers({"host": "localhost"}), required=True)
+
+
+def test_a_token_that_is_deleted_while_its_file_is_sent_gets_no_import(platform: Platform, owner_actor: Actor) -> None:
+    token, secret = platform.access.create_token(owner_actor, "shop")
+    actor = platform.access.authenticate(secret)
+    assert platform.access.renew(actor) == actor
+
+    def pieces() -> Iterator[bytes]:
+        yield b"a\n1\n"
+        platform.access.delete_token(owner_actor, token.id)
+
+    with TestClient(create_app(platform), base_url="http://localhost:7070") as client:
+        headers = {"Authorization": f"Bearer {secret}"}
+        response = client.post("/v1/datasets/import?name=x", content=pieces(), headers=headers)
+    assert response.status_code == 401
+    assert platform.runs.list(owner_actor) == []
+    with pytest.raises(Unauthenticated):
+        platform.access.renew(actor)
+    session = platform.access.sign_in(platform.access.create_sign_in_link(owner_actor).code)
+    assert platform.access.renew(session.actor) == session.actor
+    platform.access.sign_out(session.secret)
+    with pytest.raises(Unauthenticated):
+        platform.access.renew(session.actor)

@@ -40,6 +40,7 @@ SESSION_LIFE = timedelta(days=7)
 CODE_LIFE = timedelta(hours=1)
 _TOUCH_EVERY = timedelta(minutes=1)
 _UNKNOWN_TOKEN = "This token is unknown or was deleted. Make a new one with: lepton tokens create"  # noqa: S105
+_NO_SESSION = "Your session has ended. Sign in again."
 
 
 class Access:
@@ -83,9 +84,33 @@ class Access:
         Raises:
             Unauthenticated: if it is unknown, deleted or expired.
         """
+        if not secret.startswith(secrets.TOKEN):
+            raise Unauthenticated(_UNKNOWN_TOKEN)
+        return self._of_token(secrets.digest(secret))
+
+    def session(self, secret: str) -> Actor:
+        """Return who a session cookie speaks for.
+
+        Raises:
+            Unauthenticated: if there is no such session or it has ended.
+        """
+        if not secret.startswith(secrets.SESSION):
+            raise Unauthenticated(_NO_SESSION)
+        return self._of_session(secrets.digest(secret))
+
+    def renew(self, actor: Actor) -> Actor:
+        """Return who an actor is by now, for what takes long: it may have been locked out or given another role.
+
+        Raises:
+            Unauthenticated: if its token or session was deleted or has ended.
+        """
+        find = self._of_session if actor.via == "session" else self._of_token
+        return find(actor.credential)
+
+    def _of_token(self, digest: str) -> Actor:
         now = self._clock()
         with self._database.read() as tx:
-            proof = rows.find_token(tx, secrets.digest(secret)) if secret.startswith(secrets.TOKEN) else None
+            proof = rows.find_token(tx, digest)
             person = rows.person(tx, user_id=proof.user_id) if proof else None
         if proof is None or person is None:
             raise Unauthenticated(_UNKNOWN_TOKEN)
@@ -96,20 +121,15 @@ class Access:
         if proof.last_used_at is None or now - proof.last_used_at >= _TOUCH_EVERY:
             with self._database.begin() as tx:
                 rows.touch_token(tx, proof.id, now)
-        return _actor(person, proof, "token")
+        return _actor(person, proof, "token", digest)
 
-    def session(self, secret: str) -> Actor:
-        """Return who a session cookie speaks for.
-
-        Raises:
-            Unauthenticated: if there is no such session or it has ended.
-        """
+    def _of_session(self, digest: str) -> Actor:
         with self._database.read() as tx:
-            proof = rows.find_session(tx, secrets.digest(secret)) if secret.startswith(secrets.SESSION) else None
+            proof = rows.find_session(tx, digest)
             person = rows.person(tx, user_id=proof.user_id) if proof else None
         if proof is None or person is None or (proof.expires_at is not None and proof.expires_at <= self._clock()):
-            raise Unauthenticated("Your session has ended. Sign in again.")
-        return _actor(person, proof, "session")
+            raise Unauthenticated(_NO_SESSION)
+        return _actor(person, proof, "session", digest)
 
     def sign_in(self, code: str) -> Session:
         """Open a session with a one-time code.
@@ -304,10 +324,13 @@ class Access:
         """Give a user a role in a project, which makes it a member, or a new password, which ends its sessions.
 
         Raises:
+            InvalidInput: if nothing is to be changed, or the password is too short.
             NotFound: if there is no such user.
             Conflict: if it would leave the project without an owner.
             Forbidden: if the password is of somebody who is also in projects that the actor does not own.
         """
+        if role is None and password is None:
+            raise InvalidInput("Say what to change of the user: the role in the project, the password, or both.")
         kept = None if password is None else passwords.hash_password(password)
         with self._guard.allow(actor, "users.update", project=project, target=name) as tx:
             person = _existing(tx, name)
@@ -363,7 +386,9 @@ class Access:
             raise InvalidInput("The limit of audit lines must be from 1 to 1000. Leave it out to get 100.")
         if wanted is not None:
             audit.check_filter(wanted)
-        with self._guard.allow(actor, "audit.list", project=project) as tx:
+        with self._guard.allow(actor, "audit.list", project=project):
+            pass
+        with self._database.read() as tx:  # what is rare is looked for long, and nobody else could write meanwhile
             return audit.latest(tx, project, limit, wanted)
 
     def _open_session(self, proof: rows.Credential) -> Session:
@@ -377,11 +402,11 @@ class Access:
                 raise Unauthenticated("This user was removed. Ask an owner.")
             rows.add_session(tx, secrets.digest(secret), replace(proof, expires_at=ends))
         self._guard.note(person.name, "sign_in", allowed=True, user_id=person.id)
-        return Session(secret, ends, _actor(person, proof, "session"))
+        return Session(secret, ends, _actor(person, proof, "session", secrets.digest(secret)))
 
 
-def _actor(person: rows.Person, proof: rows.Credential, via: Literal["token", "session"]) -> Actor:
-    return Actor(person.id, person.name, person.roles, person.is_admin, proof.scopes, via, proof.limit_at)
+def _actor(person: rows.Person, proof: rows.Credential, via: Literal["token", "session"], digest: str) -> Actor:
+    return Actor(person.id, person.name, person.roles, person.is_admin, proof.scopes, via, proof.limit_at, digest)
 
 
 def _home(actor: Actor) -> str:

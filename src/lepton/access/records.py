@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -34,6 +34,7 @@ class Actor:
         scopes: The only actions its token is good for; None means all that the role holds.
         via: How the actor came in.
         expires_at: When the token ends, None if it does not; what it makes cannot outlive it.
+        credential: Digest of the token or session it came in with.
     """
 
     user_id: str
@@ -43,6 +44,7 @@ class Actor:
     scopes: frozenset[str] | None = None
     via: Literal["token", "session", "run"] = "token"
     expires_at: datetime | None = None
+    credential: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

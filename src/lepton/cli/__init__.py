@@ -1,4 +1,4 @@
-"""The terminal door. ``program.py`` lists the commands; ``door.py`` is what every command has; nothing here decides."""
+"""The terminal door. ``program.py`` lists the commands; ``door.py`` is what every one has; nothing here decides."""
 
 from lepton.cli.program import app, main
 

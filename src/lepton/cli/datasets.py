@@ -62,7 +62,8 @@ def import_(  # noqa: PLR0913 - a command's parameters are its options
             options["name"] = name
         source = sys.stdin.buffer if str(file) == "-" else file
         run = door.client.datasets.import_(source, wait=False, **options)
-    waiting.finish(door, run, detach=detach, show=lambda ended: dataset_pages.made(door.client, ended))
+    if ended := waiting.finish(door, run, detach=detach):
+        door.answer(ended.body, *([] if door.json else dataset_pages.made(door.client, ended)))
 
 
 @verb(DATASETS, "lepton datasets list", name="list")
@@ -134,7 +135,8 @@ def clean(
 
     steps = values.recipe(recipe) if recipe is not None else None
     run = door.client.datasets.clean(ref, steps, target=target, wait=False)
-    waiting.finish(door, run, detach=detach, show=lambda ended: dataset_pages.cleaned(door.client, ended))
+    if ended := waiting.finish(door, run, detach=detach):
+        door.answer(ended.body, *([] if door.json else dataset_pages.cleaned(door.client, ended)))
 
 
 @verb(
@@ -162,7 +164,8 @@ def split(
 
     fractions = values.shares(part) if part else None
     run = door.client.datasets.split(ref, fractions, seed=seed, stratify=stratify, wait=False)
-    waiting.finish(door, run, detach=detach, show=lambda ended: dataset_pages.made(door.client, ended))
+    if ended := waiting.finish(door, run, detach=detach):
+        door.answer(ended.body, *([] if door.json else dataset_pages.made(door.client, ended)))
 
 
 @verb(

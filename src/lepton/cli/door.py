@@ -1,11 +1,14 @@
-"""What every command has: a client, two consoles, ``--json`` and ``--project``; and how a function becomes a command.
+"""What every command has: a client, two consoles, ``--json`` and ``--project``; how a function becomes a command, and
+how an error becomes one sentence and an exit code.
 
 Only Typer is imported when the program starts; the client and Rich are imported when a command needs them.
 """
 
 from __future__ import annotations
 
+import errno
 import inspect
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -14,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Concatenate, ParamSpec
 
 import typer
 
-from lepton.core.errors import Conflict
+from lepton.core.errors import Conflict, LeptonError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -147,3 +150,69 @@ def verb(
         return function
 
     return decorate
+
+
+def run(app: typer.Typer, arguments: Sequence[str]) -> int:
+    """Run one command of a program.
+
+    Returns:
+        0 if it was done, 1 if it was refused or failed, 2 if it was not understood.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without blocks and ticks shows question marks
+    try:
+        code = app(list(arguments), prog_name="lepton", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except LeptonError as error:
+        return _failed(error.message)
+    except typer.TyperException as error:
+        return _not_understood(error)
+    except (typer.Abort, KeyboardInterrupt):
+        return _failed("Interrupted.")
+    except (Exception, SystemExit) as error:
+        if (code := _unwritten(error)) is not None:
+            return code
+        if isinstance(error, SystemExit) or os.environ.get("LEPTON_DEBUG"):
+            raise
+        return _failed(
+            f"Something unexpected happened ({type(error).__name__}). "
+            "Set LEPTON_DEBUG=1 and repeat the command to see where."
+        )
+
+
+def _unwritten(error: BaseException) -> int | None:
+    """Return the exit code if an error means that the output could not be written; None if it means something else."""
+    # When a pipe breaks under Rich, it ends the program.
+    broken = isinstance(error.__context__ if isinstance(error, SystemExit) else error, BrokenPipeError)
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO)
+    if not broken and not full:
+        return None
+    # Python would complain at its end that what is still buffered cannot be written.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if broken:  # the reader, such as head, has seen enough
+        return 0
+    return _failed("The output could not be written. Make room where it goes, or send it elsewhere.")
+
+
+def _not_understood(error: typer.TyperException) -> int:
+    message = error.format_message().strip().replace("\n", " ")
+    context = getattr(error, "ctx", None)
+    if message:  # it is empty when help was shown for want of arguments
+        message += "" if message.endswith((".", "?")) else "."
+        hint = f" See: {context.command_path} --help" if context is not None else ""
+        _failed(message + hint)
+    return error.exit_code
+
+
+def _failed(message: str) -> int:
+    from lepton.cli.screen import Screen
+
+    Screen(stderr=True, highlight=False).print(message, markup=False, soft_wrap=True, style="red")
+    return 1
+
+
+def main(app: typer.Typer) -> None:
+    """Run the program with the arguments of this process and exit."""
+    sys.exit(run(app, sys.argv[1:]))

@@ -53,9 +53,9 @@ def train(  # noqa: PLR0913 - a command's parameters are its options
         features=feature or None,
     )
     run = door.client.models.train(name, dataset=dataset, target=target, wait=False, **options)
-    waiting.finish(
-        door, run, detach=detach, show=lambda ended: model_pages.model(door.client.models.get(ended.made("model")[0]))
-    )
+    if ended := waiting.finish(door, run, detach=detach):
+        made = [] if door.json else model_pages.model(door.client.models.get(ended.made("model")[0]))
+        door.answer(ended.body, *made)
 
 
 @verb(MODELS, "lepton models evaluate houses --dataset houses-test")
@@ -64,12 +64,9 @@ def evaluate(door: Door, ref: Ref, dataset: DatasetRef, detach: Detach = False) 
     from lepton.cli import model_pages, waiting
 
     run = door.client.models.evaluate(ref, dataset=dataset, wait=False)
-    waiting.finish(
-        door,
-        run,
-        detach=detach,
-        show=lambda ended: [model_pages.evaluations([door.client.models.evaluation(ref, ended.id)])],
-    )
+    if ended := waiting.finish(door, run, detach=detach):
+        evaluations = [] if door.json else [door.client.models.evaluation(ref, ended.id)]
+        door.answer(ended.body, *([] if door.json else [model_pages.evaluations(evaluations)]))
 
 
 @verb(

@@ -69,7 +69,8 @@ def retry(door: Door, run_id: RunId, detach: Detach = False) -> None:
     from lepton.cli import model_pages, waiting
 
     run = door.client.runs.retry(run_id)
-    waiting.finish(door, run, detach=detach, show=lambda ended: [model_pages.outputs(ended)])
+    if ended := waiting.finish(door, run, detach=detach):
+        door.answer(ended.body, *([] if door.json else [model_pages.outputs(ended)]))
 
 
 def _line(line: LogLine) -> str:

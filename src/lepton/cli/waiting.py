@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
-from rich.console import RenderableType
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from lepton.cli.door import Door
@@ -65,27 +64,28 @@ def _doing(run: Run) -> str:
     return f"{run.task}: {run.message}" if run.message else f"{run.task}: {run.state}"
 
 
-def finish(door: Door, run: Run, *, detach: bool, show: Callable[[Run], Sequence[RenderableType]]) -> None:
-    """See a run through to its end and show what came of it.
+def finish(door: Door, run: Run, *, detach: bool) -> Run | None:
+    """See a run through to its end.
 
     Args:
         door: The door of the command.
         run: The run that was just submitted.
         detach: Whether to leave it alone instead.
-        show: What to print when it has succeeded.
+
+    Returns:
+        The run when it has succeeded, or None if it was left alone, which has been said then.
 
     Raises:
         RunFailed: if it failed, was cancelled, or is no longer waited for.
     """
     if detach:
         door.answer(run.body, f"Run {run.id} goes on by itself. See: lepton runs logs --follow {run.id}")
-        return
+        return None
     try:
         with run_bar(door, run) as on_progress:
-            ended = door.client.runs.wait(run.id, on_progress=on_progress)
+            return door.client.runs.wait(run.id, on_progress=on_progress)
     except KeyboardInterrupt:
         raise _interrupted(door, run) from None
-    door.answer(ended.body, *([] if door.json else show(ended)))
 
 
 def _interrupted(door: Door, run: Run) -> RunFailed:

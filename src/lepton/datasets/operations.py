@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from lepton.access.guard import Guard
 from lepton.access.records import DEFAULT_PROJECT, Actor
 from lepton.core.clock import Clock
-from lepton.core.errors import Forbidden, InvalidInput, NotFound
+from lepton.core.errors import Forbidden, InvalidInput, LeptonError, NotFound
 from lepton.core.ids import new_id
 from lepton.core.refs import Ref, check_name
 from lepton.core.settings import Settings
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 MAX_PAGE_ROWS = 1000
+KEPT_FOR = timedelta(days=7)
+"""How long the file of a failed or cancelled import is kept for a retry."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +85,25 @@ class Datasets:
         self._runs = runs
         self._clock = clock
         self._max_upload_bytes = settings.max_upload_bytes
+        self._arriving: set[str] = set()
 
     # For people
 
-    def import_(self, actor: Actor, chunks: Iterable[bytes], *, options: ImportOptions) -> Run:
+    def import_(
+        self,
+        actor: Actor,
+        chunks: Iterable[bytes],
+        *,
+        options: ImportOptions,
+        again: Callable[[], Actor] | None = None,
+    ) -> Run:
         """Take in a file, kept encrypted as it is, and submit the run that makes a version of it.
 
         Args:
             actor: Who asks.
             chunks: The file.
             options: What is known of it.
+            again: Says who asks when the file has come, which can be hours later; raises if that is nobody now.
 
         Raises:
             InvalidInput: if the file is empty or an option is wrong.
@@ -102,26 +114,33 @@ class Datasets:
         self._refuse_early(actor, "datasets.import", options.project, options.name)
         check_name(options.name, "dataset")
         check_options(options.reading)
-        project, upload_id, blob_id = options.project, new_id(), None
+        project, upload_id = options.project, new_id()
+        scope, target = f"upload/{upload_id}", f"dataset:{options.name}"
+        self._arriving.add(upload_id)
         try:
-            blob = self._blobs.put(project, f"upload/{upload_id}", chunks, max_bytes=self._max_upload_bytes)
-            blob_id = blob.id
+            blob = self._blobs.put(project, scope, chunks, blob_id=upload_id, max_bytes=self._max_upload_bytes)
             if not blob.size_bytes:
                 raise InvalidInput("The file is empty. Import a file with at least one row of data.")
-            with self._guard.allow(actor, "datasets.import", project=project, target=f"dataset:{options.name}") as tx:
-                return self._runs.submit(
+            actor = actor if again is None else again()
+            with self._guard.allow(actor, "datasets.import", project=project, target=target) as tx:
+                run = self._runs.submit(
                     actor,
                     tx,
                     project=project,
                     task="datasets.import",
-                    arguments={"options": asdict(options), "upload": asdict(Upload(upload_id, blob_id))},
+                    arguments={"options": asdict(options), "upload": asdict(Upload(upload_id, blob.id))},
                     params={"name": options.name, "file_name": options.file_name, "size_bytes": blob.size_bytes},
                 )
+                lost = self._lost_uploads(tx)
         except BaseException:
-            self._keyring.shred(project, f"upload/{upload_id}")
-            if blob_id is not None:
-                self._blobs.delete(blob_id)
+            self._remove_upload(project, scope)
             raise
+        finally:
+            self._arriving.discard(upload_id)
+        with suppress(LeptonError):  # what cannot be removed now is found again
+            for where, old in lost:
+                self._remove_upload(where, old)
+        return run
 
     def list(self, actor: Actor, *, project: str = DEFAULT_PROJECT) -> builtins.list[DatasetSummary]:
         """List the datasets of a project by name."""
@@ -340,8 +359,17 @@ class Datasets:
         return OpenDataset(opened.version, opened.schema, scan)
 
     def upload(self, project: str, upload: Upload) -> BinaryIO:
-        """Open the file of an import that is under way."""
-        return self._blobs.open(project, f"upload/{upload.id}", upload.blob_id)
+        """Open the file of an import that is under way.
+
+        Raises:
+            NotFound: if it was not kept so long.
+        """
+        try:
+            return self._blobs.open(project, f"upload/{upload.id}", upload.blob_id)
+        except NotFound:
+            raise NotFound(
+                f"The file of this import is gone: it is kept for {KEPT_FOR.days} days. Import it again."
+            ) from None
 
     def store(self, project: str, frames: Iterable[pl.DataFrame], schema: Schema) -> Table:
         """Write a table for a version to come; whoever calls commits or discards it."""
@@ -395,13 +423,38 @@ class Datasets:
         return made
 
     def sweep(self, tx: sa.Connection) -> int:
-        """Remove tables whose worker died before it could commit them; only while no run works. Returns how many."""
-        lost = set(self._tables.ids()) - rows.ids(tx)
-        for table_id in lost:
+        """Remove tables whose worker died before it could commit them, and files of imports that nobody retries.
+
+        Only while no run works.
+
+        Returns:
+            How many there were.
+        """
+        known = rows.ids(tx)
+        tables = set(self._tables.ids()) - known
+        for table_id in tables:
             self._tables.delete(table_id)
-        return len(lost)
+        for project, scope in self._keyring.scopes("dataset"):
+            if scope.split("/")[1] not in known:
+                self._keyring.shred(project, scope)
+        uploads = self._lost_uploads(tx)
+        for project, scope in uploads:
+            self._remove_upload(project, scope)
+        return len(tables) + len(uploads)
 
     # Shared by them
+
+    def _lost_uploads(self, tx: sa.Connection) -> builtins.list[tuple[str, str]]:
+        """The project and scope of each file that is not coming in, in a version, nor kept for a run or its retry."""
+        scopes = self._keyring.scopes("upload")
+        kept = self._arriving | rows.upload_ids(tx)
+        for arguments in self._runs.unsuccessful(tx, "datasets.import", self._clock() - KEPT_FOR):
+            kept.add(arguments["upload"]["id"])
+        return [(project, scope) for project, scope in scopes if scope.removeprefix("upload/") not in kept]
+
+    def _remove_upload(self, project: str, scope: str) -> None:
+        self._blobs.delete(scope.removeprefix("upload/"))  # before its key, by which it would be found again
+        self._keyring.shred(project, scope)
 
     def _refuse_early(self, actor: Actor, action: str, project: str, name: str) -> None:
         """Ask for permission before a file is taken in, so that nobody uploads in vain; a refusal is audited."""

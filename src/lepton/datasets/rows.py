@@ -129,6 +129,12 @@ def ids(tx: sa.Connection) -> set[str]:
     return set(tx.execute(sa.select(dataset_versions.c.id).where(dataset_versions.c.deleted_at.is_(None))).scalars())
 
 
+def upload_ids(tx: sa.Connection) -> set[str]:
+    """Return the ids of the files that versions were made of, of all versions that are there."""
+    query = sa.select(dataset_versions.c.upload_id).where(dataset_versions.c.deleted_at.is_(None))
+    return {upload_id for upload_id in tx.execute(query).scalars() if upload_id is not None}
+
+
 def documents(tx: sa.Connection, version_id: str, kinds: Iterable[str]) -> Sealed:
     """Return the sealed documents of a version of some kinds."""
     query = sa.select(dataset_documents).where(

@@ -278,7 +278,7 @@ class Models:
         version_id, project = new_id(), run.project
         scope = scope_of(version_id)
         self._keyring.create(project, scope)
-        blob = self._blobs.put(project, scope, [trained.graph])
+        blob = self._blobs.put(project, scope, [trained.graph], blob_id=version_id)
         documents = Documents(self._keyring, project, version_id)
         row = ModelRow(
             id=version_id,
@@ -331,6 +331,20 @@ class Models:
             _found(tx, run.project, Ref(version.name, version.version))
             rows.insert_evaluation(tx, row)
             self._runs.succeed(tx, run.id, [f"model:{version.ref}"])
+
+    def sweep(self, tx: sa.Connection) -> int:
+        """Remove graphs whose worker died before it could commit them, and their keys; only while no run works.
+
+        Returns:
+            How many there were.
+        """
+        known = rows.ids(tx)
+        made = [(project, scope, scope.removeprefix(scope_of(""))) for project, scope in self._keyring.scopes("model")]
+        lost = [(project, scope, version_id) for project, scope, version_id in made if version_id not in known]
+        for project, scope, version_id in lost:
+            self._blobs.delete(version_id)  # before its key, by which it would be found again
+            self._keyring.shred(project, scope)
+        return len(lost)
 
     # Shared by them
 

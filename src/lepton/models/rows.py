@@ -127,6 +127,11 @@ def versions(tx: sa.Connection, project: str, ref: Ref | None = None) -> list[Mo
     return [_row(row) for row in tx.execute(query)]
 
 
+def ids(tx: sa.Connection) -> set[str]:
+    """Return the ids of all versions that are there, of all projects."""
+    return set(tx.execute(sa.select(model_versions.c.id)).scalars())
+
+
 def evaluations(tx: sa.Connection, version_id: str) -> list[EvaluationRow]:
     """Return the evaluations of a version, oldest first."""
     query = (

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -24,10 +25,9 @@ from lepton.core.ids import new_id
 from lepton.core.settings import Settings
 from lepton.runs import rows
 from lepton.runs.engines.port import Engine, EnginePhase, EngineSpec
-from lepton.runs.records import Arguments, Assignment, LogPage, MetricPoint, Param, Run, RunState
+from lepton.runs.records import Arguments, Assignment, LogPage, Look, MetricPoint, Param, Run, RunState
 from lepton.runs.rows import RunRow
 from lepton.runs.verdict import judge, startable
-from lepton.runs.watch import RunWatch
 from lepton.store.ciphers import derive
 from lepton.store.database import Database
 from lepton.store.keys import Keyring
@@ -152,21 +152,21 @@ class Runs:
 
     def logs(self, actor: Actor, run_id: str, *, after: int = 0, limit: int = 1000) -> LogPage:
         """Return the lines after a cursor, oldest first; 0 is the beginning."""
-        return self.watch_log(actor, run_id, after=after, limit=limit).poll().page
+        return self.watch_log(actor, run_id, limit=limit)(max(0, after))[1]
 
-    def watch(self, actor: Actor, run_id: str) -> RunWatch:
-        """Follow a run to its end, without its log; permission is asked here, once."""
+    def watch(self, actor: Actor, run_id: str) -> Look:
+        """Follow a run to its end, without its log; permission is asked here, once, and each look costs one row."""
         project = self._project_of(actor, run_id)
         with self._guard.allow(actor, "runs.get", project=project, target=f"run:{run_id}") as tx:
             _found(tx, run_id, project)
-        return RunWatch(lambda _: self._look(run_id), 0)
+        return lambda _: self._look(run_id)
 
-    def watch_log(self, actor: Actor, run_id: str, *, after: int = 0, limit: int = 1000) -> RunWatch:
+    def watch_log(self, actor: Actor, run_id: str, *, limit: int = 1000) -> Look:
         """Follow a run and its log; permission is asked here, once."""
         project = self._project_of(actor, run_id)
         with self._guard.allow(actor, "runs.logs", project=project, target=f"run:{run_id}") as tx:
             _found(tx, run_id, project)
-        return RunWatch(lambda cursor: self._look_at_log(run_id, cursor, limit), max(0, after))
+        return lambda after: self._look_at_log(run_id, after, limit)
 
     def metrics(self, actor: Actor, run_id: str) -> builtins.list[MetricPoint]:
         """Return the points of all curves of a run in the order in which they were measured."""
@@ -288,6 +288,15 @@ class Runs:
     def working(self, tx: sa.Connection) -> bool:
         """Whether any run has workers, or may have."""
         return any(row.state is RunState.RUNNING for row in rows.unended(tx))
+
+    def unsuccessful(self, tx: sa.Connection, task: str, since: datetime) -> builtins.list[Arguments]:
+        """Return what those runs of a task were given that have not ended, or have ended badly since a moment."""
+        found = []
+        for row in rows.unsuccessful(tx, task, since):
+            with suppress(NotFound):  # its key has been shredded
+                sealed = _Seal(self._keyring, row.project, row.id).open("arguments", row.sealed_arguments)
+                found.append(json.loads(sealed))
+        return found
 
     def tick(self) -> None:
         """Bring the catalog and the engine together: note what ended, end what is cancelled, start what can be.

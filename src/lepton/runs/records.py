@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
@@ -138,17 +138,11 @@ class LogPage:
     ended: bool
 
 
-@dataclass(frozen=True)
-class RunChange:
-    """What is new since the last look.
+Look = Callable[[int], tuple[Run, LogPage]]
+"""Looks at a run that may be followed: as it is now, with the lines after a cursor if its log is followed too.
 
-    Attributes:
-        run: The run, if anything in it changed.
-        page: The next page of its log; without lines if the log is not followed. When it has ended, all is told.
-    """
-
-    run: Run | None
-    page: LogPage
+Ask again with ``page.next``; when the page has ended, all is told.
+"""
 
 
 @dataclass(frozen=True)

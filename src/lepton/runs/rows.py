@@ -121,6 +121,13 @@ def unended(tx: sa.Connection) -> list[RunRow]:
     return [_row(row) for row in tx.execute(query)]
 
 
+def unsuccessful(tx: sa.Connection, task: str, since: datetime) -> list[RunRow]:
+    """Return the runs of a task that have not ended, or that have failed or were cancelled since a moment."""
+    late = sa.or_(runs.c.ended_at.is_(None), runs.c.ended_at > since)
+    query = sa.select(runs).where(runs.c.task == task, runs.c.state != RunState.SUCCEEDED.value, late)
+    return [_row(row) for row in tx.execute(query)]
+
+
 def move(tx: sa.Connection, run_id: str, to: RunState, *, only_from: RunState | None = None, **values: Any) -> bool:
     """Change the state, if what it is now allows that; False if it does not, and nothing has changed."""
     allowed = [

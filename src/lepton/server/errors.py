@@ -72,8 +72,8 @@ def answer_framework_errors(app: FastAPI) -> None:
 def too_large(limit: int) -> TooLarge:
     """The error for a body over a limit in bytes."""
     return TooLarge(
-        f"The body is larger than the {limit / (1 << 20):g} MiB allowed here. Send less at once, or ask whoever runs "
-        "the platform to raise LEPTON_MAX_UPLOAD_MB for files."
+        f"What was sent is larger than the {limit / (1 << 20):g} MiB allowed here. Send less at once, or ask whoever "
+        "runs the platform to raise LEPTON_MAX_UPLOAD_MB for files."
     )
 
 
@@ -113,4 +113,5 @@ def _what_is_wrong(errors: Sequence[Mapping[str, object]]) -> str:
     if kind == "extra_forbidden":
         return f"{what} is not known here. See /v1/openapi.json for what is."
     expected = str(first["msg"]).removeprefix("Value error, ")
-    return f"{what} is wrong: {expected[:1].lower()}{expected[1:200]}. See /v1/openapi.json for what is allowed."
+    # The terminal passes options on as they were typed, so its users see this sentence too: no words of REST.
+    return f"{place[1][:60]!r} is wrong: {expected[:1].lower()}{expected[1:200]}."

@@ -16,8 +16,7 @@ from starlette.responses import StreamingResponse
 from lepton.access.records import Actor
 from lepton.core.errors import LeptonError
 from lepton.platform import Platform
-from lepton.runs.records import Run, RunChange
-from lepton.runs.watch import RunWatch
+from lepton.runs.records import LogPage, Look, Run
 from lepton.server.bodies.runs import LogLineAnswer, RunAnswer
 from lepton.server.identity import identify
 from lepton.server.wire import Answer
@@ -30,8 +29,8 @@ HEARTBEAT_S = 15.0
 ASK_AGAIN_S = 60.0
 """An open stream is closed within this long after its reader was locked out."""
 
-Watch = Callable[[Actor, int], RunWatch]
-"""Asks for permission and begins to follow from a line of the log on."""
+Begin = Callable[[Actor], Look]
+"""Asks for permission to follow."""
 
 
 def wants_events(request: Request) -> bool:
@@ -39,59 +38,54 @@ def wants_events(request: Request) -> bool:
     return "text/event-stream" in request.headers.get("accept", "")
 
 
-def follow(platform: Platform, actor: Actor, request: Request, run_id: str) -> StreamingResponse:
-    """Stream ``run`` whenever the run changed and, when it has ended, ``end``.
-
-    Raises:
-        NotFound: if there is no such run.
-        Forbidden: if the actor may not see it.
-    """
-    return _stream(platform, actor, request, lambda who, _: platform.runs.watch(who, run_id), 0)
-
-
-def follow_log(platform: Platform, actor: Actor, request: Request, run_id: str, after: int) -> StreamingResponse:
-    """Stream ``line``, ``run`` and, when all is said, ``end``; a client that reconnects goes on where it was.
-
-    Raises:
-        NotFound: if there is no such run.
-        Forbidden: if the actor may not read its log.
-    """
+def last_line(request: Request, after: int) -> int:
+    """The line of a log behind which a client goes on: the last it has seen, or where it asks to begin."""
     last_seen = request.headers.get("last-event-id", "")
-    start = int(last_seen) if last_seen.isdecimal() and len(last_seen) < 19 else after
-    return _stream(platform, actor, request, lambda who, line: platform.runs.watch_log(who, run_id, after=line), start)
+    return int(last_seen) if last_seen.isdecimal() and len(last_seen) < 19 else after
 
 
-def _stream(platform: Platform, actor: Actor, request: Request, watch: Watch, start: int) -> StreamingResponse:
-    def ask_again(after: int) -> RunWatch:
-        return watch(identify(platform.access, request.method, request.headers), after)
+def stream(platform: Platform, request: Request, look: Look, begin: Begin, *, after: int = 0) -> StreamingResponse:
+    """Stream ``line``, ``run`` whenever the run changed and, when all is said, ``end``.
+
+    Args:
+        platform: Where to look up who asks.
+        request: Of the one who follows.
+        look: What `begin` has returned for the first time.
+        begin: Asks for permission once more, now and then.
+        after: The line of the log to begin behind.
+    """
+
+    def look_again() -> Look:
+        return begin(identify(platform.access, request.method, request.headers))
 
     return StreamingResponse(
-        _events(watch(actor, start), ask_again),
+        _events(look, look_again, after),
         media_type="text/event-stream",
         headers={"X-Accel-Buffering": "no"},  # a proxy that gathers pages would hold back what is live
     )
 
 
-async def _events(watch: RunWatch, ask_again: Callable[[int], RunWatch]) -> AsyncIterator[bytes]:
-    run: Run | None = None
+async def _events(look: Look, look_again: Callable[[], Look], after: int) -> AsyncIterator[bytes]:
+    seen: Run | None = None
     pause_s = FIRST_LOOK_S
     spoken = asked = time.monotonic()
     while True:
         if time.monotonic() - asked > ASK_AGAIN_S:
             asked = time.monotonic()
             try:
-                watch = await run_in_threadpool(ask_again, watch.after)
+                look = await run_in_threadpool(look_again)
             except LeptonError:
                 return
-        change = await run_in_threadpool(watch.poll)
-        run = change.run or run
-        for event in _written(change):
+        run, page = await run_in_threadpool(look, after)
+        after = page.next
+        for event in _new(run, page, seen):
             spoken, pause_s = time.monotonic(), FIRST_LOOK_S
             yield event
-        if change.page.ended and run is not None:
+        seen = run
+        if page.ended:
             yield _event("end", RunAnswer.model_validate(run))
             return
-        if not change.page.lines:
+        if not page.lines:
             if time.monotonic() - spoken > HEARTBEAT_S:
                 spoken = time.monotonic()
                 yield b": still here\n\n"
@@ -99,11 +93,11 @@ async def _events(watch: RunWatch, ask_again: Callable[[int], RunWatch]) -> Asyn
             pause_s = min(pause_s * SLOWER, LAST_LOOK_S)
 
 
-def _written(change: RunChange) -> Iterator[bytes]:
-    for line in change.page.lines:
+def _new(run: Run, page: LogPage, seen: Run | None) -> Iterator[bytes]:
+    for line in page.lines:
         yield _event("line", LogLineAnswer.model_validate(line), number=line.seq)
-    if change.run is not None:
-        yield _event("run", RunAnswer.model_validate(change.run))
+    if run != seen:
+        yield _event("run", RunAnswer.model_validate(run))
 
 
 def _event(name: str, data: Answer, *, number: int | None = None) -> bytes:

@@ -45,13 +45,23 @@ class BlobStore:
         self._root = root
         self._keyring = keyring
 
-    def put(self, project: str, scope: str, chunks: Iterable[bytes], *, max_bytes: int | None = None) -> Blob:
+    def put(
+        self,
+        project: str,
+        scope: str,
+        chunks: Iterable[bytes],
+        *,
+        blob_id: str | None = None,
+        max_bytes: int | None = None,
+    ) -> Blob:
         """Store the chunks as one file; it is on the disk when this returns, and nothing is when this raises.
 
         Args:
             project: The project's id.
             scope: Whose key encrypts it; made if missing.
             chunks: The content, in pieces of any size; held in memory one at a time.
+            blob_id: Its id, a ULID that no other has; None makes one. One that is part of the scope lets whoever
+                finds the key find the file.
             max_bytes: Largest size; None is no limit.
 
         Raises:
@@ -60,7 +70,7 @@ class BlobStore:
         """
         self._keyring.create(project, scope)
         key = self._keyring.get(project, scope)
-        blob_id, digest, size_bytes = new_id(), hashlib.sha256(), 0
+        blob_id, digest, size_bytes = blob_id or new_id(), hashlib.sha256(), 0
         with scratch(self._root) as folder:
             made = folder / blob_id
             with made.open("xb") as file:

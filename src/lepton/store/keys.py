@@ -160,6 +160,13 @@ class Keyring:
         self._cache.clear()
         self._database.erase_deleted(_keys)
 
+    def scopes(self, kind: str) -> list[tuple[str, str]]:
+        """Return the project and the scope of every key whose scope begins with the word `kind`."""
+        begin = f"{kind}/"
+        query = sa.select(_keys.c.project, _keys.c.scope).where(sa.func.substr(_keys.c.scope, 1, len(begin)) == begin)
+        with self._database.read() as tx:
+            return [(project, scope) for project, scope in tx.execute(query)]
+
     def rotate_root(self, new_root_key: bytes) -> None:
         """Wrap every project key with `new_root_key`, in one transaction; no data is rewritten.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 from urllib.parse import quote
 
@@ -43,7 +44,10 @@ def list_datasets(platform: On, actor: Who, project: Project = IN) -> object:
 )
 async def import_dataset(platform: On, actor: Who, request: Request, query: Annotated[ImportQuery, Query()]) -> object:
     """Import a file, sent as the raw body: CSV, TSV, Parquet or JSON lines. What is not said is detected."""
-    return await with_chunks(request, lambda chunks: platform.datasets.import_(actor, chunks, options=query.options()))
+    again = partial(platform.access.renew, actor)
+    return await with_chunks(
+        request, lambda chunks: platform.datasets.import_(actor, chunks, options=query.options(), again=again)
+    )
 
 
 @router.get("/{ref}", operation_id="datasets.get", response_model=DetailAnswer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import groupby
 
 from fastapi import APIRouter, Query, Request
@@ -9,7 +10,7 @@ from starlette.responses import Response
 
 from lepton.runs.records import RunState
 from lepton.server.bodies.runs import LogPageAnswer, MetricsAnswer, RunAnswer
-from lepton.server.events import follow, follow_log, wants_events
+from lepton.server.events import last_line, stream, wants_events
 from lepton.server.wire import IN, Items, Limit, On, Project, Who, items
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
@@ -29,7 +30,8 @@ def list_runs(
 def get_run(platform: On, actor: Who, request: Request, run_id: str) -> object | Response:
     """Get a run as it is now; with ``Accept: text/event-stream``, follow it until it has ended."""
     if wants_events(request):
-        return follow(platform, actor, request, run_id)
+        begin = partial(platform.runs.watch, run_id=run_id)
+        return stream(platform, request, begin(actor), begin)
     return platform.runs.get(actor, run_id)
 
 
@@ -39,7 +41,8 @@ def get_logs(
 ) -> object | Response:
     """Read the log from a line on; with ``Accept: text/event-stream``, follow it while the run goes on."""
     if wants_events(request):
-        return follow_log(platform, actor, request, run_id, after)
+        begin = partial(platform.runs.watch_log, run_id=run_id)
+        return stream(platform, request, begin(actor), begin, after=last_line(request, after))
     return platform.runs.logs(actor, run_id, after=after)
 
 

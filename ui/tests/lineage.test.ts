@@ -29,6 +29,11 @@ test("a node stands behind all of its sources", () => {
   expect(found.get("model:m")).toBe(3);
 });
 
+test("what has no source stands right before its first use", () => {
+  const found = layers(graph([["file:a", "run:1"], ["run:1", "model:m"], ["model:m", "run:2"], ["dataset:b", "run:2"], ["run:2", "dataset:b-m"]]));
+  expect([found.get("file:a"), found.get("dataset:b"), found.get("model:m")]).toEqual([0, 2, 2]);
+});
+
 test("nodes never lie on each other", () => {
   const { places } = layout(graph([["dataset:a", "run:1"], ["dataset:b", "run:1"], ["dataset:c", "run:1"], ["run:1", "model:m"], ["model:m", "endpoint:x"], ["model:m", "endpoint:y"]]));
   const all = [...places.values()];

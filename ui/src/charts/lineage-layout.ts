@@ -32,7 +32,7 @@ export function withEndpoints(lineage: Lineage, ref: string, endpoints: readonly
   };
 }
 
-/** Layer of each node: one more than its furthest source. Edges that close a circle are ignored. */
+/** Layer of each node: one more than its furthest source; what has no source stands right before its first use. Edges that close a circle are ignored. */
 export function layers({ nodes, edges }: Lineage): Map<string, number> {
   const known = new Set(nodes.map(({ id }) => id));
   const sources = new Map<string, string[]>();
@@ -50,6 +50,11 @@ export function layers({ nodes, edges }: Lineage): Map<string, number> {
     return layer;
   };
   nodes.forEach(({ id }) => visit(id, new Set()));
+  for (const { id } of nodes) {
+    if (sources.has(id)) continue;
+    const uses = edges.filter(({ from, to }) => from === id && to !== id).map(({ to }) => found.get(to) ?? 1);
+    if (uses.length > 0) found.set(id, Math.max(Math.min(...uses) - 1, 0));
+  }
   return found;
 }
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from benchmarks.serving import processes
 
-# A parent that does nothing, its child that burns 0.2 s of CPU in a thread that then ends, and a grandchild with 64 MiB.
+# A parent that does nothing, its child that burns 0.2 s of CPU in a thread that then ends, a grandchild with 64 MiB.
 GRANDCHILD = "data = bytearray(b'x') * (64 << 20); print('ready', flush=True); input()"
 CHILD = f"""
 import subprocess, sys, threading, time

@@ -27,7 +27,7 @@ from benchmarks.serving.server import serve
 def main() -> int:
     """Run the benchmark."""
     options = _options()
-    folder = Path(tempfile.mkdtemp(prefix="lepton-bench-"))
+    folder = Path(tempfile.mkdtemp(prefix="lb-"))
     try:
         cores = sorted(os.sched_getaffinity(0))
         plan = Plan(

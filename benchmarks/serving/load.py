@@ -7,7 +7,7 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -117,7 +117,9 @@ class Load:
         while at < len(data):
             request, head, body = struct.unpack_from("<III", data, at)
             at += 12
-            yield Sample(request, data[at : at + head], data[at + head : at + head + body])
+            answer = Sample(request, data[at : at + head], data[at + head : at + head + body])
+            chunked = b"transfer-encoding: chunked" in answer.head.lower()
+            yield replace(answer, body=_joined(answer.body)) if chunked else answer
             at += head + body
 
     def _say(self, line: str) -> Result:
@@ -146,3 +148,11 @@ class Load:
                 pipe.close()
         self._process.terminate()
         self._process.wait(timeout=10)
+
+
+def _joined(chunks: bytes) -> bytes:
+    parts, at = [], 0
+    while size := int(chunks[at : (end := chunks.index(b"\r\n", at))], 16):
+        parts.append(chunks[end + 2 : end + 2 + size])
+        at = end + 4 + size
+    return b"".join(parts)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+from benchmarks.serving import records
 from benchmarks.serving.cases import Array, Case, Request
 from benchmarks.serving.peer import NotMeasured
 
@@ -27,9 +28,8 @@ def request(path: str, case: Case, inputs: Array, *, name: str = "input", output
     datatype = "FP64" if case.model == "logistic" else "FP32"
     tensor: dict[str, object] = {"name": name, "shape": list(inputs.shape), "datatype": datatype}
     if case.format != "binary":
-        # The shortest digits of each number in its own type, as JSON writers print it.
-        digits = [float(str(value)) for value in inputs.ravel()]
-        return Request(path, json.dumps({"inputs": [tensor | {"data": digits}]}, separators=(",", ":")).encode())
+        tensor["data"] = [digits for row in inputs for digits in records.digits(row)]
+        return Request(path, json.dumps({"inputs": [tensor]}, separators=(",", ":")).encode())
     raw = inputs.tobytes()
     whole: dict[str, object] = {"inputs": [tensor | {"parameters": {"binary_data_size": len(raw)}}]}
     if outputs:
@@ -44,14 +44,8 @@ def read(case: Case, head: bytes, body: bytes) -> Array:
     tensors = tensors_of(head, body)
     if "probabilities" not in tensors:
         raise NotMeasured(f"the answer has no tensor 'probabilities', only {', '.join(tensors)}")
-    return probabilities(case, tensors["probabilities"])
-
-
-def probabilities(case: Case, shares: Array) -> Array:
-    """Bring a peer's probabilities into the form of `Models.answers`."""
-    if case.model == "logistic":
-        return np.asarray(shares).reshape(-1, 2)[:, 1]
-    return np.asarray(shares).reshape(-1, 10)
+    shares = tensors["probabilities"]
+    return shares[:, 1] if case.model == "logistic" else shares
 
 
 def tensors_of(head: bytes, body: bytes) -> dict[str, Array]:

@@ -39,6 +39,11 @@ class Place:
         return Path(__file__).parent / "peers" / "servers"
 
 
+def onnx_environment(place: Place) -> dict[str, str]:
+    """Return what the scripts in `peers/servers` need to find the models."""
+    return {"PYTHONPATH": str(place.servers)} | {f"BENCH_{name.upper()}": str(p) for name, p in place.onnx.items()}
+
+
 def nothing(_: Place) -> None:
     """Prepare nothing."""
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
-import numpy as np
-from benchmarks.serving import oip
+from benchmarks.serving import records
 from benchmarks.serving.cases import Array, Case, Request
-from benchmarks.serving.peer import Peer, Place
+from benchmarks.serving.peer import Peer, Place, onnx_environment
 
 
 def _command(place: Place) -> list[str]:
     return [
-        *(str(place.python), "-m", "uvicorn", "fastapi_app:app", "--app-dir", str(place.servers)),
+        *(str(place.python), "-m", "uvicorn", "fastapi_app:app"),
         *("--host", "127.0.0.1", "--port", str(place.port), "--workers", "1"),
         *("--loop", "uvloop", "--http", "httptools", "--lifespan", "off"),
         *("--no-access-log", "--log-level", "warning"),
@@ -20,12 +17,7 @@ def _command(place: Place) -> list[str]:
 
 
 def _request(_: Place, case: Case, inputs: Array) -> Request:
-    rows = [[float(str(value)) for value in row] for row in inputs]
-    return Request(f"/predict/{case.model}", json.dumps({"rows": rows}, separators=(",", ":")).encode())
-
-
-def _read(case: Case, _: bytes, body: bytes) -> Array:
-    return oip.probabilities(case, np.asarray(json.loads(body)["probabilities"]))
+    return records.request(f"/predict/{case.model}", "rows", inputs)
 
 
 PEER = Peer(
@@ -41,9 +33,9 @@ PEER = Peer(
     ),
     formats=("json",),
     command=_command,
-    environment=lambda place: {f"BENCH_{name.upper()}": str(path) for name, path in place.onnx.items()},
+    environment=onnx_environment,
     request=_request,
-    read=_read,
+    read=records.read,
     quiet="--no-access-log",
     note="orjson, uvloop, httptools, one intra-op thread; the body is checked by shape, not by pydantic",
 )

@@ -205,6 +205,8 @@ class Answers(asyncio.Protocol):
             log.error("An answer could not be written (%s).", type(error).__name__)
             body, extra = b"", b""
         request._line = CLOSE
+        if status == 503:
+            extra += b"Retry-After: %d\r\n" % self._shared.limits.retry_after_s
         request.respond(status, body, b"application/json", extra)
 
 

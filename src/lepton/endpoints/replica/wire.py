@@ -159,7 +159,7 @@ class Connection(Answers):
         """
         limits = self._shared.limits
         unsent = self._transport.get_write_buffer_size()
-        if unsent == 0 or unsent < self._unsent:
+        if self._unsent == 0 or unsent < self._unsent:
             self._stalled = now
         self._unsent = unsent
         mark = (self._phase(), self._served)
@@ -227,6 +227,8 @@ class Connection(Answers):
             step = _SLICE if self._request is None else max(_SLICE, self._length - self._received)
             self._feed(view[at : at + step])
             at += step
+            if self._out:
+                self._flush()  # a client that does not read is noticed here
 
     def _settle(self, size: int) -> None:
         """Bound what an unfinished body costs: few pieces, little framing."""

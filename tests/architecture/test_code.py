@@ -118,7 +118,7 @@ EDGES = {
     "worker.py",
     "cli/program.py",
     "endpoints/replica/http.py",
-    "endpoints/replica/wire.py",
+    "endpoints/replica/reading.py",
     "endpoints/replica/exchange.py",
     "endpoints/replica/__main__.py",
     "runs/controller.py",

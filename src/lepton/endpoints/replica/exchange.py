@@ -53,7 +53,7 @@ class Request:
         """Answer, at once or later from the loop. A second answer, or one to a client that has gone, is dropped.
 
         Args:
-            status: A final one that `http.HTTPStatus` knows.
+            status: A final one, from 200 on.
             body: Large parts are not copied: do not change them afterwards.
             content_type: Of the body; from a small set, as a head is kept for each.
             extra: Further header lines, each with its CRLF.
@@ -85,6 +85,7 @@ class Shared:
         self.app = app
         self.limits = limits
         self.heads = heads
+        self.made_heads = heads.made
         self.connections: set[Any] = set()
         self.draining = False
         self.emptied = asyncio.Event()  # no connection is left, while draining
@@ -92,6 +93,10 @@ class Shared:
 
 class Answers(asyncio.Protocol):
     """The outgoing half of a connection."""
+
+    __slots__ = (
+        "_choked", "_corked", "_deaf", "_eof", "_full", "_leaving", "_out", "_shared", "_tls", "_transport", "_waiting",
+    )  # fmt: skip
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -112,7 +117,7 @@ class Answers(asyncio.Protocol):
         shared = self._shared
         if shared.draining and waiting[-1] is request:
             request._line = CLOSE
-        head = shared.heads.get(status, content_type)
+        head = shared.made_heads.get((status, content_type)) or shared.heads.make(status, content_type)
         if type(body) is bytes and len(body) <= _COPIED and status not in BODILESS and request.method != b"HEAD":
             answer: list[Buffer] = [b"%b%d\r\n%b%b\r\n%b" % (head, len(body), request._line, extra, body)]
         else:
@@ -205,6 +210,8 @@ class Answers(asyncio.Protocol):
             log.error("An answer could not be written (%s).", type(error).__name__)
             body, extra = b"", b""
         request._line = CLOSE
+        if status == 503:
+            extra += b"Retry-After: %d\r\n" % self._shared.limits.retry_after_s
         request.respond(status, body, b"application/json", extra)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from email.utils import formatdate
-from http import HTTPStatus
+from http.client import responses
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 CLOSE = b"Connection: close\r\n"
@@ -18,22 +18,19 @@ class Heads:
 
     def __init__(self, unix_time: Callable[[], float]) -> None:
         self._unix_time = unix_time
-        self._made: dict[tuple[int, bytes], bytes] = {}
+        self.made: dict[tuple[int, bytes], bytes] = {}  # looked into before `make` is called
         self.renew()
 
     def renew(self) -> None:
         """Take the date of now; called once a second."""
         self._date = formatdate(self._unix_time(), usegmt=True).encode()
-        self._made.clear()
+        self.made.clear()
 
-    def get(self, status: int, content_type: bytes) -> bytes:
+    def make(self, status: int, content_type: bytes) -> bytes:
         """Return status line, date and content type; what follows is the number of the length."""
-        key = (status, content_type)
-        head = self._made.get(key)
-        if head is None:
-            phrase = HTTPStatus(status).phrase.encode()
-            head = b"HTTP/1.1 %d %b\r\nDate: %b\r\n" % (status, phrase, self._date)
-            if status not in BODILESS:
-                head += b"Content-Type: %b\r\nContent-Length: " % content_type
-            self._made[key] = head
+        phrase = responses.get(status, "").encode()
+        head = b"HTTP/1.1 %d %b\r\nDate: %b\r\n" % (status, phrase, self._date)
+        if status not in BODILESS:
+            head += b"Content-Type: %b\r\nContent-Length: " % content_type
+        self.made[status, content_type] = head
         return head

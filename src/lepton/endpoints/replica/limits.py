@@ -36,7 +36,7 @@ class Limits:
     body_bytes: int = 8 << 20
     inflate_ratio: int = 200
     connections: int = 4096
-    pipelined: int = 64
+    pipelined: int = 16
     drained_bytes: int = 64 << 10
     head_s: float = 10.0
     body_s: float = 10.0

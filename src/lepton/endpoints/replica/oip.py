@@ -8,7 +8,7 @@ Triton's "Binary Tensor Data Extension".
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +67,8 @@ class Oip:
         self._endpoint, self._version = endpoint, version
         self._simple = msgspec.json.Decoder(_Simple)
         self._packs: dict[int, struct.Struct] = {}
-        self._names = {column.name for column in self._signature.inputs}
+        self._names = [column.name for column in self._signature.inputs]
+        self._texts = [column.name for column in self._signature.texts]
         # A column that is itself called so is meant by the name.
         self._matrix = shape.width > 0 and NUMBERS not in self._names
         self._only_matrix = self._matrix and not self._signature.texts
@@ -93,7 +94,7 @@ class Oip:
         if not isinstance(head, dict) or not isinstance(head.get("inputs"), list):
             raise InvalidInput('The body must be an object with a list "inputs" of {name, shape, datatype, data}.')
         found = tensors.gather(head["inputs"], view[json_bytes:] if json_bytes is not None else view[:0])
-        inputs = self._inputs(found)
+        inputs = self.inputs(found)
         outputs, binary = self._wanted(head)
         identity = head.get("id")
         return Question(inputs, identity if isinstance(identity, str) else None, outputs, binary)
@@ -137,6 +138,50 @@ class Oip:
             "outputs": outputs,
         }
 
+    def inputs(self, found: Mapping[str, tensors.Tensor]) -> Inputs:
+        """Lay the tensors of a request out as one request for the model.
+
+        Raises:
+            InvalidInput: if they are not what the model takes.
+        """
+        signature = self._signature
+        matrix = found.get(NUMBERS) if self._matrix else None
+        tensors.check_names(self._names if matrix is None else (NUMBERS, *self._texts), found)
+        texts = [tensors.texts(column, found[column.name]) for column in signature.texts]
+        if matrix is not None:
+            numbers, rows = tensors.matrix(matrix, self._shape.width)
+            _check_lengths(NUMBERS, rows, self._texts, texts)
+        elif self._shape.width:
+            columns = [tensors.numbers(column, found[column.name]) for column in signature.numbers]
+            rows, first = len(columns[0]), signature.numbers[0].name
+            _check_lengths(first, rows, [column.name for column in signature.numbers], columns)
+            _check_lengths(first, rows, self._texts, texts)
+            numbers = np.column_stack(columns).tobytes()
+        else:
+            numbers, rows = b"", len(texts[0])
+            _check_lengths(self._texts[0], rows, self._texts, texts)
+        return Inputs(rows, numbers, texts, self._shape.longest(texts))
+
+    def wanted(self, name: object, parameters: Mapping[str, Any]) -> str:
+        """Return the name of an output that is asked for.
+
+        Args:
+            name: As asked.
+            parameters: Of the output, as asked.
+
+        Raises:
+            InvalidInput: if the model has no such output, or not in the way that is asked.
+        """
+        if name not in self._signature.outputs:
+            raise InvalidInput(f"The model has no such output. It gives {', '.join(self._signature.outputs)}.")
+        if parameters.get("classification"):
+            raise InvalidInput(
+                "Outputs are not written as classification strings. Ask for 'probabilities' as they are."
+            )
+        if "shared_memory_region" in parameters:
+            raise InvalidInput("Shared memory is not offered here. Leave it out to get the output in the answer.")
+        return str(name)
+
     def _decode_simple(self, body: Buffer) -> Question | None:
         try:
             request = self._simple.decode(body)
@@ -164,41 +209,24 @@ class Oip:
             numbers = pack.pack(*[_MISSING if value is None else value for value in data])
         return Question(Inputs(rows, numbers), request.id, self._signature.outputs)
 
-    def _inputs(self, found: Mapping[str, tensors.Tensor]) -> Inputs:
-        """Lay the tensors of a request out as one request for the model."""
-        matrix = found.get(NUMBERS) if self._matrix else None
-        wanted = [*(() if matrix is not None else self._signature.numbers), *self._signature.texts]
-        tensors.check_names([column.name for column in wanted], found, also=NUMBERS if matrix is not None else None)
-        texts = [tensors.texts(column, found[column.name]) for column in self._signature.texts]
-        if matrix is not None:
-            numbers, rows = tensors.matrix(matrix, self._shape.width)
-        elif self._shape.width:
-            columns = [tensors.numbers(column, found[column.name]) for column in self._signature.numbers]
-            rows = len(columns[0])
-            _check_lengths(self._signature.numbers[0].name, rows, zip(self._signature.numbers, columns, strict=True))
-            numbers = np.column_stack(columns).tobytes()
-        else:
-            numbers, rows = b"", len(texts[0])
-        _check_lengths(wanted[0].name if wanted else NUMBERS, rows, zip(self._signature.texts, texts, strict=True))
-        check_rows(rows)
-        return Inputs(rows, numbers, texts, self._shape.longest(texts))
-
     def _wanted(self, head: Mapping[str, Any]) -> tuple[Sequence[str], frozenset[str]]:
         every = _parameters(head).get("binary_data_output") is True
         asked = head.get("outputs")
-        if asked is None:
+        if asked is None or asked == []:
             return self._signature.outputs, frozenset(self._signature.outputs if every else ())
         if not isinstance(asked, list) or not all(isinstance(one, dict) for one in asked):
             raise InvalidInput('"outputs" must be a list of {name}. Leave it out to get all of them.')
-        names, binary = [], set()
+        names: list[str] = []
+        binary = set()
         for one in asked:
-            name = one.get("name")
-            if name not in self._signature.outputs:
-                raise InvalidInput(f"The model has no such output. It gives {', '.join(self._signature.outputs)}.")
+            parameters = _parameters(one)
+            name = self.wanted(one.get("name"), parameters)
+            if name in names:
+                raise InvalidInput(f"Output {name!r} is asked for twice. Ask for every output once.")
             names.append(name)
-            if _parameters(one).get("binary_data", every) is True:
+            if parameters.get("binary_data", every) is True:
                 binary.add(name)
-        return names or self._signature.outputs, frozenset(binary)
+        return names, frozenset(binary)
 
 
 def _parameters(value: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -206,10 +234,10 @@ def _parameters(value: Mapping[str, Any]) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _check_lengths(first: str, rows: int, others: Any) -> None:
-    for column, values in others:
+def _check_lengths(first: str, rows: int, names: Sequence[str], columns: Sequence[Sized]) -> None:
+    for name, values in zip(names, columns, strict=True):
         if len(values) != rows:
             raise InvalidInput(
-                f"Input {column.name!r} has {len(values)} rows and {first!r} has {rows}. "
+                f"Input {name!r} has {len(values)} rows and {first!r} has {rows}. "
                 "All inputs need the same number of rows."
             )

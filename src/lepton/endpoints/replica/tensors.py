@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from lepton.core.columns import ColumnType
 from lepton.core.errors import InvalidInput
-from lepton.endpoints.replica.inputs import Buffer
+from lepton.endpoints.replica.inputs import Buffer, check_rows
 from lepton.models.signature import LABEL, PREDICTION, PROBABILITIES, Input, Signature, Task
 from lepton.models.values import TYPE_WORDS, column_array
 
@@ -28,7 +28,8 @@ DATATYPES: Mapping[str, str] = {
 }  # fmt: skip
 """NumPy's name of each datatype of fixed size; BYTES has none."""
 _NUMERIC = frozenset(DATATYPES) - {"BOOL"}
-_FLOATS = frozenset(("FP16", "FP32", "FP64"))
+_WHOLE = _NUMERIC - {"FP16", "FP32", "FP64"}
+_NUMBER = Input("", ColumnType.NUMBER)
 _ALLOWED: Mapping[ColumnType, frozenset[str]] = {
     ColumnType.NUMBER: _NUMERIC,
     ColumnType.INTEGER: _NUMERIC,
@@ -79,9 +80,8 @@ def gather(inputs: Sequence[object], raw: memoryview) -> dict[str, Tensor]:
             raise InvalidInput(
                 "'inputs' must be a list of tensors, each an object with 'name', 'shape', 'datatype' and 'data'."
             )
-        tensor = Tensor(
-            str(one.get("name", ""))[:200], check_shape(one.get("shape")), str(one.get("datatype")), one.get("data")
-        )
+        name = str(one.get("name", ""))
+        tensor = Tensor(name, check_shape(name, one.get("shape")), str(one.get("datatype")), one.get("data"))
         parameters = one.get("parameters")
         size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
         if size is not None:
@@ -104,23 +104,23 @@ def add(found: dict[str, Tensor], tensor: Tensor) -> None:
     found[tensor.name] = tensor
 
 
-def check_shape(shape: object) -> list[int]:
-    """Return a shape, or refuse what is none."""
+def check_shape(name: str, shape: object) -> list[int]:
+    """Return the shape of a tensor, or refuse what is none."""
     if isinstance(shape, list) and 1 <= len(shape) <= 2 and all(type(n) is int and n >= 0 for n in shape):
         return shape
-    raise InvalidInput("Every input must have the shape [N], [N, 1] or [N, k], with N rows.")
+    raise InvalidInput(f"Input {name[:80]!r} must have the shape [N], [N, 1] or [N, k], with N rows.")
 
 
-def check_names(names: Sequence[str], found: Mapping[str, Tensor], *, also: str | None) -> None:
+def check_names(names: Sequence[str], found: Mapping[str, Tensor]) -> None:
     """Refuse tensors the model has not, and the lack of one it has."""
-    known = {*names, also}
+    if found.keys() == set(names):
+        return
     for name in found:
-        if name not in known:
+        if name not in names:
             raise InvalidInput(f"The model has no input {name[:80]!r}. It takes {_listed(names)}.")
     missing = [name for name in names if name not in found]
-    if missing:
-        plural = "" if len(missing) == 1 else "s"
-        raise InvalidInput(f"Missing input{plural} {_listed(missing)}. Give every input once.")
+    plural = "" if len(missing) == 1 else "s"
+    raise InvalidInput(f"Missing input{plural} {_listed(missing)}. Give every input once.")
 
 
 def numbers(column: Input, tensor: Tensor) -> Floats:
@@ -129,11 +129,7 @@ def numbers(column: Input, tensor: Tensor) -> Floats:
     if tensor.raw is not None:
         return _from_bytes(tensor, _count(column, tensor)).astype(np.float64)
     values = _values(column, tensor)
-    if tensor.datatype in _NUMERIC - _FLOATS and float in set(map(type, values)):
-        number = next(n for n, value in enumerate(values, 1) if isinstance(value, float))
-        raise InvalidInput(
-            f"Row {number}: input {column.name!r} has the datatype {tensor.datatype} and holds no whole number."
-        )
+    _check_whole(tensor, values, 1)
     array: Floats = column_array(column, values)
     return array
 
@@ -158,17 +154,26 @@ def matrix(tensor: Tensor, width: int) -> tuple[Buffer, int]:
     if len(tensor.shape) != 2 or tensor.shape[1] != width:
         raise InvalidInput(f"Input {tensor.name!r} must have the shape [N, {width}], with N rows.")
     rows = tensor.shape[0]
+    check_rows(rows)
     if tensor.raw is not None:
         if tensor.datatype == "FP64":
             _check_size(tensor, rows * width * 8)
             return tensor.raw, rows
         return _from_bytes(tensor, rows * width).astype(np.float64).tobytes(), rows
-    column = Input(tensor.name, ColumnType.NUMBER)
     data = tensor.data or []
-    flat = list(chain.from_iterable(data)) if data and all(isinstance(row, list) for row in data) else data
-    if len(flat) != rows * width:
-        raise InvalidInput(f"Input {tensor.name!r} has {len(flat)} values, which does not fit its shape.")
-    return column_array(column, flat).tobytes() if flat else b"", rows
+    if data and type(data[0]) is list:
+        if len(data) != rows or not all(type(row) is list and len(row) == width for row in data):
+            raise InvalidInput(f"Input {tensor.name!r} must be {rows} lists of {width} values, as its shape says.")
+        data = list(chain.from_iterable(data))
+    if len(data) != rows * width:
+        raise InvalidInput(f"Input {tensor.name!r} has {len(data)} values, which does not fit its shape.")
+    _check_whole(tensor, data, width)
+    try:
+        return column_array(_NUMBER, data).tobytes(), rows
+    except InvalidInput:
+        for row in range(rows):  # again, for the number of the row that is wrong
+            _check_row(tensor.name, row, data[row * width : (row + 1) * width])
+        raise
 
 
 def output_datatype(signature: Signature, name: str) -> str:
@@ -201,7 +206,7 @@ def split_texts(name: str, raw: Buffer, count: int) -> list[str]:
     data = bytes(raw)
     values: list[str] = []
     at = 0
-    while at < len(data):
+    while at < len(data) and len(values) <= count:
         end = at + 4 + int.from_bytes(data[at : at + 4], "little")
         if at + 4 > len(data) or end > len(data):
             raise InvalidInput(f"The bytes of input {name[:80]!r} end in the middle of a text.")
@@ -213,7 +218,8 @@ def split_texts(name: str, raw: Buffer, count: int) -> list[str]:
             ) from None
         at = end
     if len(values) != count:
-        raise InvalidInput(f"Input {name[:80]!r} has {len(values)} values, which does not fit its shape.")
+        many = "too many" if len(values) > count else len(values)
+        raise InvalidInput(f"Input {name[:80]!r} has {many} values, which does not fit its shape.")
     return values
 
 
@@ -228,6 +234,24 @@ def metadata(signature: Signature) -> tuple[list[dict[str, Any]], list[dict[str,
     ]
 
 
+def _check_row(name: str, row: int, values: list[Any]) -> None:
+    try:
+        column_array(_NUMBER, values)
+    except InvalidInput:
+        raise InvalidInput(
+            f"Row {row + 1}: input {name!r} must hold finite numbers, or null where a value is missing."
+        ) from None
+
+
+def _check_whole(tensor: Tensor, values: Sequence[Any], width: int) -> None:
+    """Refuse a fraction under a datatype of whole numbers."""
+    if tensor.datatype in _WHOLE and float in set(map(type, values)):
+        number = next(n for n, value in enumerate(values) if isinstance(value, float)) // width + 1
+        raise InvalidInput(
+            f"Row {number}: input {tensor.name!r} has the datatype {tensor.datatype} and holds no whole number."
+        )
+
+
 def _check_datatype(column: Input, tensor: Tensor) -> None:
     if tensor.datatype not in _ALLOWED[column.type]:
         raise InvalidInput(
@@ -238,12 +262,16 @@ def _check_datatype(column: Input, tensor: Tensor) -> None:
 def _count(column: Input, tensor: Tensor) -> int:
     if len(tensor.shape) == 2 and tensor.shape[1] != 1:
         raise InvalidInput(f"Input {column.name!r} must have the shape [N] or [N, 1], with N rows.")
+    check_rows(tensor.shape[0])
     return tensor.shape[0]
 
 
 def _values(column: Input, tensor: Tensor) -> list[Any]:
-    values = [value[0] if isinstance(value, list) and len(value) == 1 else value for value in tensor.data or ()]
-    if _count(column, tensor) != len(values) or not values:
+    rows = _count(column, tensor)
+    values = tensor.data or []
+    if list in set(map(type, values)):  # [[1], [2]] is [N, 1] too
+        values = [value[0] if isinstance(value, list) and len(value) == 1 else value for value in values]
+    if rows != len(values):
         raise InvalidInput(
             f"Input {column.name!r} has {len(values)} values, which does not fit its shape. Give one for each row."
         )

@@ -92,7 +92,10 @@ class Fleet:
 
     def stop(self, now_s: float) -> None:
         """Let every worker finish what it is answering, and end."""
+        if self._stopping:
+            return
         self._stopping = True
+        self.sockets.close()
         for worker in self._workers:
             if worker.state is WorkerState.STARTING:
                 worker.give_up()

@@ -42,6 +42,8 @@ class Worker:
         self._link.send(Ready())
         self._carry_out(self._early)
         await self._ending.wait()
+        for listener in self._sockets.values():
+            listener.close()  # when nobody else has it, who comes now is refused instead of waiting for nothing
         await self._serving.drain(self._drain.grace_s, self._drain.linger_s)
         reports.cancel()
         self._link.send(self._serving.load())

@@ -6,7 +6,6 @@ What calls this, and when, is in `supervisor`; how many workers a load needs is 
 
 from __future__ import annotations
 
-import os
 import selectors
 import signal
 from collections import Counter
@@ -16,7 +15,7 @@ from lepton.endpoints.replica import autoscale, sockets, workers
 from lepton.endpoints.replica.config import ReplicaConfig, Workers
 from lepton.endpoints.replica.control import ReplicaStatus, WorkerStatus
 from lepton.endpoints.replica.link import Failed, Grants, Load, Ready
-from lepton.endpoints.replica.workers import Worker, WorkerState
+from lepton.endpoints.replica.workers import StartsWorkers, Worker, WorkerState
 from lepton.endpoints.restarts import RestartDelays
 
 START_TIMEOUT_S = 60.0
@@ -30,14 +29,23 @@ class Fleet:
         config: What to answer for first.
         selector: Where links are watched; a key's data is called when there is something to do.
         now_s: Seconds on a clock that only goes forward.
+        start: Starts workers.
 
     Raises:
         OSError: if the address cannot be listened on.
     """
 
-    def __init__(self, config: ReplicaConfig, selector: selectors.BaseSelector, now_s: float) -> None:
+    def __init__(
+        self,
+        config: ReplicaConfig,
+        selector: selectors.BaseSelector,
+        now_s: float,
+        *,
+        start: StartsWorkers = workers.start,
+    ) -> None:
         self.sockets = sockets.Sockets(config.host, config.port)
         self._selector = selector
+        self._start_worker = start
         self._workers: list[Worker] = []
         self._told = self._serving = config
         self._told_epoch, self._serving_epoch = 1, 0
@@ -190,9 +198,7 @@ class Fleet:
 
     def _start(self, config: ReplicaConfig, epoch: int, slot: int, now_s: float) -> None:
         try:
-            worker = workers.start(
-                config, slot=slot, epoch=epoch, deadline_s=now_s + START_TIMEOUT_S, environment=os.environ
-            )
+            worker = self._start_worker(config, slot=slot, epoch=epoch, deadline_s=now_s + START_TIMEOUT_S)
         except OSError:
             self._failed(epoch, slot, "No process can be started on this machine now.", now_s)
             return
@@ -242,7 +248,9 @@ class Fleet:
             self._workers.remove(worker)
             self._ended.update(requests=worker.load.requests, errors=worker.load.errors)
             if worker.state is WorkerState.STARTING:
-                self._failed(worker.epoch, worker.slot, worker.message or _ended_by(worker.process.returncode), now_s)
+                self._failed(
+                    worker.epoch, worker.slot, worker.message or _ended_by(worker.process.returncode or 0), now_s
+                )
             elif worker.state is WorkerState.READY:
                 self._restarted[worker.slot] += 1
                 self._restarts.note(f"{worker.epoch}/{worker.slot}", now_s)

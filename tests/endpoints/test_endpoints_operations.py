@@ -12,7 +12,7 @@ from lepton.access.records import Actor, Role
 from lepton.core.columns import ColumnClass
 from lepton.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
 from lepton.core.refs import Ref
-from lepton.endpoints import processes
+from lepton.endpoints import processes, rows
 from lepton.endpoints.operations import Endpoints
 from lepton.endpoints.records import EndpointState
 from lepton.endpoints.replica.config import Workers
@@ -249,4 +249,17 @@ def test_a_replica_that_lives_but_says_nothing_is_replaced(
     assert after is not None
     assert after.mark != before.mark
     assert not processes.alive(before)
+    assert label(endpoints) == "yes"
+
+
+def test_a_replica_whose_start_was_not_written_down_is_found_again(workshop: Workshop, endpoints: Endpoints) -> None:
+    workshop.train(target="big")
+    endpoints.deploy(EDITOR, "size", Ref("model", 1))
+    endpoints.tick()
+    before = endpoints.get(EDITOR, "size").endpoint.replica
+    assert before is not None
+    with workshop.database.begin() as tx:  # as a control plane leaves it that is killed between start and commit
+        tx.execute(rows.endpoints.update().values(replica_pid=None, port=None))
+    endpoints.tick()
+    assert endpoints.get(EDITOR, "size").endpoint.replica == before
     assert label(endpoints) == "yes"

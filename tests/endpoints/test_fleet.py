@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lepton.endpoints.replica.config import Deployment, ReplicaConfig, Workers
 from lepton.endpoints.replica.fleet import START_TIMEOUT_S, Fleet
-from lepton.endpoints.replica.link import Drain, Failed, Grants, Link, Listen, Load, Message, Ready, Start
+from lepton.endpoints.replica.link import Closed, Drain, Failed, Grants, Link, Listen, Load, Message, Ready, Start
 from lepton.endpoints.replica.workers import Worker
 
 
@@ -148,6 +148,11 @@ def test_the_old_accept_until_all_of_the_new_are_ready() -> None:
         assert [worker.accepts_on for worker in new] == [{0}, {1}]
         assert all(worker.is_draining for worker in old)
         assert made.fleet.status().serving == 2
+        assert made.fleet.status().coming  # one of the old may be accepting right now
+        old[0].say(Closed())
+        old[1].end(0)
+        made.settle()
+        assert not made.fleet.status().coming
 
 
 def test_one_that_cannot_load_ends_the_deployment_with_its_sentence() -> None:

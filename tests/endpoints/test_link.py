@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lepton.endpoints.replica.config import Deployment
 from lepton.endpoints.replica.link import (
     LATENCY_BOUNDS_S,
+    Closed,
     Drain,
     Failed,
     Grants,
@@ -35,7 +36,7 @@ MESSAGES = st.one_of(
     st.builds(Listen, NUMBERS, NUMBERS),
     st.builds(Grants, TEXT),
     st.builds(Drain, st.floats(0, 100), st.floats(0, 100)),
-    st.just(Ready()),
+    st.sampled_from([Ready(), Closed()]),
     st.builds(Failed, TEXT),
     st.builds(
         Load, COUNT, COUNT, COUNT, COUNT, st.floats(0, 1e9), st.tuples(*[COUNT] * (len(LATENCY_BOUNDS_S) + 1))

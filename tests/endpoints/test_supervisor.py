@@ -34,7 +34,7 @@ def test_a_new_version_takes_over_without_a_failed_request(models: Models) -> No
             for generation, version in ((2, 2), (3, 1), (4, 2)):
                 clients.answered()
                 replica.control.deploy(models.config(version, generation=generation, workers=TWO))
-                replica.until(lambda status, wanted=generation: status.serving == wanted)  # type: ignore[misc]
+                replica.until(lambda status, wanted=generation: status.serving == wanted and not status.coming)  # type: ignore[misc]
                 assert replica.ask()[0] == f"model@{version}"
             replica.serves(4, workers=2)
             clients.answered()
@@ -48,8 +48,8 @@ def test_a_client_with_an_open_connection_is_told_to_come_again(models: Models) 
         connection = replica.connect()
         assert replica.ask(connection) == ("model@1", True)
         replica.control.deploy(models.config(2, generation=2))
-        replica.until(lambda status: status.serving == 2)
-        replica.until(lambda status: "draining" in [worker.state for worker in status.workers])
+        replica.until(lambda status: status.serving == 2 and not status.coming)
+        assert "draining" in [worker.state for worker in replica.status().workers]
         assert replica.ask(connection) == ("model@1", False)  # answered, with `Connection: close`
         assert replica.ask(connection) == ("model@2", True)
         connection.close()

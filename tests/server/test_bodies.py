@@ -256,7 +256,7 @@ def test_endpoints(answers: Callable[..., Any]) -> None:
     body = {"name": "cancer", "model": "cancer@1"}
     assert answers("endpoints", "deploy", ENDPOINT, "/v1/endpoints/deploy", "POST", json=body) == ENDPOINT_JSON
     replica = ReplicaStatus(
-        told=1, serving=1, coming=False, message="", host="127.0.0.1", port=41234, control_url="http://127.0.0.1:7070",
+        pid=76, told=1, serving=1, coming=False, message="", host="127.0.0.1", port=41234, control_url="http://127.0.0.1:7070",
         min=1, max=4, wanted=2, requests=10, errors=1, workers=(WorkerStatus(generation=1, **WORKER_JSON),),
     )  # fmt: skip
     for status, shown in (

@@ -65,7 +65,7 @@ class Endpoint(Answer):
 
     Attributes:
         state: ``starting``, ``ready``, ``failed`` or ``stopped``.
-        url: Where programs ask it directly, with the same tokens; None until it is ready.
+        url: Where programs ask it directly, with the same tokens; None until it was started once.
         workers: How many workers it may have.
         signature: What it takes and gives; only `get` fills it.
         replica: The processes behind it, None while none answers; only `get` fills it.

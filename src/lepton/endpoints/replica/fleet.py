@@ -6,6 +6,7 @@ What calls this, and when, is in `supervisor`; how many workers a load needs is 
 
 from __future__ import annotations
 
+import os
 import selectors
 import signal
 from collections import Counter
@@ -14,7 +15,7 @@ from dataclasses import replace
 from lepton.endpoints.replica import autoscale, sockets, workers
 from lepton.endpoints.replica.config import ReplicaConfig, Workers
 from lepton.endpoints.replica.control import ReplicaStatus, WorkerStatus
-from lepton.endpoints.replica.link import Failed, Grants, Load, Ready
+from lepton.endpoints.replica.link import Closed, Failed, Grants, Load, Ready
 from lepton.endpoints.replica.workers import StartsWorkers, Worker, WorkerState
 from lepton.endpoints.restarts import RestartDelays
 
@@ -127,9 +128,10 @@ class Fleet:
         """Say how everything stands."""
         alive = sorted(self._workers, key=lambda worker: (worker.epoch, worker.slot))
         return ReplicaStatus(
+            pid=os.getpid(),
             told=self._told.generation,
             serving=self._serving.generation if self._serving_epoch else 0,
-            coming=self._is_starting,
+            coming=self._is_starting or self._is_handing_over,
             message=self._message,
             host=self._told.host,
             port=self.sockets.port,
@@ -149,6 +151,11 @@ class Fleet:
     @property
     def _is_starting(self) -> bool:
         return self._is_coming and not self._message
+
+    @property
+    def _is_handing_over(self) -> bool:
+        """Whether somebody who connects may still meet a worker of an older deployment."""
+        return any(w.epoch < self._serving_epoch and w.sockets and not w.closed for w in self._workers)
 
     def _of(self, epoch: int) -> list[Worker]:
         return [w for w in self._workers if w.epoch == epoch and w.state is not WorkerState.DRAINING]
@@ -221,6 +228,8 @@ class Fleet:
         for message in messages or ():
             if isinstance(message, Load):
                 worker.load = message
+            elif isinstance(message, Closed):
+                worker.closed = True
             elif isinstance(message, Failed):
                 worker.message = message.message
             elif isinstance(message, Ready) and worker.state is WorkerState.STARTING:

@@ -41,6 +41,7 @@ class Serving:
         self._draining = False
         self._in_flight = self._requests = self._errors = 0
         self._latency = [0] * (len(LATENCY_BOUNDS_S) + 1)
+        self._cpu_to_start_s = time.process_time()  # loading is no load: it must not call for more workers
 
     def listen(self, sockets: Mapping[int, socket.socket]) -> None:
         """Accept connections on exactly these sockets from now on."""
@@ -58,12 +59,11 @@ class Serving:
         """Return the counts since the start."""
         return Load(
             in_flight=self._in_flight, requests=self._requests, errors=self._errors,
-            cpu_s=time.process_time(), latency=tuple(self._latency),
+            cpu_s=time.process_time() - self._cpu_to_start_s, latency=tuple(self._latency),
         )  # fmt: skip
 
     async def drain(self, grace_s: float, linger_s: float) -> None:
-        """Accept nothing more, answer what is asked with ``Connection: close``, and return when that is done."""
-        self.listen({})
+        """Answer what is asked with ``Connection: close``; return when nobody is connected, or the grace is over."""
         self._draining = True
         began = time.monotonic()
         while self._connections.connections and time.monotonic() < began + min(linger_s, grace_s):

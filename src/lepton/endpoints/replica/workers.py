@@ -64,6 +64,7 @@ class Worker:
         epoch: Which deployment it serves, by the supervisor's own count.
         deadline_s: When it is killed unless it is ready, or has ended, by then; None means never.
         sockets: On which it was told to accept.
+        closed: Whether it has said that it accepts on none any more.
         message: Why it could not get ready, by its own account.
     """
 
@@ -76,6 +77,7 @@ class Worker:
     state: WorkerState = WorkerState.STARTING
     load: Load = field(default_factory=Load)
     sockets: tuple[int, ...] = ()
+    closed: bool = False
     message: str = ""
     _has: set[int] = field(default_factory=set)
 

@@ -39,7 +39,7 @@ class ReplicaAnswer(Answer):
 
 
 class EndpointAnswer(Answer):
-    """An endpoint; `url` is where programs ask it directly, null until it listens."""
+    """An endpoint; `url` is where programs ask it directly, null until it was started once."""
 
     name: str
     model: str

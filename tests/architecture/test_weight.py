@@ -67,3 +67,11 @@ def test_the_server_loads_what_reads_tables_and_models_only_when_it_is_needed() 
 def test_the_replica_needs_no_sql_and_no_framework() -> None:
     modules, _ = loaded_by("import lepton.endpoints.replica.serving, lepton.endpoints.replica.worker")
     assert not modules & {"sqlalchemy", "fastapi", "pydantic", "polars", "sklearn", "alembic"}
+
+
+def test_the_supervisor_of_a_replica_loads_the_standard_library_and_little_of_us() -> None:
+    modules, mib = loaded_by("import lepton.endpoints.replica.__main__")
+    foreign = {name.split(".")[0] for name in modules} - set(sys.stdlib_module_names) - {"lepton", "__main__"}
+    assert not {name for name in foreign if not name.startswith("_")}
+    assert not modules & {"lepton.models", "lepton.store", "lepton.endpoints.replica.http", "lepton.endpoints.records"}
+    assert mib < 20

@@ -12,9 +12,11 @@ from lepton.access.records import Actor, Role
 from lepton.core.columns import ColumnClass
 from lepton.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
 from lepton.core.refs import Ref
-from lepton.endpoints import processes
+from lepton.endpoints import processes, rows
 from lepton.endpoints.operations import Endpoints
 from lepton.endpoints.records import EndpointState
+from lepton.endpoints.replica.config import Workers
+from lepton.runs.engines.processes import ProcessMark
 
 ROW = {"area": 55.0, "city": "Bern"}
 CALLER = Actor("cal-id", "cal", {"default": Role.CALLER})
@@ -144,3 +146,101 @@ def test_a_model_that_answers_with_personal_values_is_deployed_by_who_may_read_t
         endpoints.deploy(EDITOR, "size", Ref("model", 1))
     assert endpoints.list(OWNER) == []
     assert endpoints.deploy(STEWARD, "size", Ref("model", 1)).state is EndpointState.STARTING
+
+
+def pids(endpoints: Endpoints, state: str = "ready") -> list[int]:
+    replica = endpoints.get(EDITOR, "size").replica
+    return [worker.pid for worker in replica.workers if worker.state == state] if replica else []
+
+
+def test_an_endpoint_has_as_many_workers_as_was_asked_for(workshop: Workshop, endpoints: Endpoints) -> None:
+    workshop.train(target="big")
+    endpoints.deploy(EDITOR, "size", Ref("model", 1), workers=Workers(2, 2))
+    endpoints.tick()
+    before = endpoints.get(EDITOR, "size")
+    assert before.endpoint.workers == Workers(2, 2)
+    assert len(pids(endpoints)) == 2
+    first = pids(endpoints)
+    more = endpoints.deploy(EDITOR, "size", Ref("model", 1), workers=Workers(3, 3))
+    assert (more.generation, more.state) == (before.endpoint.generation, EndpointState.READY)  # nobody is replaced
+    endpoints.tick()
+    while len(pids(endpoints)) < 3:
+        pass
+    assert set(first) < set(pids(endpoints))
+    again = endpoints.deploy(EDITOR, "size", Ref("model", 1))
+    assert (again.generation, again.workers) == (before.endpoint.generation + 1, Workers(3, 3))
+    endpoints.tick()
+    assert len(pids(endpoints)) == 3
+    assert not set(first) & set(pids(endpoints))
+
+
+def test_a_new_version_that_cannot_be_loaded_leaves_the_old_one_answering(
+    workshop: Workshop, endpoints: Endpoints
+) -> None:
+    workshop.train(target="big")
+    workshop.train(target="big")
+    endpoints.deploy(EDITOR, "size", Ref("model", 1))
+    endpoints.tick()
+    path = workshop.blobs.path(endpoints.deploy(EDITOR, "size", Ref("model", 2)).blob_id)
+    path.chmod(0o600)
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    endpoints.tick()
+    failed = endpoints.get(EDITOR, "size").endpoint
+    assert (failed.state, failed.model) == (EndpointState.FAILED, "model@2")
+    assert failed.message
+    assert label(endpoints) == "yes"
+    path.write_bytes(content)
+    while endpoints.get(EDITOR, "size").endpoint.state is not EndpointState.READY:  # it is tried again by itself
+        endpoints.tick()
+    assert pids(endpoints)
+
+
+def test_workers_end_with_a_supervisor_that_is_killed_and_come_back_with_the_next(
+    workshop: Workshop, endpoints: Endpoints
+) -> None:
+    workshop.train(target="big")
+    endpoints.deploy(EDITOR, "size", Ref("model", 1), workers=Workers(2, 2))
+    endpoints.tick()
+    before = endpoints.get(EDITOR, "size").endpoint
+    marks = [ProcessMark.of(pid) for pid in pids(endpoints)]
+    assert before.replica is not None
+    os.kill(before.replica.mark.pid, signal.SIGKILL)
+    while any(mark is not None and mark.is_alive() for mark in marks):
+        pass
+    assert endpoints.get(EDITOR, "size").replica is None
+    endpoints.tick()
+    after = endpoints.get(EDITOR, "size").endpoint
+    assert (after.url, len(pids(endpoints))) == (before.url, 2)
+    assert label(endpoints) == "yes"
+
+
+def test_a_replica_that_lives_but_says_nothing_is_replaced(
+    workshop: Workshop, endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop.train(target="big")
+    endpoints.deploy(EDITOR, "size", Ref("model", 1))
+    endpoints.tick()
+    before = endpoints.get(EDITOR, "size").endpoint.replica
+    assert before is not None
+    (workshop.settings.replicas / endpoints.get(EDITOR, "size").endpoint.id).unlink()
+    monkeypatch.setattr("lepton.endpoints.operations.SILENT_S", 0.0)
+    endpoints.tick()
+    after = endpoints.get(EDITOR, "size").endpoint.replica
+    assert after is not None
+    assert after.mark != before.mark
+    assert not processes.alive(before)
+    assert label(endpoints) == "yes"
+
+
+def test_a_replica_whose_start_was_not_written_down_is_found_again(workshop: Workshop, endpoints: Endpoints) -> None:
+    workshop.train(target="big")
+    endpoints.deploy(EDITOR, "size", Ref("model", 1))
+    endpoints.tick()
+    before = endpoints.get(EDITOR, "size").endpoint.replica
+    assert before is not None
+    with workshop.database.begin() as tx:  # as a control plane leaves it that is killed between start and commit
+        tx.execute(rows.endpoints.update().values(replica_pid=None, port=None))
+    endpoints.tick()
+    assert endpoints.get(EDITOR, "size").endpoint.replica == before
+    assert label(endpoints) == "yes"

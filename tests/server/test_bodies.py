@@ -19,6 +19,8 @@ from lepton.datasets.reading import Detected, Rejected
 from lepton.datasets.report import StepReport
 from lepton.datasets.schema import Column
 from lepton.endpoints.records import Endpoint, EndpointDetail, EndpointState, ReplicaProcess
+from lepton.endpoints.replica.config import Workers
+from lepton.endpoints.replica.control import ReplicaStatus, WorkerStatus
 from lepton.models import records as models
 from lepton.models.signature import Input, Signature, Task
 from lepton.platform import Platform
@@ -66,11 +68,15 @@ RUN_JSON = {
 }  # fmt: skip
 ENDPOINT = Endpoint(
     "E1", "default", "cancer", "cancer@1", "M1", "B1", 1, EndpointState.READY, "",
-    ReplicaProcess(ProcessMark(1, 2, "boot"), 41234, 1, "http://127.0.0.1:7070"), "127.0.0.1", NOW, "ana",
+    ReplicaProcess(ProcessMark(1, 2, "boot"), 41234, 1, "http://127.0.0.1:7070"), "127.0.0.1", Workers(1, 4),
+    NOW, "ana",
 )  # fmt: skip
 ENDPOINT_JSON = {
     "name": "cancer", "model": "cancer@1", "state": "ready", "url": "http://127.0.0.1:41234/predict/cancer",
-    "message": "", "created_at": TIME, "created_by": "ana",
+    "message": "", "workers": {"min": 1, "max": 4}, "created_at": TIME, "created_by": "ana",
+}  # fmt: skip
+WORKER_JSON = {
+    "slot": 0, "pid": 77, "state": "ready", "restarts": 1, "in_flight": 3, "queued": 2, "requests": 9, "errors": 1,
 }  # fmt: skip
 
 
@@ -249,14 +255,37 @@ def test_endpoints(answers: Callable[..., Any]) -> None:
     assert answers("endpoints", "list", [ENDPOINT], "/v1/endpoints") == {"items": [ENDPOINT_JSON]}
     body = {"name": "cancer", "model": "cancer@1"}
     assert answers("endpoints", "deploy", ENDPOINT, "/v1/endpoints/deploy", "POST", json=body) == ENDPOINT_JSON
-    detail = EndpointDetail(ENDPOINT, SIGNATURE)
-    assert answers("endpoints", "get", detail, "/v1/endpoints/cancer") == {
-        **ENDPOINT_JSON,
-        "signature": SIGNATURE_JSON,
-    }
+    replica = ReplicaStatus(
+        pid=76, told=1, serving=1, coming=False, message="", host="127.0.0.1", port=41234, control_url="http://127.0.0.1:7070",
+        min=1, max=4, wanted=2, requests=10, errors=1, workers=(WorkerStatus(generation=1, **WORKER_JSON),),
+    )  # fmt: skip
+    for status, shown in (
+        (replica, {"wanted": 2, "requests": 10, "errors": 1, "workers": [WORKER_JSON]}),
+        (None, None),
+    ):
+        detail = EndpointDetail(ENDPOINT, SIGNATURE, status)
+        assert answers("endpoints", "get", detail, "/v1/endpoints/cancer") == {
+            **ENDPOINT_JSON,
+            "signature": SIGNATURE_JSON,
+            "replica": shown,
+        }
     raw = b'{"predictions":[{"value":1.5}]}'
     predicted = answers("endpoints", "predict", raw, "/v1/endpoints/cancer/predict", "POST", content=b"[{}]")
     assert predicted == {"predictions": [{"value": 1.5}]}
+
+
+def test_a_request_to_deploy_reaches_the_operation_as_it_was_sent(
+    platform: Platform, owner: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Workers | None] = []
+    monkeypatch.setattr(platform.endpoints, "deploy", lambda *_, workers, project: (seen.append(workers), ENDPOINT)[1])
+    body = {"name": "cancer", "model": "cancer@1"}
+    for workers in ({}, {"workers": {"min": 0, "max": 4}}):
+        assert owner.post("/v1/endpoints/deploy", json=body | workers).status_code == 202
+    assert seen == [None, Workers(0, 4)]
+    refused = owner.post("/v1/endpoints/deploy", json=body | {"workers": {"min": 3, "max": 2}})
+    assert refused.status_code == 400
+    assert "cannot have from 3 to 2 workers" in refused.json()["error"]["message"]
 
 
 def test_a_request_to_train_reaches_the_operation_as_it_was_sent(

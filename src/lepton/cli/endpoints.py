@@ -14,17 +14,29 @@ GROUPS = (ENDPOINTS,)
 Name = Annotated[str, typer.Argument(help="Name of the endpoint.")]
 
 
-@verb(ENDPOINTS, "lepton endpoints deploy houses --model houses@1")
+@verb(
+    ENDPOINTS,
+    "lepton endpoints deploy houses --model houses@1",
+    "lepton endpoints deploy houses --model houses@1 --workers 0:4",
+)
 def deploy(
     door: Door,
     name: Name,
     model: Annotated[str, typer.Option(help="Model version, NAME or NAME@VERSION.", metavar="REF")],
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            help="How many processes predict: N, or MIN:MAX for the load to decide; 0:MAX: none while nobody asks.",
+            metavar="N|MIN:MAX",
+        ),
+    ] = None,
     detach: Detach = False,
 ) -> None:
     """Let a model version answer under a name; an endpoint that exists moves over to it without a gap."""
-    from lepton.cli import model_pages
+    from lepton.cli import model_pages, values
 
-    endpoint = door.client.endpoints.deploy(name, model=model, wait=False)
+    count = values.workers(workers) if workers is not None else None
+    endpoint = door.client.endpoints.deploy(name, model=model, workers=count, wait=False)
     if not detach:
         with door.err.status(f"Starting {name} …"):
             endpoint = door.client.endpoints.wait(endpoint)

@@ -169,9 +169,28 @@ def endpoint(found: Endpoint) -> list[RenderableType]:
         parts.append(found.message)
     if found.url:
         parts.append(f"Programs ask it at {found.url} with a token.")
+    if found.replica is not None:
+        parts += workers(found)
     if found.signature is not None:
         parts.append(inputs(found.signature))
     return parts
+
+
+def workers(found: Endpoint) -> list[RenderableType]:
+    """Show the processes behind an endpoint."""
+    if found.replica is None or found.workers is None:
+        return []
+    least, most = found.workers.min, found.workers.max
+    kept = f"{least}" if least == most else f"{least} to {most}"
+    head = f"Workers: {kept}, {found.replica.wanted} wanted now; {found.replica.requests} requests answered"
+    if not found.replica.workers:
+        return [head, "None runs, as nobody asks; the next request starts one."]
+    rows = [
+        (str(w.slot), str(w.pid), state(w.state), str(w.in_flight), str(w.requests), str(w.errors), str(w.restarts))
+        for w in found.replica.workers
+    ]
+    columns = [">worker", ">process", "state", ">in flight", ">requests", ">errors", ">restarts"]
+    return [head, table(columns, rows)]
 
 
 def predictions(answers: Predictions) -> Table:

@@ -87,7 +87,8 @@ def predict(
     from lepton.cli import dataset_pages, waiting
 
     run = door.client.models.predict(ref, dataset=dataset, name=name, wait=False)
-    waiting.finish(door, run, detach=detach, show=lambda ended: dataset_pages.made(door.client, ended))
+    if ended := waiting.finish(door, run, detach=detach):
+        door.answer(ended.body, *([] if door.json else dataset_pages.made(door.client, ended)))
 
 
 @verb(MODELS, "lepton models list", name="list")

@@ -68,6 +68,18 @@ def recipe(path: Path) -> Mapping[str, object]:
     return {"steps": steps}
 
 
+def workers(text: str) -> int | tuple[int, int]:
+    """Read ``2``, or ``0:4`` for the least and the most.
+
+    Raises:
+        InvalidInput: if it is neither.
+    """
+    least, colon, most = text.partition(":")
+    if not least.isdecimal() or (colon and not most.isdecimal()):
+        raise InvalidInput("--workers takes a number, such as 2, or the least and the most, such as 0:4.")
+    return (int(least), int(most)) if colon else int(least)
+
+
 def shares(parts: Sequence[str]) -> Mapping[str, float]:
     """Read ``train=0.8`` and the like.
 

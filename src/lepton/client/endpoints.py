@@ -15,13 +15,60 @@ from lepton.core.errors import InvalidInput, Unavailable
 
 
 @dataclass(frozen=True, kw_only=True)
+class Workers:
+    """How many processes predict: `min` of them always, up to `max` when the load needs it."""
+
+    min: int
+    max: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """One process that predicts.
+
+    Attributes:
+        slot: Its place; a worker that follows another takes the same.
+        state: ``starting``, ``ready`` or ``draining``.
+        restarts: How often it ended by itself and was started again.
+        in_flight: Requests that it is answering now, `queued` ones included.
+        requests: Requests answered since it started; `errors` of them with 500 or more.
+    """
+
+    slot: int
+    pid: int
+    state: str
+    restarts: int
+    in_flight: int
+    queued: int
+    requests: int
+    errors: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replica:
+    """How the processes behind an endpoint stand.
+
+    Attributes:
+        wanted: How many workers the load needs now; 0 when nobody has asked for a while and none is kept.
+        requests: Requests answered, also by workers that have ended since; `errors` of them with 500 or more.
+    """
+
+    wanted: int
+    requests: int
+    errors: int
+    workers: tuple[Worker, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Endpoint(Answer):
     """A name under which a model version answers.
 
     Attributes:
         state: ``starting``, ``ready``, ``failed`` or ``stopped``.
-        url: Where programs ask it directly, with the same tokens; None until it is ready.
+        url: Where programs ask it directly, with the same tokens; None until it was started once.
+        workers: How many workers it may have.
         signature: What it takes and gives; only `get` fills it.
+        replica: The processes behind it, None while none answers; only `get` fills it.
     """
 
     name: str
@@ -31,7 +78,9 @@ class Endpoint(Answer):
     created_by: str
     url: str | None = None
     message: str | None = None
+    workers: Workers | None = None
     signature: Signature | None = None
+    replica: Replica | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,18 +124,25 @@ class Endpoints:
         """Return one endpoint with its signature."""
         return decode(Endpoint, self._transport.get(path_of("endpoints", name)))
 
-    def deploy(self, name: str, *, model: str, wait: bool = True) -> Endpoint:
+    def deploy(
+        self, name: str, *, model: str, workers: int | tuple[int, int] | None = None, wait: bool = True
+    ) -> Endpoint:
         """Let a model version answer under a name; an endpoint that exists moves over to it.
 
         Args:
             name: Name of the endpoint.
             model: The model version, such as ``cancer@1``.
+            workers: How many processes predict: a number, or the least and the most, between which the load decides;
+                with 0 as the least, none is kept while nobody asks. None: as many as before, one at first.
             wait: Whether to return only when it answers.
 
         Raises:
             Unavailable: if it could not be started; the message says why.
         """
-        body = {"name": name, "model": model}
+        body: dict[str, object] = {"name": name, "model": model}
+        if workers is not None:
+            least, most = (workers, workers) if isinstance(workers, int) else workers
+            body["workers"] = {"min": least, "max": most}
         endpoint = decode(Endpoint, self._transport.send("POST", path_of("endpoints", "deploy"), json=body))
         return self.wait(endpoint) if wait else endpoint
 

@@ -62,6 +62,7 @@ class Endpoints:
         self._told: dict[str, tuple[ProcessMark, tuple[Holder, ...], float]] = {}
         """By endpoint: which replica was told of which tokens, and when, by a monotonic clock."""
         self._silent_since_s: dict[str, float] = {}
+        self._controls: dict[str, Control] = {}
         self.control_url = ""
         self._looks = threading.Condition()
         self._begun = self._ended = 0
@@ -160,7 +161,7 @@ class Endpoints:
         if endpoint.url is None:
             raise Unavailable(_not_ready(endpoint))
         secret = self._unseal(endpoint, "secret", sealed_secret)
-        return asking.ask(endpoint.url, secret.hex(), body)
+        return asking.ask(endpoint.url, _derived(secret, "predict"), body)
 
     def delete(self, actor: Actor, name: str, *, project: str = "default") -> None:
         """Stop an endpoint and forget it; the model stays.
@@ -174,6 +175,7 @@ class Endpoints:
         if endpoint.replica is not None:
             processes.stop(endpoint.replica)
         self._control_path(endpoint).unlink(missing_ok=True)
+        self._controls.pop(endpoint.id, None)
         self._keyring.shred(project, f"endpoint/{endpoint.id}")
 
     # What the controller does: no actor asks, it carries out what an allowed deploy has already put in the catalog.
@@ -296,7 +298,7 @@ class Endpoints:
             return False
         self._restarts.note(_attempt(endpoint), time.monotonic())
         try:
-            replica = processes.start(self._config(endpoint))
+            replica = self._orphan(endpoint) or processes.start(self._config(endpoint))
         except LeptonError as error:
             self._record(endpoint, EndpointState.FAILED, error.message)
             return False
@@ -305,6 +307,15 @@ class Endpoints:
         if not kept:
             processes.stop(replica)
         return True
+
+    def _orphan(self, endpoint: Endpoint) -> ReplicaProcess | None:
+        """Find the replica that a control plane started and was killed before it could write down."""
+        try:
+            seen = self._control(endpoint).status(timeout_s=1.0)
+        except Unavailable:
+            return None
+        mark = ProcessMark.of(seen.pid)
+        return None if mark is None else ReplicaProcess(mark, seen.port, seen.told, seen.control_url)
 
     def _may_start(self, endpoint: Endpoint) -> bool:
         return self._restarts.due(_attempt(endpoint), time.monotonic())
@@ -315,9 +326,12 @@ class Endpoints:
                 rows.set_state(tx, endpoint.id, endpoint.generation, state, message)
 
     def _control(self, endpoint: Endpoint) -> Control:
-        with self._database.read() as tx:
-            _, secret = rows.sealed(tx, endpoint.id)
-        return Control(self._control_path(endpoint), _control_secret(self._unseal(endpoint, "secret", secret)))
+        if endpoint.id not in self._controls:
+            with self._database.read() as tx:
+                _, secret = rows.sealed(tx, endpoint.id)
+            opened = _derived(self._unseal(endpoint, "secret", secret), "control")
+            self._controls[endpoint.id] = Control(self._control_path(endpoint), opened)
+        return self._controls[endpoint.id]
 
     def _control_path(self, endpoint: Endpoint) -> Path:
         return self._settings.replicas / endpoint.id
@@ -335,7 +349,7 @@ class Endpoints:
             blob_id=endpoint.blob_id,
             key=self._keyring.get(endpoint.project, f"model/{endpoint.model_version_id}").hex(),
             signature=self._unseal(endpoint, "signature", signature).decode(),
-            secret=own_secret.hex(),
+            secret=_derived(own_secret, "predict"),
             token_key=tokens.public_key(self._token_seed(endpoint.project)).hex(),
         )
         return ReplicaConfig(
@@ -345,7 +359,7 @@ class Endpoints:
             port=endpoint.replica.port if endpoint.replica else 0,
             workers=endpoint.workers,
             control_path=str(self._control_path(endpoint)),
-            control_secret=_control_secret(own_secret),
+            control_secret=_derived(own_secret, "control"),
             control_url=self.control_url,
         )
 
@@ -369,9 +383,9 @@ def _attempt(endpoint: Endpoint) -> str:
     return f"{endpoint.id}/{endpoint.generation}"
 
 
-def _control_secret(secret: bytes) -> str:
-    """Derive what opens the control socket; a worker, which knows the secret itself, has no use for it."""
-    return hashlib.sha256(b"lepton replica control " + secret).hexdigest()
+def _derived(secret: bytes, use: str) -> str:
+    """Derive a secret for one use: a worker, which knows the one for predicting, cannot steer its supervisor."""
+    return hashlib.sha256(f"lepton replica {use} ".encode() + secret).hexdigest()
 
 
 def _state(seen: ReplicaStatus) -> tuple[EndpointState, str]:

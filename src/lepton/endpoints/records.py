@@ -65,7 +65,7 @@ class Endpoint:
 
     @property
     def url(self) -> str | None:
-        """Where predictions are asked for; None until a replica listens."""
+        """Where predictions are asked for; None until a replica was started, which refuses until it is ready."""
         if self.replica is None:
             return None
         return f"http://{self.host}:{self.replica.port}/predict/{self.name}"

@@ -20,22 +20,14 @@ class RestartDelays:
 
     def due(self, key: str, now_s: float) -> bool:
         """Say whether another attempt may be made now."""
-        return self.wait_s(key, now_s) == 0.0
-
-    def wait_s(self, key: str, now_s: float) -> float:
-        """Return how long to wait before the next attempt, in seconds."""
         count, last_s = self._attempts.get(key, (0, now_s))
-        return max(0.0, last_s + _delay_s(count) - now_s)
+        return now_s - last_s >= _delay_s(count)
 
     def note(self, key: str, now_s: float) -> None:
         """Record an attempt, or the end of one."""
         count, last_s = self._attempts.get(key, (0, now_s))
         calm = now_s - last_s >= CALM_S
         self._attempts[key] = (1 if calm else count + 1, now_s)
-
-    def forget(self, key: str) -> None:
-        """Start the count anew."""
-        self._attempts.pop(key, None)
 
 
 def _delay_s(attempts: int) -> float:

@@ -246,12 +246,26 @@ export interface Endpoint {
   state: EndpointState;
   url: string | null;
   message: string;
+  workers: { min: number; max: number };
   created_at: string;
   created_by: string;
 }
 
+export interface Worker {
+  slot: number;
+  pid: number;
+  state: "starting" | "ready" | "draining";
+  restarts: number;
+  in_flight: number;
+  queued: number;
+  requests: number;
+  errors: number;
+}
+
 export interface EndpointDetail extends Endpoint {
   signature: Signature;
+  /** Null while no replica answers. */
+  replica: { wanted: number; requests: number; errors: number; workers: Worker[] } | null;
 }
 
 export interface Prediction {

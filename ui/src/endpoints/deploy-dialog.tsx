@@ -1,5 +1,5 @@
 /** Deploy a model version: name its endpoint and start it. */
-import { Button, Group, Stack, Text, TextInput } from "@mantine/core";
+import { Button, Group, NumberInput, Stack, Text, TextInput } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type SyntheticEvent, useState } from "react";
@@ -16,13 +16,21 @@ interface DialogProps {
   onClose: () => void;
 }
 
+/** What was filled in; nothing leaves the endpoint as it is, or with one worker when it is new. */
+function rangeOf(least: number | null, most: number | null) {
+  if (least === null && most === null) return undefined;
+  return { min: least ?? Math.min(1, most ?? 1), max: most ?? Math.max(1, least ?? 1) };
+}
+
 export function DeployDialog({ model, opened, onClose }: DialogProps) {
   const { t } = useSpeech();
   const client = useQueryClient();
   const navigate = useNavigate();
   const [name, setName] = useState(model.name);
+  const [least, setLeast] = useState<number | null>(null);
+  const [most, setMost] = useState<number | null>(null);
   const start = useMutation({
-    mutationFn: () => request<Endpoint>("POST", "/endpoints/deploy", { body: { name, model: model.ref } }),
+    mutationFn: () => request<Endpoint>("POST", "/endpoints/deploy", { body: { name, model: model.ref, workers: rangeOf(least, most) } }),
     meta: { quiet: true },
     onSuccess: async (endpoint) => {
       onClose();
@@ -40,6 +48,10 @@ export function DeployDialog({ model, opened, onClose }: DialogProps) {
         <Stack gap="md">
           <Text size="sm" c="dimmed">{t("deploy.lead")}</Text>
           <TextInput label={t("deploy.name")} description={t("deploy.nameHint")} required withAsterisk={false} data-autofocus value={name} onChange={(event) => setName(event.currentTarget.value)} />
+          <Group grow align="flex-start">
+            <NumberInput label={t("deploy.least")} description={t("deploy.leastHint")} min={0} max={64} allowDecimal={false} value={least ?? ""} onChange={(next) => setLeast(next === "" ? null : Number(next))} />
+            <NumberInput label={t("deploy.most")} description={t("deploy.mostHint")} min={1} max={64} allowDecimal={false} value={most ?? ""} onChange={(next) => setMost(next === "" ? null : Number(next))} />
+          </Group>
           {start.isError && <Problem error={start.error} />}
           <Group justify="flex-end" gap="sm">
             <Button variant="default" onClick={onClose}>{t("do.cancel")}</Button>

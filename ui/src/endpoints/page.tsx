@@ -17,6 +17,12 @@ import css from "./endpoints.module.css";
 import { curlOf, exampleRow, shortRow } from "./form";
 import { AnswerPanel, PredictForm, usePrediction } from "./predict";
 
+function workersText({ workers, replica }: EndpointDetail, t: ReturnType<typeof useSpeech>["t"]) {
+  const range = workers.min === workers.max ? `${workers.min}` : `${workers.min}–${workers.max}`;
+  const ready = replica?.workers.filter((worker) => worker.state === "ready").length ?? 0;
+  return t("endpoints.workersReady", { ready, range });
+}
+
 function Try({ endpoint }: { endpoint: EndpointDetail }) {
   const { t, tag } = useSpeech();
   const [texts, setTexts] = useState<Record<string, string>>({});
@@ -38,6 +44,7 @@ function Try({ endpoint }: { endpoint: EndpointDetail }) {
             facts={[
               [t("word.model"), <RefChip key="model" id={endpoint.model} kind="model" />],
               [t("word.address"), endpoint.url && <span key="url" style={{ display: "flex", alignItems: "center", gap: 4 }}><span className="mono">{endpoint.url}</span><Copy text={endpoint.url} /></span>],
+              [t("endpoints.workers"), workersText(endpoint, t)],
               [t("word.created"), moment(endpoint.created_at, tag)],
               [t("word.by"), endpoint.created_by],
             ]}

@@ -368,6 +368,10 @@ export const en = {
   "deploy.lead": "Starts a replica that answers predictions under a token-protected address.",
   "deploy.name": "Endpoint name",
   "deploy.nameHint": "A name that exists is moved to this model version.",
+  "deploy.least": "Workers at least",
+  "deploy.leastHint": "Processes that predict. 0 keeps none while nobody asks.",
+  "deploy.most": "Workers at most",
+  "deploy.mostHint": "Empty: as before, one at first. Above the least, the load decides.",
   "deploy.submit": "Start endpoint",
 
   "plot.roc": "ROC curve",
@@ -421,6 +425,8 @@ export const en = {
   "endpoints.deleteTitle": "Delete {name}?",
   "endpoints.deleteText": "Its replica stops and callers get an error. The model stays.",
   "endpoints.deleted": "{name} is deleted",
+  "endpoints.workers": "Workers",
+  "endpoints.workersReady": "{ready} ready ({range} wanted)",
   "endpoints.missing": "missing",
   "endpoints.fromData": "Fill from a row",
 

@@ -369,6 +369,10 @@ export const zh: Dictionary = {
   "deploy.lead": "启动一个副本，在受令牌保护的地址上提供预测。",
   "deploy.name": "端点名称",
   "deploy.nameHint": "如果名称已存在，该端点将切换到这个模型版本。",
+  "deploy.least": "最少工作进程",
+  "deploy.leastHint": "负责预测的进程。0 表示无人请求时不保留。",
+  "deploy.most": "最多工作进程",
+  "deploy.mostHint": "留空：与之前相同，新端点为一个。大于最少数时由负载决定。",
   "deploy.submit": "启动端点",
 
   "plot.roc": "ROC 曲线",
@@ -422,6 +426,8 @@ export const zh: Dictionary = {
   "endpoints.deleteTitle": "删除 {name}？",
   "endpoints.deleteText": "其副本将停止，调用方会收到错误。模型会保留。",
   "endpoints.deleted": "已删除 {name}",
+  "endpoints.workers": "工作进程",
+  "endpoints.workersReady": "{ready} 个就绪（应有 {range} 个）",
   "endpoints.missing": "缺失",
   "endpoints.fromData": "用一行数据填充",
 

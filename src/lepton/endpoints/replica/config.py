@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from lepton.core.errors import InvalidInput
+
 MAX_WORKERS = 64
 
 
@@ -45,6 +47,9 @@ class Workers:
         min: Kept at all times; 0 means that they end when nobody asks, and start again with the next request.
         max: Never more than this; above `min`, their number follows the load.
         idle_s: How long nobody asks before the last worker ends, when `min` is 0.
+
+    Raises:
+        InvalidInput: if it is not a range of workers that one machine should try.
     """
 
     min: int = 1
@@ -53,7 +58,10 @@ class Workers:
 
     def __post_init__(self) -> None:
         if not 0 <= self.min <= self.max or not 1 <= self.max <= MAX_WORKERS:
-            raise ValueError("not a range of workers")
+            raise InvalidInput(
+                f"An endpoint cannot have from {self.min} to {self.max} workers. "
+                f"At least 0, at most 1 to {MAX_WORKERS}, and not more at least than at most."
+            )
 
 
 @dataclass(frozen=True)

@@ -52,15 +52,17 @@ class ReplicaStatus:
     """How a replica stands.
 
     Attributes:
+        pid: The supervisor.
         told: The last generation that it was told to answer for.
         serving: The one that it answers for; 0 before the first is ready.
-        coming: Whether the last one told is still being started.
+        coming: Whether the last one told is still being started, or an older one may still accept a connection.
         message: Why workers of the last generation told could not be started; empty if they could.
         wanted: How many workers there should be now.
         requests: Requests answered, by workers that have ended too.
         errors: Those among them that were answered with 500 or more.
     """
 
+    pid: int
     told: int
     serving: int
     coming: bool

@@ -15,8 +15,8 @@ from dataclasses import replace
 from lepton.endpoints.replica import autoscale, sockets, workers
 from lepton.endpoints.replica.config import ReplicaConfig, Workers
 from lepton.endpoints.replica.control import ReplicaStatus, WorkerStatus
-from lepton.endpoints.replica.link import Failed, Grants, Load, Ready
-from lepton.endpoints.replica.workers import Worker, WorkerState
+from lepton.endpoints.replica.link import Closed, Failed, Grants, Load, Ready
+from lepton.endpoints.replica.workers import StartsWorkers, Worker, WorkerState
 from lepton.endpoints.restarts import RestartDelays
 
 START_TIMEOUT_S = 60.0
@@ -30,14 +30,23 @@ class Fleet:
         config: What to answer for first.
         selector: Where links are watched; a key's data is called when there is something to do.
         now_s: Seconds on a clock that only goes forward.
+        start: Starts workers.
 
     Raises:
         OSError: if the address cannot be listened on.
     """
 
-    def __init__(self, config: ReplicaConfig, selector: selectors.BaseSelector, now_s: float) -> None:
+    def __init__(
+        self,
+        config: ReplicaConfig,
+        selector: selectors.BaseSelector,
+        now_s: float,
+        *,
+        start: StartsWorkers = workers.start,
+    ) -> None:
         self.sockets = sockets.Sockets(config.host, config.port)
         self._selector = selector
+        self._start_worker = start
         self._workers: list[Worker] = []
         self._told = self._serving = config
         self._told_epoch, self._serving_epoch = 1, 0
@@ -92,7 +101,10 @@ class Fleet:
 
     def stop(self, now_s: float) -> None:
         """Let every worker finish what it is answering, and end."""
+        if self._stopping:
+            return
         self._stopping = True
+        self.sockets.close()
         for worker in self._workers:
             if worker.state is WorkerState.STARTING:
                 worker.give_up()
@@ -116,9 +128,10 @@ class Fleet:
         """Say how everything stands."""
         alive = sorted(self._workers, key=lambda worker: (worker.epoch, worker.slot))
         return ReplicaStatus(
+            pid=os.getpid(),
             told=self._told.generation,
             serving=self._serving.generation if self._serving_epoch else 0,
-            coming=self._is_starting,
+            coming=self._is_starting or self._is_handing_over,
             message=self._message,
             host=self._told.host,
             port=self.sockets.port,
@@ -138,6 +151,11 @@ class Fleet:
     @property
     def _is_starting(self) -> bool:
         return self._is_coming and not self._message
+
+    @property
+    def _is_handing_over(self) -> bool:
+        """Whether somebody who connects may still meet a worker of an older deployment."""
+        return any(w.epoch < self._serving_epoch and w.sockets and not w.closed for w in self._workers)
 
     def _of(self, epoch: int) -> list[Worker]:
         return [w for w in self._workers if w.epoch == epoch and w.state is not WorkerState.DRAINING]
@@ -187,9 +205,7 @@ class Fleet:
 
     def _start(self, config: ReplicaConfig, epoch: int, slot: int, now_s: float) -> None:
         try:
-            worker = workers.start(
-                config, slot=slot, epoch=epoch, deadline_s=now_s + START_TIMEOUT_S, environment=os.environ
-            )
+            worker = self._start_worker(config, slot=slot, epoch=epoch, deadline_s=now_s + START_TIMEOUT_S)
         except OSError:
             self._failed(epoch, slot, "No process can be started on this machine now.", now_s)
             return
@@ -212,6 +228,8 @@ class Fleet:
         for message in messages or ():
             if isinstance(message, Load):
                 worker.load = message
+            elif isinstance(message, Closed):
+                worker.closed = True
             elif isinstance(message, Failed):
                 worker.message = message.message
             elif isinstance(message, Ready) and worker.state is WorkerState.STARTING:
@@ -239,7 +257,9 @@ class Fleet:
             self._workers.remove(worker)
             self._ended.update(requests=worker.load.requests, errors=worker.load.errors)
             if worker.state is WorkerState.STARTING:
-                self._failed(worker.epoch, worker.slot, worker.message or _ended_by(worker.process.returncode), now_s)
+                self._failed(
+                    worker.epoch, worker.slot, worker.message or _ended_by(worker.process.returncode or 0), now_s
+                )
             elif worker.state is WorkerState.READY:
                 self._restarted[worker.slot] += 1
                 self._restarts.note(f"{worker.epoch}/{worker.slot}", now_s)

@@ -82,6 +82,11 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class Closed:
+    """Up, after `Drain`: it accepts nothing more; whoever connects from now on meets its successors."""
+
+
+@dataclass(frozen=True)
 class Load:
     """Up, twice a second: counts since the worker started, and what is going on now.
 
@@ -90,7 +95,7 @@ class Load:
         queued: Those among them whose prediction has not begun.
         requests: Requests answered.
         errors: Those among them that were answered with 500 or more.
-        cpu_s: Processor seconds used.
+        cpu_s: Processor seconds used since it was ready.
         latency: Requests answered by how long it took, one count for each of `LATENCY_BOUNDS_S` and one above.
     """
 
@@ -102,9 +107,9 @@ class Load:
     latency: tuple[int, ...] = (0,) * (len(LATENCY_BOUNDS_S) + 1)
 
 
-Message = Start | Listen | Grants | Drain | Ready | Failed | Load
+Message = Start | Listen | Grants | Drain | Ready | Failed | Closed | Load
 _KINDS: dict[str, type[Message]] = {
-    kind.__name__.lower(): kind for kind in (Start, Listen, Grants, Drain, Ready, Failed, Load)
+    kind.__name__.lower(): kind for kind in (Start, Listen, Grants, Drain, Ready, Failed, Closed, Load)
 }
 
 

@@ -48,6 +48,7 @@ class Server:
         self._listeners: dict[int, asyncio.Server] = {}
         self._wanted: Mapping[int, socket.socket] = {}
         self._one_at_a_time = asyncio.Lock()
+        self._opening: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -60,16 +61,25 @@ class Server:
         """Begin to look after connections; must run in the loop."""
         self._tick()
 
-    async def listen(self, sockets: Mapping[int, socket.socket], *, ssl: tls.SSLContext | None = None) -> None:
+    def listen(self, sockets: Mapping[int, socket.socket], *, ssl: tls.SSLContext | None = None) -> asyncio.Task[None]:
         """Accept connections on exactly these sockets from now on, with TLS if there is a context.
 
         Args:
             sockets: By any number that names them; one that was listened on before is left alone.
             ssl: For new sockets.
+
+        Returns:
+            What ends when new sockets are listened on; those that are no longer wanted are let go of at once.
         """
         self._wanted = sockets
         for number in self._listeners.keys() - sockets.keys():
             self._listeners.pop(number).close()
+        task = asyncio.get_running_loop().create_task(self._open(ssl))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+        return task
+
+    async def _open(self, ssl: tls.SSLContext | None) -> None:
         timeout_s = self._shared.limits.head_s if ssl is not None else None
         async with self._one_at_a_time:
             for number, each in list(self._wanted.items()):

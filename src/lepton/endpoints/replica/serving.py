@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
 import time
@@ -35,13 +34,11 @@ class Serving:
         self._endpoints = [_traffic(deployments) for deployments in by_name.values()]
         self._server = Server(App(self._endpoints))
         self._server.start()
-        self._opening: set[asyncio.Task[None]] = set()
+        self._cpu_to_start_s = time.process_time()  # loading is no load: it must not call for more workers
 
     def listen(self, sockets: Mapping[int, socket.socket]) -> None:
         """Accept connections on exactly these sockets from now on."""
-        task = asyncio.get_running_loop().create_task(self._server.listen(sockets))
-        self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
+        self._server.listen(sockets)
 
     def grants(self, document: str) -> None:
         """Take a new signed list of tokens; one that is not for these endpoints changes nothing."""
@@ -63,12 +60,12 @@ class Serving:
             queued=sum(served.batcher.queued for traffic in self._endpoints for served in traffic.deployments),
             requests=total.answers,
             errors=total.errors,
-            cpu_s=time.process_time(),
+            cpu_s=time.process_time() - self._cpu_to_start_s,
             latency=tuple(total.latencies),
         )
 
     async def drain(self, grace_s: float, linger_s: float) -> None:
-        """Accept nothing more, answer what is asked with ``Connection: close``, and return when that is done."""
+        """Answer what is asked with ``Connection: close``; return when nobody is connected, or the grace is over."""
         await self._server.begin_drain(linger_s=linger_s, grace_s=grace_s)
         for traffic in self._endpoints:
             traffic.close()

@@ -45,6 +45,7 @@ class Sockets:
 
     def __init__(self, host: str, port: int) -> None:
         self._all = [_bound(host, _wait_for(host, port))]
+        self._address = self._all[0].getsockname()
         self._listening = False
 
     def __len__(self) -> int:
@@ -56,23 +57,27 @@ class Sockets:
     @property
     def port(self) -> int:
         """TCP port of them all."""
-        return int(self._all[0].getsockname()[1])
+        return int(self._address[1])
 
     def grow(self, count: int) -> None:
         """Have at least this many. None is ever closed: that would reset what waits in it."""
-        host, port = self._all[0].getsockname()
         while len(self._all) < count:
-            made = _bound(host, port)
+            made = _bound(*self._address)
             self._all.append(made)
             if self._listening:
-                made.listen(BACKLOG)
+                _listen(made)
 
     def listen(self) -> None:
         """Let connections wait in them from now on; before, they are refused."""
         if not self._listening:
             self._listening = True
             for made in self._all:
-                made.listen(BACKLOG)
+                _listen(made)
+
+    def close(self) -> None:
+        """Let go of them all; connections are refused from when the workers have let go too."""
+        for made in self._all:
+            made.close()
 
 
 def _wait_for(host: str, port: int) -> int:
@@ -94,10 +99,16 @@ def _wait_for(host: str, port: int) -> int:
     return 0
 
 
+def _listen(made: socket.socket) -> None:
+    made.listen(BACKLOG)
+    # Only now: two that may be reused and do not listen yet would not see each other in `_wait_for`. Connections
+    # inherit it, so those that linger when this process has gone do not keep its port from the next.
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+
 def _bound(host: str, port: int) -> socket.socket:
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         made.bind((host, port))
     except BaseException:

@@ -59,7 +59,7 @@ class Supervisor:
                 key.data()
             if self._told_to_end:
                 self._told_to_end = False
-                self._fleet.stop(time.monotonic())
+                self._stop()
             self._fleet.settle(time.monotonic())
             self._watch_sockets()
         self._control.close()
@@ -85,6 +85,10 @@ class Supervisor:
             self._selector.unregister(listener)
         self._watched = []
 
+    def _stop(self) -> None:
+        self._stop_watching()
+        self._fleet.stop(time.monotonic())
+
     def _accept(self) -> None:
         conversation = self._control.accept()
         if conversation is None:
@@ -106,7 +110,7 @@ class Supervisor:
         elif verb == "scale":
             self._fleet.scale(Workers(**body), now_s)
         elif verb == "stop":
-            self._fleet.stop(now_s)
+            self._stop()
         elif verb != "status":
             raise InvalidInput("A replica can be asked to deploy, scale, stop, take grants, and for its status.")
         return self._fleet.status().to_values()

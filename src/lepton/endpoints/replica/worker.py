@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import uvloop
 
 from lepton.core.errors import LeptonError
-from lepton.endpoints.replica.link import Drain, Failed, Grants, Link, Listen, Message, Ready, Start
+from lepton.endpoints.replica.link import Closed, Drain, Failed, Grants, Link, Listen, Message, Ready, Start
 from lepton.endpoints.replica.serving import Serving
 from lepton.endpoints.replica.workers import GRACE_S
 
@@ -42,6 +42,10 @@ class Worker:
         self._link.send(Ready())
         self._carry_out(self._early)
         await self._ending.wait()
+        self._serving.listen({})
+        for listener in self._sockets.values():
+            listener.close()  # when nobody else has it, who comes now is refused instead of waiting for nothing
+        self._link.send(Closed())
         await self._serving.drain(self._drain.grace_s, self._drain.linger_s)
         reports.cancel()
         self._link.send(self._serving.load())

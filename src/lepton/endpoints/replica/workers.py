@@ -8,11 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 
 from lepton.endpoints.replica.config import ReplicaConfig
 from lepton.endpoints.replica.link import Drain, Link, Listen, Load, Start
@@ -34,6 +35,26 @@ class WorkerState(StrEnum):
     DRAINING = "draining"
 
 
+class Process(Protocol):
+    """What is needed of a process; `subprocess.Popen` has it."""
+
+    pid: int
+    returncode: int | None
+
+    def poll(self) -> int | None:
+        """Return how it ended, or None while it runs."""
+
+    def kill(self) -> None:
+        """End it now."""
+
+
+class StartsWorkers(Protocol):
+    """Starts a worker and tells it what to answer for; `start` does."""
+
+    def __call__(self, config: ReplicaConfig, *, slot: int, epoch: int, deadline_s: float) -> Worker:
+        """Raises OSError if no process can be made."""
+
+
 @dataclass
 class Worker:
     """A worker.
@@ -43,18 +64,20 @@ class Worker:
         epoch: Which deployment it serves, by the supervisor's own count.
         deadline_s: When it is killed unless it is ready, or has ended, by then; None means never.
         sockets: On which it was told to accept.
+        closed: Whether it has said that it accepts on none any more.
         message: Why it could not get ready, by its own account.
     """
 
     slot: int
     epoch: int
     generation: int
-    process: subprocess.Popen[bytes]
+    process: Process
     link: Link
     deadline_s: float | None
     state: WorkerState = WorkerState.STARTING
     load: Load = field(default_factory=Load)
     sockets: tuple[int, ...] = ()
+    closed: bool = False
     message: str = ""
     _has: set[int] = field(default_factory=set)
 
@@ -79,7 +102,7 @@ class Worker:
         self.process.kill()
 
 
-def start(config: ReplicaConfig, *, slot: int, epoch: int, deadline_s: float, environment: Mapping[str, str]) -> Worker:
+def start(config: ReplicaConfig, *, slot: int, epoch: int, deadline_s: float) -> Worker:
     """Start a worker and tell it what to answer for.
 
     Raises:
@@ -94,7 +117,6 @@ def start(config: ReplicaConfig, *, slot: int, epoch: int, deadline_s: float, en
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
-                env=dict(environment),
                 preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - this process has one thread
             )
     except BaseException:

@@ -9,26 +9,65 @@ from lepton.server.bodies.models import SignatureAnswer
 from lepton.server.wire import Answer, Body
 
 
+class WorkersAnswer(Answer):
+    """How many workers a replica may have."""
+
+    min: int
+    max: int
+
+
+class WorkerAnswer(Answer):
+    """One process that predicts; `restarts` counts how often it ended by itself."""
+
+    slot: int
+    pid: int
+    state: str
+    restarts: int
+    in_flight: int
+    queued: int
+    requests: int
+    errors: int
+
+
+class ReplicaAnswer(Answer):
+    """What a replica says of itself; `wanted` is how many workers its load needs now."""
+
+    wanted: int
+    requests: int
+    errors: int
+    workers: list[WorkerAnswer]
+
+
 class EndpointAnswer(Answer):
-    """An endpoint; `url` is where programs ask it directly, null until it listens."""
+    """An endpoint; `url` is where programs ask it directly, null until it was started once."""
 
     name: str
     model: str
     state: EndpointState
     url: str | None
     message: str
+    workers: WorkersAnswer
     created_at: datetime
     created_by: str
 
 
 class DetailAnswer(EndpointAnswer):
-    """An endpoint and what it takes."""
+    """An endpoint, what it takes, and how its replica stands; null while none answers."""
 
     signature: SignatureAnswer
+    replica: ReplicaAnswer | None
+
+
+class WorkersBody(Body):
+    """How many workers a replica may have: the same number twice, or a range that the load decides in."""
+
+    min: int
+    max: int
 
 
 class DeployBody(Body):
-    """Which model answers under which name."""
+    """Which model answers under which name; without `workers`, as many as before, one at first."""
 
     name: str
     model: str
+    workers: WorkersBody | None = None

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from lepton.core.refs import parse_ref
+from lepton.endpoints.replica.config import Workers
 from lepton.server.bodies.endpoints import DeployBody, DetailAnswer, EndpointAnswer
 from lepton.server.wire import IN, Items, Merged, On, Project, RawBody, Who, items
 
@@ -23,14 +24,16 @@ def list_endpoints(platform: On, actor: Who, project: Project = IN) -> object:
 @router.post("/deploy", operation_id="endpoints.deploy", response_model=EndpointAnswer, status_code=202)
 def deploy_endpoint(platform: On, actor: Who, body: DeployBody, project: Project = IN) -> object:
     """Let a model version answer under a name; an endpoint that exists moves over to it."""
-    return platform.endpoints.deploy(actor, body.name, parse_ref(body.model, "model"), project=project)
+    workers = Workers(body.workers.min, body.workers.max) if body.workers else None
+    model = parse_ref(body.model, "model")
+    return platform.endpoints.deploy(actor, body.name, model, workers=workers, project=project)
 
 
 @router.get("/{name}", operation_id="endpoints.get", response_model=DetailAnswer)
 def get_endpoint(platform: On, actor: Who, name: str, project: Project = IN) -> object:
     """Get an endpoint with what it takes."""
     detail = platform.endpoints.get(actor, name, project=project)
-    return Merged(detail.endpoint, detail)
+    return Merged(detail, detail.endpoint)
 
 
 @router.post(

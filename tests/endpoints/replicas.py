@@ -23,6 +23,7 @@ from lepton.endpoints import processes
 from lepton.endpoints.records import ReplicaProcess
 from lepton.endpoints.replica.config import Deployment, ReplicaConfig, Workers
 from lepton.endpoints.replica.control import Control, ReplicaStatus
+from lepton.endpoints.replica.tokens import public_key
 from lepton.store.keys import open_keyring
 
 SECRET = "of-the-platform"
@@ -67,6 +68,7 @@ def trained(home: Path) -> Models:
                 blob_path=str(workshop.blobs.path(artifact.blob_id)), blob_id=artifact.blob_id,
                 key=keyring.get("default", f"model/{artifact.version_id}").hex(),
                 signature=artifact.signature.to_json().decode(), secret=SECRET,
+                token_key=public_key(bytes(32)).hex(),
             )
         )  # fmt: skip
     keyring.close()

@@ -107,7 +107,7 @@ class Yard:
 
 
 def config(generation: int, workers: Workers) -> ReplicaConfig:
-    deployment = Deployment("size", "default", f"size@{generation}", generation, "p", "b", "k", "{}", "s")
+    deployment = Deployment("size", "default", f"size@{generation}", generation, "p", "b", "k", "{}", "s", "t")
     return ReplicaConfig((deployment,), generation, "127.0.0.1", 0, workers, "unused", "secret", "http://127.0.0.1:1")
 
 

@@ -15,25 +15,22 @@ from lepton.access.guard import Guard
 from lepton.access.records import Actor
 from lepton.core.clock import Clock
 from lepton.core.columns import ColumnClass
-from lepton.core.errors import Forbidden, LeptonError, NotFound, Unavailable
+from lepton.core.errors import Forbidden, NotFound, Unavailable
 from lepton.core.ids import new_id
 from lepton.core.refs import Ref, check_name
 from lepton.core.settings import Settings
 from lepton.endpoints import asking, processes, rows
-from lepton.endpoints.records import Endpoint, EndpointDetail, EndpointState, Grant, ReplicaProcess
+from lepton.endpoints.keeper import Keeper
+from lepton.endpoints.records import Endpoint, EndpointDetail, EndpointState, Grant
 from lepton.endpoints.replica.config import Deployment, ReplicaConfig, Workers
 from lepton.endpoints.replica.control import Control, ReplicaStatus
-from lepton.endpoints.restarts import RestartDelays
 from lepton.models.operations import Models
 from lepton.models.records import ModelArtifact
 from lepton.models.signature import Signature
-from lepton.runs.engines.processes import ProcessMark
 from lepton.store.blobs import BlobStore
 from lepton.store.database import Database
 from lepton.store.keys import Keyring
 
-SILENT_S = 30.0
-"""A replica that lives but has not answered on its control socket for this long is replaced."""
 GRANT_S = 5.0
 """A replica asks again after this long, so a revoked token stops within it."""
 
@@ -52,8 +49,7 @@ class Endpoints:
         self._models = models
         self._clock = clock
         self._settings = settings
-        self._restarts = RestartDelays()
-        self._silent_since_s: dict[str, float] = {}
+        self._keeper = Keeper()
         self._controls: dict[str, Control] = {}
         self.control_url = ""
         self.changed = threading.Event()
@@ -203,39 +199,16 @@ class Endpoints:
         return any(busy)
 
     def _look_after(self, endpoint: Endpoint) -> bool:
-        if endpoint.replica is None or not processes.alive(endpoint.replica):
-            return self._start(endpoint)
-        try:
-            return self._compare(endpoint, endpoint.replica, self._control(endpoint).status())
-        except Unavailable:
-            return self._put_up_with(endpoint, endpoint.replica)
-
-    def _compare(self, endpoint: Endpoint, replica: ReplicaProcess, seen: ReplicaStatus) -> bool:
-        """Tell a replica what it does not know yet, and record what it says; whether it is on its way."""
-        self._silent_since_s.pop(endpoint.id, None)
-        if seen.host != endpoint.host:  # its sockets stay where they are
-            processes.stop(replica)
-            return True
-        told = (seen.told, seen.control_url) == (endpoint.generation, self.control_url)
-        failed = seen.message and seen.serving != seen.told
-        if not told or (failed and self._may_start(endpoint)):
-            self._restarts.note(_attempt(endpoint), time.monotonic())
-            seen = self._control(endpoint).deploy(self._config(endpoint))
-            told_now = replace(replica, generation=endpoint.generation, control_url=self.control_url)
-            with self._database.begin() as tx:
-                rows.set_replica(tx, endpoint.id, endpoint.generation, told_now)
-        elif (seen.min, seen.max) != (endpoint.workers.min, endpoint.workers.max):
-            seen = self._control(endpoint).scale(endpoint.workers)
-        self._record(endpoint, *_state(seen))
-        return seen.coming
-
-    def _put_up_with(self, endpoint: Endpoint, replica: ReplicaProcess) -> bool:
-        """Give a replica that lives but says nothing some time, then end it; the next look starts another."""
-        now_s = time.monotonic()
-        if now_s - self._silent_since_s.setdefault(endpoint.id, now_s) > SILENT_S:
-            del self._silent_since_s[endpoint.id]
-            processes.stop(replica)
-        return True
+        control = self._control(endpoint)
+        found = self._keeper.look_after(endpoint, control, self.control_url, lambda: self._config(endpoint))
+        before = endpoint.replica
+        if (found.replica, found.state, found.message) == (before, endpoint.state, endpoint.message):
+            return found.busy
+        with self._database.begin() as tx:
+            kept = rows.set_standing(tx, endpoint, found.replica, found.state, found.message)
+        if not kept and found.replica is not None and (before is None or before.mark != found.replica.mark):
+            processes.stop(found.replica)  # deleted, or deployed anew, while this one started
+        return found.busy
 
     def _status(self, endpoint: Endpoint) -> ReplicaStatus | None:
         if endpoint.replica is None or not endpoint.replica.mark.is_alive():
@@ -244,38 +217,6 @@ class Endpoints:
             return self._control(endpoint).status(timeout_s=1.0)
         except Unavailable:
             return None
-
-    def _start(self, endpoint: Endpoint) -> bool:
-        if not self._may_start(endpoint):
-            return False
-        self._restarts.note(_attempt(endpoint), time.monotonic())
-        try:
-            replica = self._orphan(endpoint) or processes.start(self._config(endpoint))
-        except LeptonError as error:
-            self._record(endpoint, EndpointState.FAILED, error.message)
-            return False
-        with self._database.begin() as tx:
-            kept = rows.set_replica(tx, endpoint.id, endpoint.generation, replica)
-        if not kept:
-            processes.stop(replica)
-        return True
-
-    def _orphan(self, endpoint: Endpoint) -> ReplicaProcess | None:
-        """Find the replica that a control plane started and was killed before it could write down."""
-        try:
-            seen = self._control(endpoint).status(timeout_s=1.0)
-        except Unavailable:
-            return None
-        mark = ProcessMark.of(seen.pid)
-        return None if mark is None else ReplicaProcess(mark, seen.port, seen.told, seen.control_url)
-
-    def _may_start(self, endpoint: Endpoint) -> bool:
-        return self._restarts.due(_attempt(endpoint), time.monotonic())
-
-    def _record(self, endpoint: Endpoint, state: EndpointState, message: str) -> None:
-        if (endpoint.state, endpoint.message) != (state, message):
-            with self._database.begin() as tx:
-                rows.set_state(tx, endpoint.id, endpoint.generation, state, message)
 
     def _control(self, endpoint: Endpoint) -> Control:
         if endpoint.id not in self._controls:
@@ -330,21 +271,9 @@ def _existing(tx: sa.Connection, project: str, name: str) -> Endpoint:
     return endpoint
 
 
-def _attempt(endpoint: Endpoint) -> str:
-    return f"{endpoint.id}/{endpoint.generation}"
-
-
 def _derived(secret: bytes, use: str) -> str:
     """Derive a secret for one use: a worker, which knows the one for predicting, cannot steer its supervisor."""
     return hashlib.sha256(f"lepton replica {use} ".encode() + secret).hexdigest()
-
-
-def _state(seen: ReplicaStatus) -> tuple[EndpointState, str]:
-    if seen.coming:
-        return EndpointState.STARTING, ""
-    if seen.message and not any(worker.state == "ready" for worker in seen.workers if worker.generation == seen.told):
-        return EndpointState.FAILED, seen.message
-    return EndpointState.READY, ""
 
 
 def _check_answers(artifact: ModelArtifact, readable: frozenset[ColumnClass]) -> None:

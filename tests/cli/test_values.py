@@ -121,3 +121,14 @@ def test_durations_and_shares_are_read() -> None:
 def test_wrong_shares_get_a_sentence(parts: list[str], sentence: str) -> None:
     with pytest.raises(InvalidInput, match=sentence):
         values.shares(parts)
+
+
+@pytest.mark.parametrize(("text", "found"), [("2", 2), ("0:4", (0, 4)), ("1:1", (1, 1))])
+def test_workers_are_a_number_or_a_range(text: str, found: object) -> None:
+    assert values.workers(text) == found
+
+
+@pytest.mark.parametrize("text", ["", "two", "1:", ":4", "1:2:3", "-1", "1-4", "1.5"])
+def test_what_is_no_number_of_workers_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="such as 0:4"):
+        values.workers(text)

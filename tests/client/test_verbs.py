@@ -200,6 +200,18 @@ def test_deploy_waits_until_the_endpoint_answers(fake: FakePlatform, client: Cli
     assert client.endpoints.deploy("houses", model="houses").url == ready["url"]
 
 
+@pytest.mark.parametrize(
+    ("workers", "sent"),
+    [(None, {}), (2, {"workers": {"min": 2, "max": 2}}), ((0, 4), {"workers": {"min": 0, "max": 4}})],
+)
+def test_deploy_takes_a_number_of_workers_or_a_range(
+    fake: FakePlatform, client: Client, workers: int | tuple[int, int] | None, sent: dict[str, object]
+) -> None:
+    fake.on("POST", "/v1/endpoints/deploy", Prepared(ENDPOINT, 202))
+    client.endpoints.deploy("houses", model="houses", workers=workers, wait=False)
+    assert json.loads(fake.seen[0].body) == {"name": "houses", "model": "houses"} | sent
+
+
 def test_deploy_that_fails_raises_the_endpoints_sentence(fake: FakePlatform, client: Client) -> None:
     fake.on("POST", "/v1/endpoints/deploy", Prepared(ENDPOINT, 202))
     fake.on("GET", "/v1/endpoints/houses", ENDPOINT | {"state": "failed", "message": "It ran out of memory."})

@@ -224,7 +224,7 @@ def test_a_replica_that_lives_but_says_nothing_is_replaced(
     before = endpoints.get(EDITOR, "size").endpoint.replica
     assert before is not None
     (workshop.settings.replicas / endpoints.get(EDITOR, "size").endpoint.id).unlink()
-    monkeypatch.setattr("lepton.endpoints.operations.SILENT_S", 0.0)
+    monkeypatch.setattr("lepton.endpoints.keeper.SILENT_S", 0.0)
     endpoints.tick()
     after = endpoints.get(EDITOR, "size").endpoint.replica
     assert after is not None

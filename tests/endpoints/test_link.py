@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lepton.endpoints.replica.config import Deployment
+from lepton.core.errors import InvalidInput
+from lepton.endpoints.replica.config import Deployment, ReplicaConfig, Workers
 from lepton.endpoints.replica.link import (
     LATENCY_BOUNDS_S,
     Closed,
@@ -72,6 +73,31 @@ def test_messages_arrive_whole_however_they_are_cut(messages: list[Message], cut
     sender.close()
     assert link.receive() is None
     link.close()
+
+
+@given(
+    st.lists(DEPLOYMENT, max_size=3).map(tuple), COUNT, st.tuples(*[TEXT] * 4),
+    st.tuples(st.integers(0, 64), st.integers(1, 64)).map(lambda ends: Workers(min(ends), max(ends))),
+)  # fmt: skip
+def test_what_a_replica_is_told_comes_back_as_it_was(
+    deployments: tuple[Deployment, ...], generation: int, texts: tuple[str, str, str, str], workers: Workers
+) -> None:
+    host, path, secret, url = texts
+    config = ReplicaConfig(deployments, generation, host, 7, workers, path, secret, url)
+    assert ReplicaConfig.from_json(config.to_json()) == config
+
+
+def test_secrets_are_not_shown_with_the_rest() -> None:
+    deployment = Deployment("size", "default", "m@1", 1, "p", "b", "the-key", "the-signature", "the-secret")
+    config = ReplicaConfig((deployment,), 1, "h", 0, Workers(), "p", "the-control-secret", "u")
+    assert "the-" not in repr(config)
+    assert "the-" not in repr(Start((deployment,), "u"))
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1, 1), (2, 1), (0, 0), (1, 65)])
+def test_a_range_of_workers_that_makes_no_sense_is_refused(low: int, high: int) -> None:
+    with pytest.raises(InvalidInput, match="at most 1 to 64"):
+        Workers(low, high)
 
 
 def test_what_is_too_much_for_now_is_kept_and_arrives_in_order(ends: tuple[Link, Link]) -> None:

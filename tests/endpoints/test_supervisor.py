@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import stat
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +27,13 @@ TWO = Workers(2, 2)
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     return trained(tmp_path_factory.mktemp("home-" + "x" * 60))  # its sockets' paths are longer than the kernel takes
+
+
+@pytest.fixture(scope="module")
+def sane(models: Models) -> Iterator[Running]:
+    """A replica for tests that change nothing about it."""
+    with running(models.config(1)) as replica:
+        yield replica
 
 
 def test_a_new_version_takes_over_without_a_failed_request(models: Models) -> None:
@@ -202,6 +211,35 @@ def test_only_who_knows_the_secret_is_answered(models: Models) -> None:
         with pytest.raises(InvalidInput, match="does not understand"):
             Control(path, "guessed").stop()
         replica.serves(1)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"hello",
+        b"\xff\xfe",
+        b"[]",
+        b"[" * 100_000,
+        b'{"secret": "of-the-test", "verb": "deploy", "body": {}}',
+        b'{"secret": "of-the-test", "verb": "deploy", "body": [1]}',
+        b'{"secret": "of-the-test", "verb": "scale", "body": {"min": 2, "max": 1}}',
+        b'{"secret": "of-the-test", "verb": "scale", "body": {"min": "x", "max": null}}',
+        b'{"secret": "of-the-test", "verb": "explode", "body": null}',
+        b'{"secret": null, "verb": "stop", "body": null}',
+    ],
+)
+def test_what_makes_no_sense_is_answered_and_changes_nothing(sane: Running, line: bytes) -> None:
+    before = sane.serves(1)
+    folder = os.open(Path(sane.config.control_path).parent, os.O_RDONLY)
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(f"/proc/self/fd/{folder}/{Path(sane.config.control_path).name}")
+        os.close(folder)
+        connection.sendall(line + b"\n")
+        assert json.loads(connection.makefile("rb").readline())["error"]["code"] == "invalid_input"
+    after = sane.status()
+    assert (after.told, after.serving, after.min, after.max) == (before.told, before.serving, before.min, before.max)
+    assert sane.ask()[0] == "model@1"
 
 
 def _connects(replica: Running) -> bool:

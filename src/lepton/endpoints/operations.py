@@ -16,30 +16,25 @@ from lepton.access.guard import Guard
 from lepton.access.records import Actor, Holder
 from lepton.core.clock import Clock
 from lepton.core.columns import ColumnClass
-from lepton.core.errors import Forbidden, LeptonError, NotFound, Unavailable
+from lepton.core.errors import Forbidden, NotFound, Unavailable
 from lepton.core.ids import new_id
 from lepton.core.refs import Ref, check_name
 from lepton.core.settings import Settings
 from lepton.endpoints import asking, processes, rows
-from lepton.endpoints.records import Endpoint, EndpointDetail, EndpointState, ReplicaProcess
-from lepton.endpoints.replica import tokens
+from lepton.endpoints.keeper import Keeper
+from lepton.endpoints.records import Endpoint, EndpointDetail, EndpointState
 from lepton.endpoints.replica.config import Deployment, ReplicaConfig, Workers
 from lepton.endpoints.replica.control import Control, ReplicaStatus
-from lepton.endpoints.restarts import RestartDelays
+from lepton.endpoints.token_lists import TokenLists
 from lepton.models.operations import Models
 from lepton.models.records import ModelArtifact
 from lepton.models.signature import Signature
-from lepton.runs.engines.processes import ProcessMark
 from lepton.store.blobs import BlobStore
 from lepton.store.database import Database
 from lepton.store.keys import Keyring
 
-SILENT_S = 30.0
-"""A replica that lives but has not answered on its control socket for this long is replaced."""
-TOKEN_KEY = "endpoints/tokens"  # noqa: S105 - the name of a key
 PUBLISH_S = 1.0
-RENEW_S = 60.0
-"""An unchanged list of tokens is signed anew this often: it counts for a day from then on."""
+"""How long who changes a token waits for replicas to be told."""
 
 
 class Endpoints:
@@ -56,12 +51,10 @@ class Endpoints:
         self._models = models
         self._clock = clock
         self._settings = settings
-        self._restarts = RestartDelays()
+        self._keeper = Keeper()
+        self._token_lists = TokenLists(keyring, clock)
         self.holders: Callable[[str], Sequence[Holder]] = lambda _project: ()
         """Says of a project who holds tokens there and which are good for predicting. The platform sets it."""
-        self._told: dict[str, tuple[ProcessMark, tuple[Holder, ...], float]] = {}
-        """By endpoint: which replica was told of which tokens, and when, by a monotonic clock."""
-        self._silent_since_s: dict[str, float] = {}
         self._controls: dict[str, Control] = {}
         self.control_url = ""
         self._looks = threading.Condition()
@@ -223,67 +216,19 @@ class Endpoints:
         return any(busy)
 
     def _look_after(self, endpoint: Endpoint) -> bool:
-        if endpoint.replica is None or not processes.alive(endpoint.replica):
-            return self._start(endpoint)
-        try:
-            return self._compare(endpoint, endpoint.replica, self._control(endpoint).status())
-        except Unavailable:
-            return self._put_up_with(endpoint, endpoint.replica)
-
-    def _compare(self, endpoint: Endpoint, replica: ReplicaProcess, seen: ReplicaStatus) -> bool:
-        """Tell a replica what it does not know yet, and record what it says; whether it is on its way."""
-        self._silent_since_s.pop(endpoint.id, None)
-        if seen.host != endpoint.host:  # its sockets stay where they are
-            processes.stop(replica)
-            return True
-        told = (seen.told, seen.control_url) == (endpoint.generation, self.control_url)
-        failed = seen.message and seen.serving != seen.told
-        if not told or (failed and self._may_start(endpoint)):
-            self._restarts.note(_attempt(endpoint), time.monotonic())
-            seen = self._control(endpoint).deploy(self._config(endpoint))
-            told_now = replace(replica, generation=endpoint.generation, control_url=self.control_url)
-            with self._database.begin() as tx:
-                rows.set_replica(tx, endpoint.id, endpoint.generation, told_now)
-        elif (seen.min, seen.max) != (endpoint.workers.min, endpoint.workers.max):
-            seen = self._control(endpoint).scale(endpoint.workers)
-        self._tell_tokens(endpoint, replica)  # before it counts as ready: who is told so may ask at once
-        self._record(endpoint, *_state(seen))
-        return seen.coming
-
-    def _tell_tokens(self, endpoint: Endpoint, replica: ReplicaProcess) -> None:
-        """Send a replica the signed list of who may predict, if it has changed or is not fresh."""
-        holders, now_s = tuple(self.holders(endpoint.project)), time.monotonic()
-        mark, known, sent_s = self._told.get(endpoint.id, (None, None, 0.0))
-        if (mark, known) == (replica.mark, holders) and now_s - sent_s < RENEW_S:
-            return
-        ends = {h.digest: h.expires_at.timestamp() if h.expires_at else None for h in holders}
-        document = tokens.sign(
-            self._token_seed(endpoint.project),
-            tokens.TokenList(
-                project=endpoint.project,
-                issued_at=self._clock().timestamp(),
-                allowed={h.digest: ends[h.digest] for h in holders if h.may},
-                refused={h.digest: ends[h.digest] for h in holders if not h.may},
-            ),
-        )
-        self._control(endpoint).grants(document)
-        self._told[endpoint.id] = (replica.mark, holders, now_s)
-
-    def _token_seed(self, project: str) -> bytes:
-        """The private key that signs a project's lists of tokens."""
-        try:
-            return self._keyring.get(project, TOKEN_KEY)
-        except NotFound:
-            self._keyring.create(project, TOKEN_KEY)
-            return self._keyring.get(project, TOKEN_KEY)
-
-    def _put_up_with(self, endpoint: Endpoint, replica: ReplicaProcess) -> bool:
-        """Give a replica that lives but says nothing some time, then end it; the next look starts another."""
-        now_s = time.monotonic()
-        if now_s - self._silent_since_s.setdefault(endpoint.id, now_s) > SILENT_S:
-            del self._silent_since_s[endpoint.id]
-            processes.stop(replica)
-        return True
+        control = self._control(endpoint)
+        found = self._keeper.look_after(endpoint, control, self.control_url, lambda: self._config(endpoint))
+        before = endpoint.replica
+        if found.replica is not None and found.state is EndpointState.READY:
+            # Before it is said to be ready: who hears so may ask at once.
+            self._token_lists.tell(endpoint.project, found.replica, control, self.holders(endpoint.project))
+        if (found.replica, found.state, found.message) == (before, endpoint.state, endpoint.message):
+            return found.busy
+        with self._database.begin() as tx:
+            kept = rows.set_standing(tx, endpoint, found.replica, found.state, found.message)
+        if not kept and found.replica is not None and (before is None or before.mark != found.replica.mark):
+            processes.stop(found.replica)  # deleted, or deployed anew, while this one started
+        return found.busy
 
     def _status(self, endpoint: Endpoint) -> ReplicaStatus | None:
         if endpoint.replica is None or not endpoint.replica.mark.is_alive():
@@ -292,38 +237,6 @@ class Endpoints:
             return self._control(endpoint).status(timeout_s=1.0)
         except Unavailable:
             return None
-
-    def _start(self, endpoint: Endpoint) -> bool:
-        if not self._may_start(endpoint):
-            return False
-        self._restarts.note(_attempt(endpoint), time.monotonic())
-        try:
-            replica = self._orphan(endpoint) or processes.start(self._config(endpoint))
-        except LeptonError as error:
-            self._record(endpoint, EndpointState.FAILED, error.message)
-            return False
-        with self._database.begin() as tx:
-            kept = rows.set_replica(tx, endpoint.id, endpoint.generation, replica)
-        if not kept:
-            processes.stop(replica)
-        return True
-
-    def _orphan(self, endpoint: Endpoint) -> ReplicaProcess | None:
-        """Find the replica that a control plane started and was killed before it could write down."""
-        try:
-            seen = self._control(endpoint).status(timeout_s=1.0)
-        except Unavailable:
-            return None
-        mark = ProcessMark.of(seen.pid)
-        return None if mark is None else ReplicaProcess(mark, seen.port, seen.told, seen.control_url)
-
-    def _may_start(self, endpoint: Endpoint) -> bool:
-        return self._restarts.due(_attempt(endpoint), time.monotonic())
-
-    def _record(self, endpoint: Endpoint, state: EndpointState, message: str) -> None:
-        if (endpoint.state, endpoint.message) != (state, message):
-            with self._database.begin() as tx:
-                rows.set_state(tx, endpoint.id, endpoint.generation, state, message)
 
     def _control(self, endpoint: Endpoint) -> Control:
         if endpoint.id not in self._controls:
@@ -350,7 +263,7 @@ class Endpoints:
             key=self._keyring.get(endpoint.project, f"model/{endpoint.model_version_id}").hex(),
             signature=self._unseal(endpoint, "signature", signature).decode(),
             secret=_derived(own_secret, "predict"),
-            token_key=tokens.public_key(self._token_seed(endpoint.project)).hex(),
+            token_key=self._token_lists.public_key(endpoint.project).hex(),
         )
         return ReplicaConfig(
             deployments=(deployment,),
@@ -379,21 +292,9 @@ def _existing(tx: sa.Connection, project: str, name: str) -> Endpoint:
     return endpoint
 
 
-def _attempt(endpoint: Endpoint) -> str:
-    return f"{endpoint.id}/{endpoint.generation}"
-
-
 def _derived(secret: bytes, use: str) -> str:
     """Derive a secret for one use: a worker, which knows the one for predicting, cannot steer its supervisor."""
     return hashlib.sha256(f"lepton replica {use} ".encode() + secret).hexdigest()
-
-
-def _state(seen: ReplicaStatus) -> tuple[EndpointState, str]:
-    if seen.coming:
-        return EndpointState.STARTING, ""
-    if seen.message and not any(worker.state == "ready" for worker in seen.workers if worker.generation == seen.told):
-        return EndpointState.FAILED, seen.message
-    return EndpointState.READY, ""
 
 
 def _check_answers(artifact: ModelArtifact, readable: frozenset[ColumnClass]) -> None:

@@ -73,28 +73,28 @@ def redeploy(tx: sa.Connection, endpoint: Endpoint, *, sealed_signature: bytes) 
     tx.execute(endpoints.update().where(endpoints.c.id == endpoint.id).values(**values))
 
 
-def set_state(tx: sa.Connection, endpoint_id: str, generation: int, state: EndpointState, message: str) -> None:
-    """Record where a deployment stands, unless it has been replaced meanwhile."""
-    tx.execute(_of(endpoint_id, generation).values(state=state.value, message=message))
-
-
 def set_workers(tx: sa.Connection, endpoint_id: str, workers: Workers) -> None:
     """Record how many workers an endpoint's replica may have."""
     values = {"min_workers": workers.min, "max_workers": workers.max}
     tx.execute(endpoints.update().where(endpoints.c.id == endpoint_id).values(**values))
 
 
-def set_replica(tx: sa.Connection, endpoint_id: str, generation: int, replica: ReplicaProcess) -> bool:
-    """Record the replica that was started, or told of a deployment; False if the deployment is gone or replaced."""
-    values = {
-        "replica_pid": replica.mark.pid,
-        "replica_started": replica.mark.started,
-        "replica_boot": replica.mark.boot,
-        "replica_generation": replica.generation,
-        "replica_control_url": replica.control_url,
-        "port": replica.port,
-    }
-    return tx.execute(_of(endpoint_id, generation).values(**values)).rowcount == 1
+def set_standing(
+    tx: sa.Connection, endpoint: Endpoint, replica: ReplicaProcess | None, state: EndpointState, message: str
+) -> bool:
+    """Record the replica of a deployment and how it stands; False if the deployment is gone or replaced."""
+    values: dict[str, str | int] = {"state": state.value, "message": message}
+    if replica is not None:
+        values |= {
+            "replica_pid": replica.mark.pid,
+            "replica_started": replica.mark.started,
+            "replica_boot": replica.mark.boot,
+            "replica_generation": replica.generation,
+            "replica_control_url": replica.control_url,
+            "port": replica.port,
+        }
+    still = (endpoints.c.id == endpoint.id, endpoints.c.generation == endpoint.generation)
+    return tx.execute(endpoints.update().where(*still).values(**values)).rowcount == 1
 
 
 def sealed(tx: sa.Connection, endpoint_id: str) -> tuple[bytes, bytes]:
@@ -113,10 +113,6 @@ def using(tx: sa.Connection, model_version_id: str) -> str | None:
 def delete(tx: sa.Connection, endpoint_id: str) -> None:
     """Forget an endpoint."""
     tx.execute(endpoints.delete().where(endpoints.c.id == endpoint_id))
-
-
-def _of(endpoint_id: str, generation: int) -> sa.Update:
-    return endpoints.update().where(endpoints.c.id == endpoint_id, endpoints.c.generation == generation)
 
 
 def _deployment(endpoint: Endpoint) -> dict[str, str | int]:

@@ -1,4 +1,5 @@
-"""The process that answers predictions. No SQL, no catalog, no API framework: a model, a signature, grants.
+"""The processes that answer predictions. No SQL, no catalog, no API framework: models, signatures, grants.
 
-Small on purpose; everything in here can be replaced behind `config.ReplicaConfig` and the protocols it serves.
+`supervisor` owns the sockets and keeps the workers (`fleet`, `workers`, `autoscale`), spoken to over `control`;
+`worker` is one of them, spoken to over `link`, and answers clients with `serving`.
 """

@@ -191,7 +191,7 @@ class ControlSocket:
             answer: dict[str, object] = {"body": self._answer(verb, body)}
         except LeptonError as error:
             answer = {"error": {"code": error.code, "message": error.message}}
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             answer = {"error": {"code": "invalid_input", "message": "The replica does not understand this."}}
         return json.dumps(answer).encode() + b"\n"
 

@@ -207,10 +207,12 @@ def _serve_in_thread(platform: Platform) -> tuple[uvicorn.Server, threading.Thre
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     platform.start(url)
+    app = create_app(platform)
     config = uvicorn.Config(
-        create_app(platform), ws="none", lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=3
+        app, ws="none", lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=3
     )
     server = uvicorn.Server(config)
+    app.state.is_closing = lambda: server.should_exit
     thread = threading.Thread(target=server.run, args=([listener],), name="lepton", daemon=True)
     thread.start()
     while not server.started:

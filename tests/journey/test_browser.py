@@ -143,6 +143,21 @@ def test_the_page_speaks_chinese_and_keeps_dark_and_language(page: Page) -> None
     assert page.locator("html").get_attribute("data-mantine-color-scheme") == "dark"
 
 
+def test_the_audit_log_is_filtered_to_the_line_that_matters(page: Page, live: Live) -> None:
+    with live.client() as client:
+        client.projects.create("attic")
+        client.datasets.list()
+    page.goto(f"{live.address['url']}/access?tab=audit")
+    lines = page.get_by_role("table", name="Audit").get_by_role("row")
+    expect(lines.filter(has_text="datasets.list").first).to_be_visible()
+    page.get_by_role("switch", name="Only changes").press("Space")
+    expect(lines.filter(has_text="datasets.list")).to_have_count(0)
+    page.get_by_role("textbox", name="Did").fill("projects")
+    expect(lines.filter(has_text="attic")).to_have_count(1)
+    page.get_by_role("textbox", name="Who").fill("nobody")
+    expect(page.get_by_text("No such lines")).to_be_visible()
+
+
 def test_nobody_gets_in_without_signing_in(chromium: Browser, live: Live) -> None:
     context = chromium.new_context(locale="en-US")
     page = context.new_page()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -31,6 +32,25 @@ def test_training_goes_on_while_the_control_plane_is_dead_and_is_adopted_afterwa
         assert ended.made("model") == ["kill@1"]
         undisturbed = client.models.train("calm", dataset=data.ref, target="bought", workers=2, params=LONG)
         assert client.models.get("kill@1").metrics == undisturbed.metrics
+
+
+def test_who_waits_and_who_follows_the_log_outlast_a_platform_that_is_killed(alone: Live, customers: Path) -> None:
+    url = alone.address["url"]
+    alone.environment["LEPTON_PORT"] = url.rpartition(":")[2]  # the next one answers where this one did
+    with alone.client() as owner:
+        token = owner.tokens.create("waits").secret
+    told: list[lepton.client.Run] = []
+    with lepton.connect(url, token) as client, ThreadPoolExecutor(2) as threads:
+        data = client.datasets.clean(client.datasets.import_(customers, name="kill").ref, target="bought")
+        run = client.models.train("kill", dataset=data.ref, target="bought", params=LONG, wait=False)
+        waiting = threads.submit(client.runs.wait, run.id, on_progress=told.append)
+        following = threads.submit(lambda: [line.seq for line in client.runs.logs(run.id, follow=True)])
+        until(lambda: told and client.runs.metrics(run.id).values("loss"))
+        os.kill(alone.pid, signal.SIGKILL)
+        alone.cli("up")
+        assert waiting.result(timeout=120).made("model") == ["kill@1"]
+        seen = following.result(timeout=120)
+        assert seen == [line.seq for line in client.runs.logs(run.id).lines]
 
 
 def test_an_endpoint_answers_while_the_control_plane_is_dead(alone: Live, customers: Path) -> None:

@@ -105,6 +105,15 @@ def test_who_is_locked_out_while_waiting_is_cut_off(
     assert len(runs.watched) == 5, "permission is asked again"
 
 
+def test_a_stream_ends_without_an_end_when_the_server_stops(
+    owner: TestClient, platform: Platform, runs: FakeRuns
+) -> None:
+    looks: list[int] = []
+    owner.app.state.is_closing = lambda: len(looks) == 2  # type: ignore[attr-defined]
+    platform.runs = FakeRuns(runs.run, 100, looks.append)  # type: ignore[assignment]
+    assert [kind for _, kind, _ in parse(owner.get("/v1/runs/R1/logs", headers=STREAM).text)] == ["line", "run", "line"]
+
+
 def test_waiting_for_a_run_is_one_line_in_the_audit_log(
     owner: TestClient, platform: Platform, owner_actor: Actor
 ) -> None:

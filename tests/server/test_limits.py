@@ -41,7 +41,7 @@ class FakeDatasets:
         self._run = run
         self._on_chunk = on_chunk
 
-    def import_(self, _actor: object, chunks: Iterable[bytes], *, options: object) -> Run:
+    def import_(self, _actor: object, chunks: Iterable[bytes], *, options: object, again: object) -> Run:
         try:
             for chunk in chunks:
                 self.received += len(chunk)
@@ -208,7 +208,7 @@ def test_the_query_of_an_import_reaches_the_operation(
 ) -> None:
     seen: list[Any] = []
 
-    def import_(_actor: object, chunks: Iterable[bytes], *, options: object) -> Run:
+    def import_(_actor: object, chunks: Iterable[bytes], *, options: object, again: object) -> Run:
         seen.extend([b"".join(chunks), options])
         return run
 

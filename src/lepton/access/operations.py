@@ -98,14 +98,14 @@ class Access:
             raise Unauthenticated(_NO_SESSION)
         return self._of_session(secrets.digest(secret))
 
-    def renew(self, actor: Actor) -> Actor:
-        """Return who an actor is by now, for what takes long: it may have been locked out or given another role.
+    def renew(self, known: Actor) -> Actor:
+        """Return who came in earlier as it is by now: it may have been locked out or given another role.
 
         Raises:
             Unauthenticated: if its token or session was deleted or has ended.
         """
-        find = self._of_session if actor.via == "session" else self._of_token
-        return find(actor.credential)
+        find = self._of_session if known.via == "session" else self._of_token
+        return find(known.credential)
 
     def _of_token(self, digest: str) -> Actor:
         now = self._clock()

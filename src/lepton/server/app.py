@@ -28,6 +28,8 @@ def create_app(platform: Platform) -> FastAPI:
         responses={"default": {"model": FailureAnswer, "description": "What went wrong, in one sentence."}},
     )
     app.state.platform = platform
+    app.state.is_closing = lambda: False
+    """Whether streams are to end, as the server does; set by whoever lets the app listen."""
     app.state.uploads = anyio.CapacityLimiter(AT_ONCE)
     answer_framework_errors(app)
     for router in ROUTERS:

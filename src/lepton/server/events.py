@@ -59,17 +59,19 @@ def stream(platform: Platform, request: Request, look: Look, begin: Begin, *, af
         return begin(identify(platform.access, request.method, request.headers))
 
     return StreamingResponse(
-        _events(look, look_again, after),
+        _events(look, look_again, after, request.app.state.is_closing),
         media_type="text/event-stream",
         headers={"X-Accel-Buffering": "no"},  # a proxy that gathers pages would hold back what is live
     )
 
 
-async def _events(look: Look, look_again: Callable[[], Look], after: int) -> AsyncIterator[bytes]:
+async def _events(
+    look: Look, look_again: Callable[[], Look], after: int, is_closing: Callable[[], bool]
+) -> AsyncIterator[bytes]:
     seen: Run | None = None
     pause_s = FIRST_LOOK_S
     spoken = asked = time.monotonic()
-    while True:
+    while not is_closing():  # who follows opens the stream again when the next server is there
         if time.monotonic() - asked > ASK_AGAIN_S:
             asked = time.monotonic()
             try:

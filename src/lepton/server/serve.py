@@ -72,8 +72,9 @@ class _Formatter(logging.Formatter):
 
 
 def _run(platform: Platform, listener: socket.socket) -> None:
+    app = create_app(platform)
     config = uvicorn.Config(
-        create_app(platform),
+        app,
         loop="uvloop",
         http="httptools",
         ws="none",
@@ -87,7 +88,9 @@ def _run(platform: Platform, listener: socket.socket) -> None:
     # uvicorn stops at a signal and then raises it again; ours turns that into an orderly end of this process.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
-    uvicorn.Server(config).run(sockets=[listener])
+    server = uvicorn.Server(config)
+    app.state.is_closing = lambda: server.should_exit
+    server.run(sockets=[listener])
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.serving.cases import Case
-from benchmarks.serving.measure import CHATTY_SHARE, SHARED_SHARE, Findings, Plan, Reading
+from benchmarks.serving.measure import CHATTY_SHARE, ENOUGH, SHARED_SHARE, Findings, Plan, Reading
 from benchmarks.serving.peer import Peer
 
 MODELS = {"logistic": "Logistic regression, 30 float64 features", "mlp": "MLP 784-512-256-10, float32"}
@@ -60,7 +60,7 @@ def _cells(findings: Mapping[str, Findings], cases: list[Case], connections: int
                 _spread([r.rate for r in readings], 0) + marks,
                 _spread([r.cpu_us for r in readings], 1),
                 _spread([r.p50_ms for r in readings], 2),
-                _spread([r.p99_ms for r in readings], 2) + _unanswered(readings),
+                _tail(readings) + _unanswered(readings),
             ]
             lines.append(f"| {name} | {case.format} | {' | '.join(columns)} |")
     for mark, sentence in FOOTNOTES.items():
@@ -78,6 +78,11 @@ def _marks(readings: list[Reading]) -> str:
 def _spread(values: list[float], digits: int) -> str:
     middle = f"{median(values):,.{digits}f}"
     return middle if len(values) == 1 else f"{middle} ({min(values):,.{digits}f}–{max(values):,.{digits}f})"
+
+
+def _tail(readings: list[Reading]) -> str:
+    enough = all(reading.half_answered >= ENOUGH for reading in readings)
+    return _spread([reading.p99_ms for reading in readings], 2) if enough else "–"
 
 
 def _unanswered(readings: list[Reading]) -> str:

@@ -7,16 +7,25 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import numpy as np
 from benchmarks.serving import processes
-from benchmarks.serving.cases import REQUESTS, TOLERANCE, Case, Request
+from benchmarks.serving.cases import REQUESTS, TOLERANCE, Array, Case, Request
 from benchmarks.serving.peer import NotMeasured, Peer, Place
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The requests of a case as one peer takes them, and what is right."""
+
+    case: Case
+    requests: Sequence[Request]
+    right: Sequence[Array]
 
 
 @dataclass(frozen=True)
@@ -42,34 +51,40 @@ class Server:
         """The processes that it descends from."""
         return [self.process.pid, *self.peer.also(self.place)]
 
-    def requests(self, case: Case) -> list[Request]:
+    def questions(self, case: Case) -> Questions:
         """Write the requests of a case; raises `NotMeasured` if the peer does not serve it."""
-        return [self.peer.request(self.place, case, case.inputs(number)) for number in range(REQUESTS)]
+        inputs = [case.inputs(number) for number in range(REQUESTS)]
+        return Questions(
+            case,
+            [self.peer.request(self.place, case, rows) for rows in inputs],
+            [self.place.models.answers(case, rows) for rows in inputs],
+        )
 
-    def check(self, case: Case) -> None:
-        """Ask every request of a case once.
+    def check(self, questions: Questions) -> None:
+        """Ask every request once.
 
         Raises:
             NotMeasured: if an answer is refused or wrong.
         """
-        for number, request in enumerate(self.requests(case)):
+        for number, request in enumerate(questions.requests):
             status, head, body = post(self.port, request)
             if status != 200:
                 raise NotMeasured(f"it answers {status}: {body[:200].decode(errors='replace')}")
-            self.check_answer(case, number, head, body)
+            self.check_answer(questions, number, head, body)
 
-    def check_answer(self, case: Case, number: int, head: bytes, body: bytes) -> None:
+    def check_answer(self, questions: Questions, number: int, head: bytes, body: bytes) -> None:
         """Compare one answer with what is right.
 
         Raises:
             NotMeasured: if it is another.
         """
         try:
-            found = self.peer.read(case, head, body)
+            found = self.peer.read(questions.case, head, body)
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise NotMeasured(f"its answer cannot be read ({error!r}): {body[:200]!r}") from error
-        right = self.place.models.answers(case, case.inputs(number))
-        if found.shape != right.shape or not np.allclose(found, right, rtol=0, atol=TOLERANCE[case.model]):
+        right = questions.right[number]
+        tolerance = TOLERANCE[questions.case.model]
+        if found.shape != right.shape or not np.allclose(found, right, rtol=0, atol=tolerance):
             raise NotMeasured(f"wrong answers: {found.ravel()[:3]} instead of {right.ravel()[:3]}")
 
 

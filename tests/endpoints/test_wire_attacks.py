@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gzip
 import socket
+import subprocess
+import sys
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from endpoints.test_wire import GET, chunked, post
@@ -306,6 +309,31 @@ def test_a_client_that_does_not_close_is_closed_after_a_while(wire: Wire) -> Non
     wire.until(lambda: wire.server.counts.connections == 0)
 
 
+def test_bodies_of_all_connections_together_are_bounded() -> None:
+    with serving(Limits(sweep_s=NEVER_S, held_bytes=1 << 20, inflate_ratio=10_000)) as wire:
+        half = post(bytes(700_000))
+        first = wire.connect().send(half[:-1])
+        wire.until(lambda: wire.server._shared.held_bytes > 600_000)
+        (answer,) = wire.connect().send(half[:-1]).rest()
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        assert first.send(half[-1:]).read().status == 200
+        assert wire.connect().send(half).read().status == 200
+        wire.connect().send(half[:-1])
+        wire.until(lambda: wire.server._shared.held_bytes > 600_000)
+        wire.clients[-1].reset()
+        wire.until(lambda: wire.server._shared.held_bytes == 0)
+        held = wire.connect().send(post(bytes(700_000), path=b"/hold/1"))
+        wire.until(lambda: len(wire.app.held) == 1)
+        assert wire.connect().send(half[:-1]).rest()[0].status == 503
+        wire.release(b"/hold/1")
+        held.read()
+        assert wire.server._shared.held_bytes == 0
+        bomb = post(gzip.compress(b"ab" * 300_000), b"Content-Encoding: gzip", path=b"/hold/2")
+        wire.connect().send(bomb)
+        wire.until(lambda: len(wire.app.held) == 1)
+        assert wire.connect().send(bomb).rest()[0].status == 503
+
+
 # Connections.
 
 
@@ -354,3 +382,10 @@ def test_answers_never_reach_another_connection(wire: Wire) -> None:
     for n, client in enumerate(clients):
         if n != 3:
             assert client.read().body == b"answer %d" % n
+
+
+def test_memory_does_not_grow() -> None:
+    """The same in little as the benchmark, which shows it for a million requests."""
+    script = Path(__file__).parents[2] / "benchmarks" / "serving" / "memory.py"
+    run = subprocess.run([sys.executable, script, "60000"], capture_output=True, text=True, timeout=120, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr

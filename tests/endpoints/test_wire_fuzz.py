@@ -68,7 +68,7 @@ def heard(packets: list[bytes]) -> tuple[list[Told], bool]:
     """Return the requests that came out, and whether the last thing said was a refusal."""
     app, transport = fed(packets, LOOSE)
     methods = [request.method.decode() for request in app.seen]
-    said = answers(bytes(transport.written), [*methods, "GET"])  # well-formed, one after the other
+    said = answers(bytes(transport.written), [*methods, "HEAD?"])  # well-formed, and one each
     requests = [(request.method, request.path, request.query, request.body) for request in app.seen]
     return requests, bool(said) and said[-1].status >= 400
 

@@ -108,7 +108,11 @@ class Answer:
 
 
 def answers(data: bytes, methods: list[str] | None = None) -> list[Answer]:
-    """Read answers out of bytes, strictly: nothing may be left over."""
+    """Read answers out of bytes, strictly: nothing may be left over.
+
+    Args:
+        methods: What was asked; "HEAD?" for a request that may have been one. None: no HEAD.
+    """
     found = []
     while data:
         head, end, data = data.partition(b"\r\n\r\n")
@@ -121,7 +125,9 @@ def answers(data: bytes, methods: list[str] | None = None) -> list[Answer]:
             name, _, value = line.partition(": ")
             assert name.lower() not in headers, f"{name} twice"
             headers[name.lower()] = value
-        bodiless = status in {"100", "204", "304"} or (methods is not None and methods[len(found)] == "HEAD")
+        final = sum(answer.status != 100 for answer in found)
+        method = "GET" if methods is None else methods[min(final, len(methods) - 1)]
+        bodiless = status in {"100", "204", "304"} or method == "HEAD" or (method == "HEAD?" and not data)
         size = 0 if bodiless else int(headers["content-length"])
         assert status == "100" or re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", headers["date"])
         found.append(Answer(int(status), headers, data[:size]))

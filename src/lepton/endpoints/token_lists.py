@@ -1,4 +1,4 @@
-"""Keeps replicas told who may predict: signs the list of a project's tokens and sends it when it is new or not fresh."""
+"""Keeps replicas told who may predict: signs the list of a project's tokens and sends it when it is new or old."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Request:
         body: Complete, without its transfer and content encodings; empty while the app admits.
     """
 
-    __slots__ = ("_answer", "_connection", "_expects", "_line", "body", "headers", "method", "path", "query")
+    __slots__ = ("_answer", "_connection", "_expects", "_held", "_line", "body", "headers", "method", "path", "query")
 
     def __init__(
         self, connection: Answers, method: bytes, path: bytes, query: bytes, headers: dict[bytes, bytes]
@@ -43,6 +43,7 @@ class Request:
         self._answer: list[Buffer] | None = None
         self._line = b""  # the Connection header of the answer
         self._expects = False  # waits for 100 Continue
+        self._held = 0  # what its body counts in Shared.held_bytes
         self.method = method
         self.path = path
         self.query = query
@@ -87,6 +88,7 @@ class Shared:
         self.heads = heads
         self.made_heads = heads.made
         self.connections: set[Any] = set()
+        self.held_bytes = 0
         self.draining = False
         self.emptied = asyncio.Event()  # no connection is left, while draining
 
@@ -115,6 +117,9 @@ class Answers(asyncio.Protocol):
         """Take the answer of one of the waiting requests; `Request.respond` calls this once for each."""
         waiting = self._waiting
         shared = self._shared
+        if request._held:
+            shared.held_bytes -= request._held
+            request._held = 0
         if shared.draining and waiting[-1] is request:
             request._line = CLOSE
         head = shared.made_heads.get((status, content_type)) or shared.heads.make(status, content_type)

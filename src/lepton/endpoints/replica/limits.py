@@ -15,6 +15,8 @@ class Limits:
         target_bytes: Path and query together.
         body_bytes: A body, both as it was sent and as it is when it has been inflated.
         inflate_ratio: A compressed body may grow by this factor at most; 64 KiB are always allowed.
+        held_bytes: Bodies of all connections together that are being read or wait for their answers, but for those of a
+            few KiB; above it they are told 503.
         connections: Open at once; the next one is told 503.
         pipelined: Unanswered requests of one connection above which it is no longer read.
         drained_bytes: A refused request's body is read to its end up to this size, else the connection is closed.
@@ -27,7 +29,7 @@ class Limits:
         unsent_bytes: Bytes of answers waiting in memory for a slow reader above which it is no longer read.
         sweep_s: Pause between two looks at all connections.
         drain_s: How long `Server.begin_drain` waits for what is in flight.
-        retry_after_s: What a client is told that came above `connections`.
+        retry_after_s: What a client is told with 503.
     """
 
     head_bytes: int = 32 << 10
@@ -35,6 +37,7 @@ class Limits:
     target_bytes: int = 8 << 10
     body_bytes: int = 8 << 20
     inflate_ratio: int = 200
+    held_bytes: int = 256 << 20
     connections: int = 4096
     pipelined: int = 16
     drained_bytes: int = 64 << 10

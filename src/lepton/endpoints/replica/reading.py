@@ -125,12 +125,24 @@ class Reading(Answers):
     def _settle(self, size: int) -> None:
         """Bound what an unfinished body costs: few pieces, little framing."""
         self._wire_bytes += size
+        if self._request is not None:
+            self._hold(self._request, size)
         if self._length == 0 and self._wire_bytes > _FRAMING_BYTES + 9 * self._received:
             raise Refused(400, "The chunks of the body carry more framing than data.")
         pieces = self._pieces
         if len(pieces) - self._settled > _SETTLED:
             pieces[self._settled :] = [b"".join(pieces[self._settled :])]
             self._settled += 1
+
+    def _hold(self, request: Request, size: int) -> None:
+        """Count what a body takes in memory until it is answered."""
+        if request._connection is None:  # answered already: it is read and forgotten
+            return
+        shared = self._shared
+        request._held += size
+        shared.held_bytes += size
+        if shared.held_bytes > shared.limits.held_bytes:
+            raise Refused(503, "This replica holds as many bodies as it can. Try again soon.")
 
     def _stopped(self, error: Exception) -> None:
         """Tell the client why its bytes are not parsed further."""
@@ -326,6 +338,7 @@ class Reading(Answers):
             if b"content-encoding" in request.headers:
                 self._request = request
                 request.body = self._inflated(request)
+                self._hold(request, len(request.body))
                 self._request = None
         if request._line is CLOSE:
             self._deaf = True

@@ -70,6 +70,7 @@ class Connection(Reading):
             return False
         if self._request is not None and self._waiting and self._waiting[-1] is self._request:
             self._waiting.pop()._connection = None  # its body will never be complete
+            self._shared.held_bytes -= self._request._held
             self._request = None
         return bool(self._waiting)
 
@@ -89,6 +90,7 @@ class Connection(Reading):
         self._shared.connections.discard(self)
         for request in self._waiting:
             request._connection = None
+            self._shared.held_bytes -= request._held
         self._waiting.clear()
         self._out.clear()
         self._pieces.clear()

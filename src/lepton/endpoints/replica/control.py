@@ -11,7 +11,7 @@ import os
 import socket
 import struct
 from _operator import _compare_digest  # hmac would load a whole cryptographic library for this one function
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -88,6 +88,19 @@ class ReplicaStatus:
 
 
 @dataclass(frozen=True)
+class Words:
+    """What workers tell, as `reports` writes it, by a name that no other worker of this replica has.
+
+    Attributes:
+        alive: Of those that live: since they started.
+        ended: Of those that have ended since this was last asked for.
+    """
+
+    alive: Mapping[str, str]
+    ended: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Control:
     """The control plane's end.
 
@@ -121,7 +134,15 @@ class Control:
         """Let it finish what it is answering, and end; returns at once."""
         return self._ask("stop", None)
 
+    def watch(self) -> Words:
+        """Return what its workers tell; what ended ones told is given out once."""
+        found = self._exchange("watch", None, TIMEOUT_S)
+        return Words(*(dict(found[which]) for which in ("alive", "ended")))
+
     def _ask(self, verb: str, body: object, timeout_s: float = TIMEOUT_S) -> ReplicaStatus:
+        return ReplicaStatus.from_values(self._exchange(verb, body, timeout_s))
+
+    def _exchange(self, verb: str, body: object, timeout_s: float) -> Any:
         question = json.dumps({"secret": self.secret, "verb": verb, "body": body}).encode() + b"\n"
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, _short(self.path) as short:
@@ -134,7 +155,7 @@ class Control:
             raise Unavailable(_SILENT) from error
         if "error" in answer:
             raise error_from_code(answer["error"]["code"], answer["error"]["message"])
-        return ReplicaStatus.from_values(answer["body"])
+        return answer["body"]
 
 
 class ControlSocket:

@@ -9,18 +9,20 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import replace
 
 from lepton.endpoints.replica import autoscale, sockets, workers
 from lepton.endpoints.replica.config import ReplicaConfig, Workers
 from lepton.endpoints.replica.control import ReplicaStatus, WorkerStatus
-from lepton.endpoints.replica.link import Closed, Failed, Grants, Load, Ready
+from lepton.endpoints.replica.link import Closed, Failed, Grants, Load, Ready, Told
 from lepton.endpoints.replica.workers import StartsWorkers, Worker, WorkerState
 from lepton.endpoints.restarts import RestartDelays
 
 START_TIMEOUT_S = 60.0
 SCALE_EVERY_S = 0.5
+LAST_WORDS = 256
+"""Documents of ended workers that are kept for a control plane that is away."""
 
 
 class Fleet:
@@ -58,6 +60,7 @@ class Fleet:
         self._restarts = RestartDelays()
         self._restarted: Counter[int] = Counter()
         self._ended: Counter[str] = Counter()
+        self._last_words: deque[tuple[str, str]] = deque(maxlen=LAST_WORDS)
         self._stopping = False
 
     @property
@@ -144,6 +147,12 @@ class Fleet:
             workers=tuple(self._status_of(worker) for worker in alive),
         )
 
+    def watch(self) -> dict[str, list[tuple[str, str]]]:
+        """Hand over what workers tell the control plane: those that live, and once those that have ended since."""
+        ended = [*self._last_words]
+        self._last_words.clear()
+        return {"alive": [(_name(w), w.told) for w in self._workers if w.told], "ended": [e for e in ended if e[1]]}
+
     @property
     def _is_coming(self) -> bool:
         return self._told_epoch != self._serving_epoch
@@ -228,6 +237,8 @@ class Fleet:
         for message in messages or ():
             if isinstance(message, Load):
                 worker.load = message
+            elif isinstance(message, Told):
+                worker.told = message.document
             elif isinstance(message, Closed):
                 worker.closed = True
             elif isinstance(message, Failed):
@@ -256,6 +267,7 @@ class Fleet:
             worker.link.close()
             self._workers.remove(worker)
             self._ended.update(requests=worker.load.requests, errors=worker.load.errors)
+            self._last_words.append((_name(worker), worker.told))
             if worker.state is WorkerState.STARTING:
                 self._failed(
                     worker.epoch, worker.slot, worker.message or _ended_by(worker.process.returncode or 0), now_s
@@ -285,6 +297,11 @@ class Fleet:
             seen = autoscale.seen(self._loads, loads, now_s - self._looked_s)
             self._scale = autoscale.step(self._scale, self._serving.workers, seen, now_s)
         self._loads, self._looked_s = loads, now_s
+
+
+def _name(worker: Worker) -> str:
+    """What tells a worker from any other this supervisor ever had."""
+    return f"{worker.epoch}/{worker.slot}/{worker.process.pid}"
 
 
 def _ended_by(code: int) -> str:

@@ -107,9 +107,16 @@ class Load:
     latency: tuple[int, ...] = (0,) * (len(LATENCY_BOUNDS_S) + 1)
 
 
-Message = Start | Listen | Grants | Drain | Ready | Failed | Closed | Load
+@dataclass(frozen=True)
+class Told:
+    """Up, once a second: how each deployment does; a document that only the control plane reads, see `reports`."""
+
+    document: str
+
+
+Message = Start | Listen | Grants | Drain | Ready | Failed | Closed | Load | Told
 _KINDS: dict[str, type[Message]] = {
-    kind.__name__.lower(): kind for kind in (Start, Listen, Grants, Drain, Ready, Failed, Closed, Load)
+    kind.__name__.lower(): kind for kind in (Start, Listen, Grants, Drain, Ready, Failed, Closed, Load, Told)
 }
 
 

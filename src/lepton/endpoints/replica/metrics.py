@@ -59,6 +59,17 @@ class Counts:
         self.rows += other.rows
         self.model_s += other.model_s
 
+    def since(self, before: Counts) -> Counts:
+        """Return what was counted after `before`, an earlier state of the same counts."""
+        return Counts(
+            requests={s: n - before.requests.get(s, 0) for s, n in self.requests.items()},
+            latencies=[a - b for a, b in zip(self.latencies, before.latencies, strict=True)],
+            latency_sum_s=self.latency_sum_s - before.latency_sum_s,
+            batches=[a - b for a, b in zip(self.batches, before.batches, strict=True)],
+            rows=self.rows - before.rows,
+            model_s=self.model_s - before.model_s,
+        )
+
     @property
     def answers(self) -> int:
         """Requests answered, whatever with."""

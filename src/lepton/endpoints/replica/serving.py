@@ -12,6 +12,7 @@ from lepton.endpoints.replica.app import App
 from lepton.endpoints.replica.config import Deployment
 from lepton.endpoints.replica.link import Load, Start
 from lepton.endpoints.replica.metrics import Counts
+from lepton.endpoints.replica.reports import encode
 from lepton.endpoints.replica.served import Served
 from lepton.endpoints.replica.server import Server
 from lepton.endpoints.replica.tokens import Tokens
@@ -63,6 +64,10 @@ class Serving:
             cpu_s=time.process_time() - self._cpu_to_start_s,
             latency=tuple(total.latencies),
         )
+
+    def told(self) -> str:
+        """Return what the control plane wants to know of each deployment."""
+        return encode([report for traffic in self._endpoints for report in traffic.reports()])
 
     async def drain(self, grace_s: float, linger_s: float) -> None:
         """Answer what is asked with ``Connection: close``; return when nobody is connected, or the grace is over."""

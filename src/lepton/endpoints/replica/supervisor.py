@@ -111,6 +111,8 @@ class Supervisor:
             self._fleet.scale(Workers(**body), now_s)
         elif verb == "stop":
             self._stop()
+        elif verb == "watch":
+            return self._fleet.watch()
         elif verb != "status":
             raise InvalidInput("A replica can be asked to deploy, scale, stop, take grants, and for its status.")
         return self._fleet.status().to_values()

@@ -8,49 +8,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from lepton.core.errors import LeptonError
 from lepton.endpoints.replica.inputs import Inputs
 from lepton.endpoints.replica.outputs import Outputs
+from lepton.endpoints.replica.reports import Comparison, Report
 from lepton.endpoints.replica.served import Call, Served
 from lepton.endpoints.replica.tokens import Tokens
 from lepton.models.signature import LABEL
 
 SHADOW_QUEUE = 64
 """Requests that may wait for a shadow; what comes above is not mirrored, so that a slow shadow slows nobody."""
-
-
-@dataclass
-class Comparison:
-    """What a shadow would have said, against what was said.
-
-    Attributes:
-        rows: Compared.
-        same: Rows with the same label, or with a number that differs by less than a millionth of its size.
-        difference_sum: Differences of the numbers, or of the probabilities, added up; mean over classes.
-        difference_most: The largest of them.
-        failed: Requests that the shadow could not answer.
-        skipped: Requests that it was not asked, because it was behind.
-    """
-
-    rows: int = 0
-    same: int = 0
-    difference_sum: float = 0.0
-    difference_most: float = 0.0
-    failed: int = 0
-    skipped: int = 0
-
-    def add(self, other: Comparison) -> None:
-        """Add what another worker compared."""
-        self.rows += other.rows
-        self.same += other.same
-        self.difference_sum += other.difference_sum
-        self.difference_most = max(self.difference_most, other.difference_most)
-        self.failed += other.failed
-        self.skipped += other.skipped
 
 
 class Traffic:
@@ -97,6 +67,19 @@ class Traffic:
                 shadow.batcher.submit(_mirrored(comparison, inputs, outputs, (start, stop)))
             except LeptonError:
                 comparison.skipped += 1
+
+    def reports(self) -> list[Report]:
+        """Say how each deployment has done since the worker started."""
+        return [
+            Report(
+                endpoint=self.endpoint,
+                model=served.model,
+                counts=served.counts,
+                queued=served.batcher.queued,
+                comparison=self.comparisons.get(served.model),
+            )
+            for served in self.deployments
+        ]
 
     def close(self) -> None:
         """Let go of the models."""

@@ -11,11 +11,12 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from itertools import count
 
 import uvloop
 
 from lepton.core.errors import LeptonError
-from lepton.endpoints.replica.link import Closed, Drain, Failed, Grants, Link, Listen, Message, Ready, Start
+from lepton.endpoints.replica.link import Closed, Drain, Failed, Grants, Link, Listen, Message, Ready, Start, Told
 from lepton.endpoints.replica.serving import Serving
 from lepton.endpoints.replica.workers import GRACE_S
 
@@ -49,6 +50,7 @@ class Worker:
         await self._serving.drain(self._drain.grace_s, self._drain.linger_s)
         reports.cancel()
         self._link.send(self._serving.load())
+        self._link.send(Told(self._serving.told()))
 
     def _hear(self) -> None:
         messages = self._link.receive()
@@ -70,9 +72,11 @@ class Worker:
                 self._ending.set()
 
     async def _report(self) -> None:
-        while True:
+        for turn in count():
             await asyncio.sleep(REPORT_EVERY_S)
             self._link.send(self._serving.load())
+            if turn % 2:
+                self._link.send(Told(self._serving.told()))
 
 
 def main() -> int:

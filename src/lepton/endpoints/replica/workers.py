@@ -66,6 +66,7 @@ class Worker:
         sockets: On which it was told to accept.
         closed: Whether it has said that it accepts on none any more.
         message: Why it could not get ready, by its own account.
+        told: The last document it had for the control plane.
     """
 
     slot: int
@@ -79,6 +80,7 @@ class Worker:
     sockets: tuple[int, ...] = ()
     closed: bool = False
     message: str = ""
+    told: str = ""
     _has: set[int] = field(default_factory=set)
 
     def listen(self, numbers: tuple[int, ...], sockets: Sockets) -> None:

@@ -38,7 +38,7 @@ def serve(port: multiprocessing.SimpleQueue) -> None:
     import uvloop
 
     from lepton.endpoints.replica.exchange import Request
-    from lepton.endpoints.replica.serving import Server
+    from lepton.endpoints.replica.server import Server
 
     class Constant:
         def admit(self, request: Request) -> None: ...
@@ -51,7 +51,9 @@ def serve(port: multiprocessing.SimpleQueue) -> None:
 
     async def main() -> None:
         listener = socket.create_server(("127.0.0.1", 0))
-        await Server(Constant()).start([listener])
+        server = Server(Constant())
+        server.start()
+        await server.listen({0: listener})
         port.put(listener.getsockname()[1])
         await asyncio.Event().wait()
 

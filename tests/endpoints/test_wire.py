@@ -292,6 +292,18 @@ def test_a_drain_answers_what_is_in_flight_and_closes_the_idle_at_once() -> None
         assert wire.server.counts.connections == 0
 
 
+def test_a_drain_ends_what_was_answered_before_its_turn() -> None:
+    with serving() as wire:
+        client = wire.connect().send(post(b"", path=b"/hold/1") + GET)
+        wire.until(lambda: len(wire.app.seen) == 2)
+        drained = asyncio.run_coroutine_threadsafe(wire.server.begin_drain(), wire.loop)
+        wire.until(lambda: wire.server._shared.draining)
+        wire.release(b"/hold/1")
+        assert [answer.status for answer in client.rest()] == [200, 200]
+        client.close()
+        drained.result(20)
+
+
 def test_a_drain_ends_within_its_grace() -> None:
     with serving(Limits(sweep_s=NEVER_S, drain_s=0.05)) as wire:
         client = wire.connect().send(post(b"", path=b"/hold/1"))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from endpoints.test_wire import GET, chunked, post
-from endpoints.wires import NEVER_S, Wire, fed, serving
+from endpoints.wires import NEVER_S, Client, Wire, fed, serving
 
 from lepton.endpoints.replica.limits import Limits
 
@@ -349,6 +349,36 @@ def test_a_connection_too_many_is_told_to_come_back() -> None:
         wire.clients[-1].close()
         wire.until(lambda: wire.server.counts.connections == 2)
         assert wire.connect().open
+
+
+def test_a_flood_of_connections_is_not_even_told() -> None:
+    with serving(Limits(sweep_s=NEVER_S, connections=2)) as wire:
+        first, second = wire.connect(), wire.connect()
+        assert first.open
+        assert second.open
+        flood = [wire.connect() for _ in range(100)]
+        wire.until(lambda: wire.server.counts.connections <= 2 + 64)
+        said = [client.sock.recv(100)[:12] for client in flood if gone(client) is None]
+        assert said.count(b"HTTP/1.1 503") == 64
+        assert first.open
+
+
+def gone(client: Client) -> OSError | None:
+    """Return why a client cannot read, if it cannot."""
+    try:
+        client.sock.recv(1, socket.MSG_PEEK)
+    except OSError as error:
+        return error
+    return None
+
+
+def test_as_many_connections_as_open_files_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr("resource.getrlimit", lambda _: (300, 1024))
+    monkeypatch.setattr("resource.setrlimit", lambda _, pair: told.append(pair))
+    with serving(Limits(sweep_s=NEVER_S)) as wire:
+        assert wire.server._shared.most_connections == 1024 - 256
+    assert told == [(1024, 1024)]
 
 
 def test_clients_that_vanish_leave_nothing(wire: Wire) -> None:

@@ -118,6 +118,23 @@ def test_heads_that_repeat_are_understood_as_if_they_were_parsed(messages: list[
     assert told(cut(b"".join(messages), at)) == whole == reference(b"".join(messages))[0]
 
 
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"POST /x HTTP/1.1\r\nX: ",
+        b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 200\r\n\r\n",
+        b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n" % len(letter(b"3", b"abc")),
+        b"\r\n",
+        b"\r\n\r\n",
+    ],
+)
+def test_what_looks_like_the_head_before_but_is_in_the_middle_of_something_is_not_one(begun: bytes) -> None:
+    """A short road that did not know where the parser stands would let a request be smuggled."""
+    same = letter(b"3", b"abc")
+    for packets in ([same, same + begun, same, same], [same + begun, same, same], [begun, same, same, same]):
+        assert told(packets) == reference(b"".join(packets))[0] == told([b"".join(packets)])
+
+
 # A second parser, as simple as can be, of what we say we understand.
 
 LINE = re.compile(rb"[\r\n]*(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) +(/[!-~]*) +HTTP/1\.1\r\n")

@@ -85,6 +85,7 @@ class Shared:
     def __init__(self, app: App, limits: Limits, heads: Heads) -> None:
         self.app = app
         self.limits = limits
+        self.most_connections = limits.connections  # or fewer, where the system allows fewer
         self.heads = heads
         self.made_heads = heads.made
         self.connections: set[Any] = set()
@@ -154,7 +155,7 @@ class Answers(asyncio.Protocol):
                 return
             waiting.popleft()
             self._out += request._answer
-            if request._line is CLOSE:
+            if request._line is CLOSE or (self._shared.draining and not waiting):
                 self._deaf = self._leaving = True
 
     def _flush(self) -> None:

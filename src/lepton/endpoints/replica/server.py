@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import socket
 import ssl as tls
 import time
@@ -15,6 +16,9 @@ from lepton.endpoints.replica.exchange import App, Shared
 from lepton.endpoints.replica.heads import Heads
 from lepton.endpoints.replica.limits import Limits
 from lepton.endpoints.replica.wire import Connection
+
+_OTHER_FILES = 256
+"""Open files that are left for everything but connections."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class Server:
 
     def start(self) -> None:
         """Begin to look after connections; must run in the loop."""
+        self._shared.most_connections = _room_for(self._shared.limits.connections)
         self._tick()
 
     def listen(self, sockets: Mapping[int, socket.socket], *, ssl: tls.SSLContext | None = None) -> asyncio.Task[None]:
@@ -96,8 +101,8 @@ class Server:
                     listener.close()
 
     def _tick(self) -> None:
-        self.sweep()
         self._timer = asyncio.get_running_loop().call_later(self._shared.limits.sweep_s, self._tick)
+        self.sweep()
 
     def sweep(self) -> None:
         """Renew the date and end what has taken too long; called by a timer of its own."""
@@ -148,3 +153,13 @@ class Server:
         for listener in self._listeners.values():
             listener.close()
         self._listeners.clear()
+
+
+def _room_for(connections: int) -> int:
+    """Return how many connections the open files of this process allow, having raised that limit as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_FILES
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(1, min(connections, soft - _OTHER_FILES))

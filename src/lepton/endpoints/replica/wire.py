@@ -14,6 +14,9 @@ import httptools
 from lepton.endpoints.replica.exchange import Shared
 from lepton.endpoints.replica.reading import Reading, Refused
 
+_TOLD = 64
+"""Connections above the limit that are told so at the same time; more are just closed."""
+
 
 class Connection(Reading):
     """One client. The transport calls it with bytes, llhttp with what they mean, the server's sweep once a second."""
@@ -37,7 +40,12 @@ class Connection(Reading):
         self._tls = transport.get_extra_info("sslcontext") is not None
         transport.set_write_buffer_limits(limits.unsent_bytes)
         shared.connections.add(self)
-        if shared.draining or len(shared.connections) > limits.connections:
+        beyond = len(shared.connections) - shared.most_connections
+        if beyond > _TOLD:
+            self._deaf = True
+            transport.abort()
+            return
+        if shared.draining or beyond > 0:
             self._corked = True
             self.refuse(None, 503, "This replica has as many connections as it can hold. Try again soon.")
             self._corked = False

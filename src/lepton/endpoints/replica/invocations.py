@@ -132,29 +132,33 @@ def _from_csv(signature: Signature, body: bytes) -> list[dict[str, Any]]:
         raise InvalidInput("The body is empty. Send a line of column names and a line for each row.")
     names, *rows = lines
     _check_names(names)
-    columns = {column.name: column for column in signature.inputs}
     for number, row in enumerate(rows, 1):
         if len(row) != len(names):
             raise InvalidInput(f"Row {number} has {len(row)} values and there are {len(names)} column names.")
-    return [
-        {name: _parsed(columns.get(name), text, number) for name, text in zip(names, row, strict=True)}
-        for number, row in enumerate(rows, 1)
-    ]
+    types = {column.name: column for column in signature.inputs}
+    columns = [_parsed(types.get(name), [row[place] for row in rows]) for place, name in enumerate(names)]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _parsed(column: Input | None, text: str, number: int) -> Any:
-    """Read one cell; empty means missing. A column the model has not is refused later, by its name."""
-    if text == "" or column is None:
-        return None
-    if column.type is ColumnType.TEXT:
-        return text
+def _parsed(column: Input | None, cells: Sequence[str]) -> Sequence[Any]:
+    """Read the cells of a column; empty means missing. A column the model has not is refused later, by its name."""
+    if column is None or column.type is ColumnType.TEXT:
+        return cells
     if column.type is ColumnType.BOOLEAN:
-        return _BOOLEANS.get(text.strip().lower(), text)
+        return [_BOOLEANS.get(cell.strip().lower(), cell) if cell else None for cell in cells]
     try:
-        if "_" in text:  # which is a number to Python only
+        if any("_" in cell for cell in cells):  # which is a number to Python only
             raise ValueError
-        return float(text)
+        return [float(cell) if cell else None for cell in cells]
     except ValueError:
+        number = next(number for number, cell in enumerate(cells, 1) if not _is_number(cell))
         raise InvalidInput(
             f"Row {number}: column {column.name!r} must be a number, or empty where the value is missing."
         ) from None
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return not cell or ("_" not in cell and isinstance(float(cell), float))
+    except ValueError:
+        return False

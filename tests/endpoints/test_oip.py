@@ -45,6 +45,11 @@ def asked(inputs: object, signature: Signature = MIXED, **more: Any) -> Question
     return oip(signature).decode(json.dumps({"inputs": inputs, **more}).encode(), None)
 
 
+def checked(inputs: object) -> None:
+    """Read a request and look at its numbers as the batcher does before it predicts."""
+    Shape(MIXED).check(asked(inputs).inputs)
+
+
 def arrays(inputs: Inputs, signature: Signature = MIXED) -> Arrays:
     return Shape(signature).arrays([inputs])
 
@@ -180,11 +185,10 @@ def test_what_only_a_batch_shows_is_found_before_it_is_predicted() -> None:
         (0, {"shape": [2, 1, 1]}, "'income' must have the shape [N], [N, 1] or [N, k]"),
         (0, {"shape": [-2]}, "'income' must have the shape [N], [N, 1] or [N, k]"),
         (0, {"shape": [True], "data": [1.0]}, "'income' must have the shape [N], [N, 1] or [N, k]"),
-        (0, {"shape": [3]}, "'income' has 2 values, which does not fit its shape"),
-        (0, {"shape": [0], "data": []}, "holds no row"),
-        (0, {"shape": [10_001]}, "10,001 rows and at most 10,000 are allowed"),
-        (0, {"shape": [1], "data": [1.0]}, "'age' has 2 rows and 'income' has 1. All inputs need the same number"),
-        (3, {"shape": [1], "data": ["a"]}, "'city' has 1 rows and 'income' has 2. All inputs need the same number"),
+        (0, {"shape": [3]}, "'income' has 3 rows and 'city' has 2. All inputs need the same number"),
+        (0, {"data": [1.0]}, "'income' has 1 values, which does not fit its shape"),
+        (3, {"data": ["a"] * 3}, "'city' has 3 values, which does not fit its shape"),
+        (0, {"shape": [0], "data": []}, "'income' has 0 rows and 'city' has 2. All inputs need the same number"),
         (0, {"data": "1.0, 2.0"}, "The data of input 'income' must be a list"),
         (0, {"data": [1.0, CANARY]}, "Row 2: column 'income' must be a number"),
         (0, {"data": [1.0, [1.0, 2.0]]}, "Row 2: column 'income' must be a number"),
@@ -201,9 +205,15 @@ def test_what_only_a_batch_shows_is_found_before_it_is_predicted() -> None:
 )  # fmt: skip
 def test_wrong_tensors_get_a_sentence_without_their_values(index: int, change: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        asked([{**one, **change} if at == index else one for at, one in enumerate(TENSORS)])
+        checked([{**one, **change} if at == index else one for at, one in enumerate(TENSORS)])
     assert sentence in caught.value.message
     assert CANARY not in caught.value.message
+
+
+@pytest.mark.parametrize(("rows", "sentence"), [(0, "holds no row"), (10_001, "10,001 rows and at most 10,000")])
+def test_the_number_of_rows_is_bounded(rows: int, sentence: str) -> None:
+    with pytest.raises(InvalidInput, match=sentence):
+        asked([{**one, "shape": [rows], "data": one["data"][:1] * rows} for one in TENSORS])
 
 
 @pytest.mark.parametrize(
@@ -218,9 +228,9 @@ def test_wrong_tensors_get_a_sentence_without_their_values(index: int, change: d
         ({"shape": [10_001, 2]}, "at most 10,000 are allowed"),
         ({"data": [[1, 2, 3], [4]]}, "'numbers' must be 2 lists of 2 values"),
         ({"data": [[1, 2], 3, 4]}, "'numbers' must be 2 lists of 2 values"),
-        ({"data": [[1, 2], [3, CANARY]]}, "Row 2: input 'numbers' must hold finite numbers"),
-        ({"data": [1, 2, CANARY, 4]}, "Row 2: input 'numbers' must hold finite numbers"),
-        ({"data": [1, True, 3, 4]}, "Row 1: input 'numbers' must hold finite numbers"),
+        ({"data": [[1, 2], [3, CANARY]]}, "Row 2: input 'numbers' must hold numbers"),
+        ({"data": [1, 2, CANARY, 4]}, "Row 2: input 'numbers' must hold numbers"),
+        ({"data": [1, True, 3, 4]}, "Row 1: input 'numbers' must hold numbers"),
         ({"data": [1, 2, 3, 4.5], "datatype": "INT32"}, "Row 2: input 'numbers' has the datatype INT32"),
     ],
 )

@@ -139,7 +139,7 @@ def _typed(one: Any, shape: list[int]) -> tensors.Tensor:
     if datatype == "BYTES":
         data = b"".join(len(value).to_bytes(4, "little") + value for value in values)
     else:
-        data = np.array(values, dtype=tensors.DATATYPES[datatype]).tobytes()
+        data = np.fromiter(values, tensors.DATATYPES[datatype], len(values)).tobytes()
     return tensors.Tensor(one.name, shape, datatype, None, data)
 
 

@@ -8,12 +8,11 @@ Triton's "Binary Tensor Data Extension".
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import numpy as np
 import orjson
 
 from lepton.core.errors import InvalidInput
@@ -146,20 +145,16 @@ class Oip:
         """
         signature = self._signature
         matrix = found.get(NUMBERS) if self._matrix else None
-        tensors.check_names(self._names if matrix is None else (NUMBERS, *self._texts), found)
-        texts = [tensors.texts(column, found[column.name]) for column in signature.texts]
+        names = self._names if matrix is None else (NUMBERS, *self._texts)
+        tensors.check_names(names, found)
+        rows = tensors.check_lengths(found, names)
+        numbers: Buffer = b""
         if matrix is not None:
-            numbers, rows = tensors.matrix(matrix, self._shape.width)
-            _check_lengths(NUMBERS, rows, self._texts, texts)
+            numbers = tensors.matrix(matrix, self._shape.width)
         elif self._shape.width:
             columns = [tensors.numbers(column, found[column.name]) for column in signature.numbers]
-            rows, first = len(columns[0]), signature.numbers[0].name
-            _check_lengths(first, rows, [column.name for column in signature.numbers], columns)
-            _check_lengths(first, rows, self._texts, texts)
-            numbers = np.column_stack(columns).tobytes()
-        else:
-            numbers, rows = b"", len(texts[0])
-            _check_lengths(self._texts[0], rows, self._texts, texts)
+            numbers = tensors.side_by_side(columns, rows)
+        texts = [tensors.texts(column, found[column.name]) for column in signature.texts]
         return Inputs(rows, numbers, texts, self._shape.longest(texts))
 
     def wanted(self, name: object, parameters: Mapping[str, Any]) -> str:
@@ -232,12 +227,3 @@ class Oip:
 def _parameters(value: Mapping[str, Any]) -> Mapping[str, Any]:
     found = value.get("parameters")
     return found if isinstance(found, dict) else {}
-
-
-def _check_lengths(first: str, rows: int, names: Sequence[str], columns: Sequence[Sized]) -> None:
-    for name, values in zip(names, columns, strict=True):
-        if len(values) != rows:
-            raise InvalidInput(
-                f"Input {name!r} has {len(values)} rows and {first!r} has {rows}. "
-                "All inputs need the same number of rows."
-            )

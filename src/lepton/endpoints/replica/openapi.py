@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lepton.core.columns import ColumnType
+from lepton.models.prediction import MAX_ROWS
 from lepton.models.signature import Input, Signature, Task, class_name
 
 _TYPES = {
@@ -60,7 +61,13 @@ def document(signature: Signature, *, endpoint: str, model: str) -> dict[str, An
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": {
                 "Row": row,
-                "Rows": {"type": "array", "items": {"$ref": "#/components/schemas/Row"}, "minItems": 1},
+                "Rows": {
+                    "type": "array",
+                    "items": {"$ref": "#/components/schemas/Row"},
+                    "minItems": 1,
+                    "maxItems": MAX_ROWS,
+                    "examples": [[_example(signature)]],
+                },
                 "Failure": _FAILURE,
             },
         },
@@ -84,6 +91,12 @@ def _property(column: Input) -> dict[str, Any]:
     # Other values than the known ones are allowed, so they are examples and no enumeration.
     known = {"examples": list(column.values[:20])} if column.values else {}
     return {"type": [_TYPES[column.type], "null"] if column.nullable else _TYPES[column.type], **known}
+
+
+def _example(signature: Signature) -> dict[str, Any]:
+    """A row that is accepted; of numbers no known values are kept, so it holds any."""
+    values = {ColumnType.NUMBER: 1.5, ColumnType.INTEGER: 1, ColumnType.BOOLEAN: True, ColumnType.TEXT: "text"}
+    return {column.name: (column.values or (values[column.type],))[0] for column in signature.inputs}
 
 
 def _prediction(signature: Signature) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Types"; bytes of BYTES are each preceded by their length as four bytes.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -20,8 +21,6 @@ from lepton.endpoints.replica.inputs import Buffer, check_rows
 from lepton.models.signature import LABEL, PREDICTION, PROBABILITIES, Input, Signature, Task
 from lepton.models.values import TYPE_WORDS, column_array
 
-Floats = npt.NDArray[np.float64]
-
 DATATYPES: Mapping[str, str] = {
     "BOOL": "?", "INT8": "i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8", "UINT8": "u1", "UINT16": "<u2",
     "UINT32": "<u4", "UINT64": "<u8", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
@@ -29,7 +28,9 @@ DATATYPES: Mapping[str, str] = {
 """NumPy's name of each datatype of fixed size; BYTES has none."""
 _NUMERIC = frozenset(DATATYPES) - {"BOOL"}
 _WHOLE = _NUMERIC - {"FP16", "FP32", "FP64"}
-_NUMBER = Input("", ColumnType.NUMBER)
+_NUMBERS: frozenset[type] = frozenset((int, float, type(None)))
+_BOOLEANS: frozenset[type] = frozenset((bool, type(None)))
+_MISSING = float("nan")
 _ALLOWED: Mapping[ColumnType, frozenset[str]] = {
     ColumnType.NUMBER: _NUMERIC,
     ColumnType.INTEGER: _NUMERIC,
@@ -106,14 +107,16 @@ def add(found: dict[str, Tensor], tensor: Tensor) -> None:
 
 def check_shape(name: str, shape: object) -> list[int]:
     """Return the shape of a tensor, or refuse what is none."""
-    if isinstance(shape, list) and 1 <= len(shape) <= 2 and all(type(n) is int and n >= 0 for n in shape):
-        return shape
+    if isinstance(shape, list) and 1 <= len(shape) <= 2:
+        first, last = shape[0], shape[-1]
+        if type(first) is int and type(last) is int and first >= 0 and last >= 0:
+            return shape
     raise InvalidInput(f"Input {name[:80]!r} must have the shape [N], [N, 1] or [N, k], with N rows.")
 
 
 def check_names(names: Sequence[str], found: Mapping[str, Tensor]) -> None:
     """Refuse tensors the model has not, and the lack of one it has."""
-    if found.keys() == set(names):
+    if len(found) == len(names) and all(name in found for name in names):
         return
     for name in found:
         if name not in names:
@@ -123,15 +126,55 @@ def check_names(names: Sequence[str], found: Mapping[str, Tensor]) -> None:
     raise InvalidInput(f"Missing input{plural} {_listed(missing)}. Give every input once.")
 
 
-def numbers(column: Input, tensor: Tensor) -> Floats:
-    """Read the tensor of a column of numbers or booleans: float64 [N], NaN where JSON has null."""
+def numbers(column: Input, tensor: Tensor) -> Buffer:
+    """Read the tensor of a column of numbers or booleans: float64 [N] as bytes, NaN where JSON has null."""
     _check_datatype(column, tensor)
     if tensor.raw is not None:
-        return _from_bytes(tensor, _count(column, tensor)).astype(np.float64)
+        count = _count(column, tensor)
+        if tensor.datatype == "FP64":
+            _check_size(tensor, count * 8)
+            return tensor.raw
+        return _from_bytes(tensor, count).astype(np.float64).tobytes()
     values = _values(column, tensor)
     _check_whole(tensor, values, 1)
-    array: Floats = column_array(column, values)
-    return array
+    try:
+        return pack(values, _BOOLEANS if column.type is ColumnType.BOOLEAN else _NUMBERS)
+    except TypeError:
+        return column_array(column, values).tobytes()
+
+
+def pack(values: Sequence[Any], allowed: frozenset[type]) -> bytes:
+    """Write numbers as float64, None as NaN. That they are finite is looked at for a whole batch.
+
+    Raises:
+        TypeError: if one is of another type than `allowed`.
+    """
+    if not allowed.issuperset(map(type, values)):
+        raise TypeError
+    form = f"{len(values)}d"
+    try:
+        return struct.pack(form, *values)
+    except struct.error:  # a missing value
+        return struct.pack(form, *[_MISSING if value is None else value for value in values])
+
+
+def side_by_side(columns: Sequence[Buffer], rows: int) -> bytes:
+    """Make float64 [N, k] of k columns [N]."""
+    joined = b"".join(columns)
+    return joined if rows == 1 else np.frombuffer(joined).reshape(len(columns), rows).T.tobytes()
+
+
+def check_lengths(found: Mapping[str, Tensor], names: Sequence[str]) -> int:
+    """Return the number of rows, or refuse tensors of which one has another number of rows than the first."""
+    rows = found[names[0]].shape[0]
+    for name in names:
+        if found[name].shape[0] != rows:
+            raise InvalidInput(
+                f"Input {name!r} has {found[name].shape[0]} rows and {names[0]!r} has {rows}. "
+                "All inputs need the same number of rows."
+            )
+    check_rows(rows)
+    return rows
 
 
 def texts(column: Input, tensor: Tensor) -> list[str]:
@@ -143,23 +186,18 @@ def texts(column: Input, tensor: Tensor) -> list[str]:
     return split_texts(column.name, tensor.raw, _count(column, tensor))
 
 
-def matrix(tensor: Tensor, width: int) -> tuple[Buffer, int]:
-    """Read all columns of numbers at once.
-
-    Returns:
-        float64 [N, width] as bytes, without a copy if they came so; and N.
-    """
+def matrix(tensor: Tensor, width: int) -> Buffer:
+    """Read all columns of numbers at once: float64 [N, width] as bytes, without a copy if they came so."""
     if tensor.datatype not in _NUMERIC:
         raise InvalidInput(f"Input {tensor.name!r} must hold numbers, for example of the datatype FP64.")
     if len(tensor.shape) != 2 or tensor.shape[1] != width:
         raise InvalidInput(f"Input {tensor.name!r} must have the shape [N, {width}], with N rows.")
     rows = tensor.shape[0]
-    check_rows(rows)
     if tensor.raw is not None:
         if tensor.datatype == "FP64":
             _check_size(tensor, rows * width * 8)
-            return tensor.raw, rows
-        return _from_bytes(tensor, rows * width).astype(np.float64).tobytes(), rows
+            return tensor.raw
+        return _from_bytes(tensor, rows * width).astype(np.float64).tobytes()
     data = tensor.data or []
     if data and type(data[0]) is list:
         if len(data) != rows or not all(type(row) is list and len(row) == width for row in data):
@@ -169,11 +207,12 @@ def matrix(tensor: Tensor, width: int) -> tuple[Buffer, int]:
         raise InvalidInput(f"Input {tensor.name!r} has {len(data)} values, which does not fit its shape.")
     _check_whole(tensor, data, width)
     try:
-        return column_array(_NUMBER, data).tobytes(), rows
-    except InvalidInput:
-        for row in range(rows):  # again, for the number of the row that is wrong
-            _check_row(tensor.name, row, data[row * width : (row + 1) * width])
-        raise
+        return pack(data, _NUMBERS)
+    except TypeError:
+        number = next(n for n, value in enumerate(data) if type(value) not in _NUMBERS) // width + 1
+        raise InvalidInput(
+            f"Row {number}: input {tensor.name!r} must hold numbers, or null where a value is missing."
+        ) from None
 
 
 def output_datatype(signature: Signature, name: str) -> str:
@@ -234,15 +273,6 @@ def metadata(signature: Signature) -> tuple[list[dict[str, Any]], list[dict[str,
     ]
 
 
-def _check_row(name: str, row: int, values: list[Any]) -> None:
-    try:
-        column_array(_NUMBER, values)
-    except InvalidInput:
-        raise InvalidInput(
-            f"Row {row + 1}: input {name!r} must hold finite numbers, or null where a value is missing."
-        ) from None
-
-
 def _check_whole(tensor: Tensor, values: Sequence[Any], width: int) -> None:
     """Refuse a fraction under a datatype of whole numbers."""
     if tensor.datatype in _WHOLE and float in set(map(type, values)):
@@ -262,7 +292,6 @@ def _check_datatype(column: Input, tensor: Tensor) -> None:
 def _count(column: Input, tensor: Tensor) -> int:
     if len(tensor.shape) == 2 and tensor.shape[1] != 1:
         raise InvalidInput(f"Input {column.name!r} must have the shape [N] or [N, 1], with N rows.")
-    check_rows(tensor.shape[0])
     return tensor.shape[0]
 
 

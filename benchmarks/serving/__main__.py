@@ -103,7 +103,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--case", help=f"cases, with commas: {','.join(case.name for case in CASES)}")
     parser.add_argument("--connections", help="numbers of connections, with commas")
     parser.add_argument("--rounds", type=int, help="how often every peer has its turn (3)")
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each cell at full speed (1)")
+    parser.add_argument("--seconds", type=float, default=0.8, help="of each cell at full speed (0.8)")
     parser.add_argument("--quick", action="store_true", help="one round, 16 connections")
     kept = environments.ROOT
     parser.add_argument("--json", type=Path, default=kept / "serving.json", metavar="FILE", help="every reading")

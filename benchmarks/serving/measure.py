@@ -12,7 +12,7 @@ from benchmarks.serving.load import Load, Result
 from benchmarks.serving.peer import NotMeasured
 from benchmarks.serving.server import Questions, Server
 
-WARM_S = 0.3
+WARM_S = 0.2
 CHATTY_SHARE = 0.9
 """A load generator above this share of its core may be what limits a row."""
 ENOUGH = 100

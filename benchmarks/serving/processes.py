@@ -33,6 +33,16 @@ def tree(roots: Iterable[int]) -> list[int]:
     return sorted(members)
 
 
+def alive(pids: Iterable[int]) -> list[int]:
+    """Return those that still run; one that has ended and waits for its parent does not."""
+    found = []
+    for pid in pids:
+        with suppress(OSError):
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                found.append(pid)
+    return found
+
+
 @dataclass(frozen=True)
 class CpuTime:
     """CPU seconds (user and system) of each process, and of the children that it has collected."""

@@ -16,6 +16,8 @@ from benchmarks.serving import processes
 from benchmarks.serving.cases import REQUESTS, TOLERANCE, Array, Case, Request
 from benchmarks.serving.peer import NotMeasured, Peer, Place
 
+GRACE_S = 5.0
+"""How long a server may take to end by itself."""
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -156,12 +158,18 @@ def _end(peer: Peer, place: Place, process: subprocess.Popen[bytes]) -> None:
     peer.stop(place)
     with suppress(ProcessLookupError):
         os.kill(process.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=5)
-    for pid in members:  # what its own end left behind
+    _wait_for_end(members)
+    for pid in processes.alive(members):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    _wait_for_end(members)
     process.wait(timeout=10)
+
+
+def _wait_for_end(members: list[int]) -> None:
+    deadline = time.monotonic() + GRACE_S
+    while time.monotonic() < deadline and processes.alive(members):
+        time.sleep(0.02)
 
 
 def _last_words(place: Place) -> str:

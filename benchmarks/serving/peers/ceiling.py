@@ -12,10 +12,15 @@ from benchmarks.serving.load import compile_c
 from benchmarks.serving.peer import NotMeasured, Peer, Place
 
 
-def _prepare(place: Place) -> None:
+def _prepare_fixed(place: Place) -> None:
     compile_c("ceiling", place.folder)
     answers = [_answer(place, case, case.inputs(number)) for case in CASES for number in range(REQUESTS)]
     (place.folder / "answers").write_bytes(b"".join(struct.pack("<I", len(answer)) + answer for answer in answers))
+
+
+def _prepare_computing(place: Place) -> None:
+    compile_c("ceiling", place.folder)
+    (place.folder / "answers").write_bytes(b"")
     weights = np.append(place.models.weights, place.models.bias)
     (place.folder / "weights").write_bytes(weights.astype("<f8").tobytes())
 
@@ -46,19 +51,15 @@ def _computing(_: Place, case: Case, inputs: Array) -> Request:
 
 
 def _command(place: Place) -> list[str]:
-    return [
-        str(place.folder / "ceiling"),
-        str(place.port),
-        str(place.folder / "answers"),
-        str(place.folder / "weights"),
-    ]
+    files = [place.folder / name for name in ("answers", "weights")]
+    return [str(place.folder / "ceiling"), str(place.port), *(str(file) for file in files if file.exists())]
 
 
 FIXED = Peer(
     name="c-fixed",
     packages=(),
     formats=("oip",),
-    prepare=_prepare,
+    prepare=_prepare_fixed,
     command=_command,
     request=_fixed,
     read=oip.read,
@@ -69,7 +70,7 @@ COMPUTING = Peer(
     name="c-computing",
     packages=(),
     formats=("oip", "binary"),
-    prepare=_prepare,
+    prepare=_prepare_computing,
     command=_command,
     request=_computing,
     read=oip.read,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import stat
@@ -211,6 +212,22 @@ def test_only_who_knows_the_secret_is_answered(models: Models) -> None:
         with pytest.raises(InvalidInput, match="does not understand"):
             Control(path, "guessed").stop()
         replica.serves(1)
+
+
+def test_workers_leave_no_core_dump_and_have_room_for_many_connections(sane: Running) -> None:
+    sane.serves(1)
+    (pid,) = sane.pids()
+    core, files = (resource.prlimit(pid, limit) for limit in (resource.RLIMIT_CORE, resource.RLIMIT_NOFILE))
+    assert core == (0, 0)
+    assert files[0] == min(files[1], 65_536)
+
+
+def test_keys_are_in_no_argument_and_in_no_environment(sane: Running) -> None:
+    sane.serves(1)
+    key = sane.config.deployments[0].key
+    for pid in (sane.process.mark.pid, *sane.pids()):
+        for name in ("cmdline", "environ"):
+            assert key.encode() not in Path(f"/proc/{pid}/{name}").read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from lepton.endpoints.replica.control import ControlSocket
 from lepton.endpoints.replica.fleet import Fleet
 
 LOOK_EVERY_S = 0.5
+MOST_FILES = 65_536
 
 
 class Supervisor:
@@ -119,7 +120,10 @@ class Supervisor:
 
 
 def prepare() -> None:
-    """Make what this process and its workers create private, and leave no memory behind when one crashes."""
+    """Set what this process and its workers live under: private files, no core dumps, room for many connections."""
     os.umask(0o077)
     # A core dump would be a copy of keys and data in plain text.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # The usual 1024 is a limit for programs that call select(); each connection is a descriptor.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, MOST_FILES), most))

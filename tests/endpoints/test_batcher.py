@@ -130,7 +130,7 @@ class SlowRuntime(FakeRuntime):
 def test_slow_models_work_off_the_loop_and_what_arrives_meanwhile_is_the_next_batch() -> None:
     async def script(batcher: Batcher, runtime: FakeRuntime) -> None:
         assert isinstance(runtime, SlowRuntime)
-        batcher.cost.note(1, 0.5)
+        batcher.learn(1, 0.5)
         first, second, third = Asked(1.0), Asked(2.0), Asked(3.0)
         batcher.submit(first)
         await asyncio.sleep(0)
@@ -147,7 +147,7 @@ def test_slow_models_work_off_the_loop_and_what_arrives_meanwhile_is_the_next_ba
 
 def test_who_would_wait_too_long_is_told_at_once() -> None:
     async def script(batcher: Batcher, _runtime: FakeRuntime) -> None:
-        batcher.cost.note(1, 1.5)
+        batcher.learn(1, 1.5)
         first = Asked(1.0)
         batcher.submit(first)
         with pytest.raises(TooManyRequests):

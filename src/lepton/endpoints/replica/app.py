@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from itertools import count
-from time import perf_counter
+from math import inf
+from time import monotonic, perf_counter
 from urllib.parse import unquote_to_bytes
 
 import orjson
@@ -23,7 +23,7 @@ from lepton.endpoints.replica import arrow, openapi
 from lepton.endpoints.replica.exchange import Request
 from lepton.endpoints.replica.inputs import Inputs
 from lepton.endpoints.replica.outputs import Outputs
-from lepton.endpoints.replica.served import Call, Served
+from lepton.endpoints.replica.served import Served
 from lepton.endpoints.replica.traffic import Traffic
 
 log = logging.getLogger("lepton.replica.app")
@@ -35,19 +35,51 @@ _CODES = {400: "invalid_input", 408: "invalid_input", 413: "too_large", 429: "to
 Handler = Callable[[Traffic, Served, Request], None]
 
 
-@dataclass(slots=True)
-class _Answer:
-    """How one answer is written.
+Encode = Callable[[Outputs, int, int], bytes | tuple[list[bytes], int | None]]
+"""Writes an answer; of the Open Inference Protocol its parts, and the length of the JSON if bytes follow it."""
+
+
+class _Asked:
+    """One request that waits for its prediction; one object, as this is on the road of every request.
 
     Attributes:
-        started: When its request was complete, by `perf_counter`.
-        encode: Makes the body; of the Open Inference Protocol its parts, and the length of the JSON if bytes follow.
-        kind: Content type, where the body does not decide it.
+        inputs: Its rows.
+        deadline: When nobody waits for it any more, by `time.monotonic`.
     """
 
-    started: float
-    encode: Callable[[Outputs, int, int], bytes | tuple[list[bytes], int | None]]
-    kind: bytes
+    __slots__ = ("_app", "_encode", "_kind", "_request", "_served", "_started", "_traffic", "deadline", "inputs")
+
+    def __init__(
+        self, app: App, of: tuple[Traffic, Served], request: Request, inputs: Inputs, encode: Encode, kind: bytes,
+        started: float,
+    ) -> None:  # fmt: skip
+        self._app = app
+        self._traffic, self._served = of
+        self._request = request
+        self._encode = encode
+        self._kind = kind
+        self._started = started
+        self.inputs = inputs
+        self.deadline = _deadline(request)
+
+    def done(self, outputs: Outputs, start: int, stop: int) -> None:
+        """Answer with a batch's outputs, of which some rows are this request's."""
+        body = self._encode(outputs, start, stop)
+        if isinstance(body, bytes):
+            self._request.respond(200, body, self._kind)
+        else:
+            parts, json_bytes = body
+            if json_bytes is None:
+                self._request.respond(200, parts[0], JSON)
+            else:
+                self._request.respond(200, parts, BINARY, b"Inference-Header-Content-Length: %d\r\n" % json_bytes)
+        self._served.counts.answered(200, perf_counter() - self._started)
+        if self._traffic.has_shadows:
+            self._traffic.mirror(self.inputs, outputs, start, stop)
+
+    def fail(self, error: LeptonError) -> None:
+        """Answer with the reason why there is no prediction."""
+        self._app.refused(self._request, self._served, error)
 
 
 class App:
@@ -105,13 +137,13 @@ class App:
         traffic = self._endpoints[0] if found is None else found[0]
         refusal = traffic.tokens.refusal(request.headers.get(b"authorization"))
         if refusal is not None:
-            self._refuse(request, traffic.main, refusal)
+            self.refused(request, traffic.main, refusal)
         elif found is None:
-            self._refuse(request, traffic.main, self._nothing_here())
+            self.refused(request, traffic.main, self._nothing_here())
         elif request.method not in found[2]:
             allowed = b", ".join(found[2])
             refusal = InvalidInput(f"This address takes {allowed.decode()} only.")
-            self._refuse(request, traffic.main, refusal, status=405, extra=b"Allow: " + allowed + b"\r\n")
+            self.refused(request, traffic.main, refusal, status=405, extra=b"Allow: " + allowed + b"\r\n")
 
     def answer(self, request: Request) -> None:
         """Answer a complete request that was admitted."""
@@ -128,10 +160,10 @@ class App:
         try:
             handlers[request.method](traffic, served, request)
         except LeptonError as error:
-            self._refuse(request, served, error)
+            self.refused(request, served, error)
         except Exception as error:  # noqa: BLE001 - an edge: the text of a foreign error may quote the request
             log.error("a request failed unexpectedly with %s", type(error).__name__)
-            self._refuse(request, served, Internal("Something unexpected happened while answering."))
+            self.refused(request, served, Internal("Something unexpected happened while answering."))
 
     def refuse(self, status: int, sentence: str) -> tuple[bytes, bytes]:
         """Say in the one shape of errors what the protocol itself refuses."""
@@ -143,44 +175,26 @@ class App:
 
     def _predict(self, traffic: Traffic, served: Served, request: Request) -> None:
         started = perf_counter()
-        kind = request.headers.get(b"content-type", b"")
+        kind = request.headers.get(b"content-type", JSON)
         if kind.startswith(arrow.MEDIA_TYPE):
             inputs = served.arrow.decode(request.body)
-            encode: Callable[[Outputs, int, int], bytes] = served.arrow.encode
-            kind = arrow.MEDIA_TYPE
+            asked = _Asked(self, (traffic, served), request, inputs, served.arrow.encode, arrow.MEDIA_TYPE, started)
         else:
             inputs = served.records.decode(request.body)
-            encode, kind = served.records.encode, JSON
-        self._submit(traffic, served, request, inputs, _Answer(started, encode, kind))
+            asked = _Asked(self, (traffic, served), request, inputs, served.records.encode, JSON, started)
+        served.batcher.submit(asked)
 
     def _invoke(self, traffic: Traffic, served: Served, request: Request) -> None:
         started = perf_counter()
         inputs = served.invocations.decode(request.body, request.headers.get(b"content-type", b""))
-        self._submit(traffic, served, request, inputs, _Answer(started, served.invocations.encode, JSON))
+        encode = served.invocations.encode
+        served.batcher.submit(_Asked(self, (traffic, served), request, inputs, encode, JSON, started))
 
     def _infer(self, traffic: Traffic, served: Served, request: Request) -> None:
         started = perf_counter()
         question = served.oip.decode(request.body, _json_bytes(request))
-        self._submit(
-            traffic, served, request, question.inputs, _Answer(started, partial(served.oip.encode, question), JSON)
-        )
-
-    def _submit(self, traffic: Traffic, served: Served, request: Request, inputs: Inputs, how: _Answer) -> None:
-        def answer(outputs: Outputs, start: int, stop: int) -> None:
-            body = how.encode(outputs, start, stop)
-            if isinstance(body, tuple):
-                parts, json_bytes = body
-                if json_bytes is None:
-                    request.respond(200, parts[0], JSON)
-                else:
-                    request.respond(200, parts, BINARY, b"Inference-Header-Content-Length: %d\r\n" % json_bytes)
-            else:
-                request.respond(200, body, how.kind)
-            served.counts.answered(200, perf_counter() - how.started)
-            traffic.mirror(inputs, outputs, start, stop)
-
-        refuse = partial(self._refuse, request, served)
-        served.batcher.submit(Call(inputs, answer, refuse, timeout_s=_timeout_s(request)))
+        encode = partial(served.oip.encode, question)
+        served.batcher.submit(_Asked(self, (traffic, served), request, question.inputs, encode, JSON, started))
 
     def _model_metadata(self, _traffic: Traffic, served: Served, request: Request) -> None:
         request.respond(200, orjson.dumps(served.oip.metadata()), JSON)
@@ -201,9 +215,10 @@ class App:
 
     # Errors
 
-    def _refuse(
+    def refused(
         self, request: Request, served: Served, error: LeptonError, *, status: int | None = None, extra: bytes = b""
     ) -> None:
+        """Answer a request with an error, in the shape of the protocol it came by."""
         identity = self._identity()
         status = status or error.status
         extra += _extra(identity)
@@ -246,10 +261,10 @@ def _json_bytes(request: Request) -> int | None:
     return int(text)
 
 
-def _timeout_s(request: Request) -> float | None:
+def _deadline(request: Request) -> float:
     text = request.headers.get(b"x-request-timeout-ms")
     if text is None:
-        return None
+        return inf
     if not text.isdigit() or not 0 < int(text[:9]) <= 3_600_000:
         raise InvalidInput("The header X-Request-Timeout-Ms must be a number from 1 to 3600000.")
-    return int(text) / 1000
+    return monotonic() + int(text) / 1000

@@ -6,6 +6,7 @@ While the model works off the loop, requests gather and make the next batch. Nev
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -56,7 +57,8 @@ class Cost:
         while len(self._means) <= power:
             self._means.append(0.0)
         known = self._means[power]
-        self._means[power] = seconds if known == 0.0 else known + 0.1 * (seconds - known)
+        # Twice the mean at most: a batch during which the machine was busy elsewhere says little about the next.
+        self._means[power] = seconds if known == 0.0 else known + 0.1 * (min(seconds, 2 * known) - known)
 
     def expected_s(self, rows: int) -> float:
         """How long a batch of so many rows will take: as long as those of its size did, or by the next smaller."""
@@ -95,6 +97,8 @@ class Batcher:
         self._busy = False
         self._threads: ThreadPoolExecutor | None = None
         self.cost = Cost()
+        self._most_queued = sys.maxsize
+        """Rows that may wait; more would wait longer than is allowed, as far as it is known."""
         self.queued_rows = 0
 
     @property
@@ -108,13 +112,12 @@ class Batcher:
         Raises:
             TooManyRequests: if it would have to wait too long.
         """
-        rows = job.inputs.rows
-        if self._jobs and self.cost.expected_s(self.queued_rows + rows) > self._max_wait_s:
+        if self.queued_rows >= self._most_queued:
             raise TooManyRequests(
                 "More predictions are waiting than can be made in time. Try again in a second, or add workers."
             )
         self._jobs.append(job)
-        self.queued_rows += rows
+        self.queued_rows += job.inputs.rows
         if not self._turn_is_due and not self._busy:
             self._turn_is_due = True
             self._loop.call_soon(self._turn)
@@ -128,12 +131,19 @@ class Batcher:
             result, seconds = self._run(self._shape.arrays([inputs]))
             if isinstance(result, LeptonError):
                 raise result
-            self.cost.note(rows, seconds)
+            self.learn(rows, seconds)
 
     def close(self) -> None:
         """Let go of the thread; jobs that wait are not answered any more."""
         if self._threads is not None:
             self._threads.shutdown(wait=False)
+
+    def learn(self, rows: int, seconds: float) -> None:
+        """Learn from a batch how long the next will take, and how many rows may wait."""
+        self.cost.note(rows, seconds)
+        most = self._runtime.max_rows
+        batches = self._max_wait_s / max(self.cost.expected_s(most), 1e-9)
+        self._most_queued = max(1, int(batches * most))
 
     def _turn(self) -> None:
         self._turn_is_due = False
@@ -238,7 +248,7 @@ class Batcher:
             for job in jobs:  # one of them broke it: no other is to suffer
                 self._finish([job], job.inputs.rows, self._run(self._shape.arrays([job.inputs])))
             return
-        self.cost.note(rows, seconds)
+        self.learn(rows, seconds)
         self._observe(rows, seconds)
         start = 0
         for job in jobs:

@@ -21,10 +21,14 @@ class Outputs:
 
     def values(self, name: str, start: int, stop: int) -> list[Any]:
         """Return rows `start` to `stop` of an output as Python values; the labels of booleans are booleans."""
+        return self.all_values(name)[start:stop]
+
+    def all_values(self, name: str) -> list[Any]:
+        """Return all rows of an output as Python values."""
         found = self._lists.get(name)
         if found is None:
             found = self.arrays[name].tolist()
             if name == LABEL and self.signature.target_type is ColumnType.BOOLEAN:
                 found = [bool(value) for value in found]
             self._lists[name] = found  # once for the whole batch: converting is dearer than slicing
-        return found[start:stop]
+        return found

@@ -27,6 +27,7 @@ _FIELDS: Mapping[ColumnType, Any] = {
     ColumnType.TEXT: str | None,
 }
 _MISSING = float("nan")
+_values = msgspec.structs.astuple
 
 
 class Records:
@@ -36,6 +37,8 @@ class Records:
         self._shape = shape
         self._signature = signature = shape.signature
         self._width = shape.width
+        self._texts = len(signature.texts)
+        self._is_number = signature.task is Task.REGRESSION
         columns = (*signature.numbers, *signature.texts)
         row = msgspec.defstruct(
             "Row",
@@ -55,21 +58,28 @@ class Records:
             InvalidInput: saying what is wrong and where, never with a value.
         """
         try:
-            rows = [msgspec.structs.astuple(row) for row in self._decoder.decode(body)]
+            rows = self._decoder.decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return self._decode_slowly(body)
+        if len(rows) == 1 and not self._texts:
+            return Inputs(1, self._packed(_values(rows[0])))
         check_rows(len(rows))
         width = self._width
-        if width == len(rows[0]):
-            return Inputs(len(rows), b"".join([self._packed(row) for row in rows]))
-        numbers = b"".join([self._packed(row[:width]) for row in rows]) if width else b""
-        texts = [[value or "" for value in column] for column in zip(*(row[width:] for row in rows), strict=True)]
+        values = [_values(row) for row in rows]
+        if not self._texts:
+            return Inputs(len(rows), b"".join([self._packed(row) for row in values]))
+        numbers = b"".join([self._packed(row[:width]) for row in values]) if width else b""
+        texts = [[value or "" for value in column] for column in zip(*(row[width:] for row in values), strict=True)]
         return Inputs(len(rows), numbers, texts, self._shape.longest(texts))
 
     def encode(self, outputs: Outputs, start: int, stop: int) -> bytes:
         """Write rows `start` to `stop`: ``{"label", "probabilities"}`` or ``{"value"}`` for each."""
-        if self._signature.task is Task.REGRESSION:
-            predictions: list[Any] = [{"value": value} for value in outputs.values(PREDICTION, start, stop)]
+        predictions: list[Any]
+        if self._is_number:
+            predictions = [{"value": value} for value in outputs.values(PREDICTION, start, stop)]
+        elif stop - start == 1:
+            label, row = outputs.all_values(LABEL)[start], outputs.all_values(PROBABILITIES)[start]
+            predictions = [{"label": label, "probabilities": dict(zip(self._classes, row, strict=True))}]
         else:
             labels, shares = outputs.values(LABEL, start, stop), outputs.values(PROBABILITIES, start, stop)
             predictions = [

@@ -42,6 +42,7 @@ class Traffic:
         self.comparisons = {served.model: Comparison() for served in deployments if served.is_shadow}
         self._draw = draw
         self._shadows = [served for served in deployments if served.is_shadow]
+        self.has_shadows = bool(self._shadows)
         self._answering = [served for served in deployments if not served.is_shadow and served.weight > 0]
 
     def choose(self) -> Served:

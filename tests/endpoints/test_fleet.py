@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lepton.endpoints.replica.config import Deployment, ReplicaConfig, Workers
-from lepton.endpoints.replica.fleet import START_TIMEOUT_S, Fleet
+from lepton.endpoints.replica.fleet import SILENT_S, START_TIMEOUT_S, Fleet
 from lepton.endpoints.replica.link import Closed, Drain, Failed, Grants, Link, Listen, Load, Message, Ready, Start
 from lepton.endpoints.replica.workers import Worker
 
@@ -179,6 +179,20 @@ def test_one_that_does_not_get_ready_is_ended() -> None:
         assert made.alive == []
 
 
+def test_one_that_hangs_is_ended_and_replaced() -> None:
+    with yard(1) as made:
+        made.get_ready()
+        (hanging,) = made.all
+        for _ in range(60):  # half a minute of reports
+            hanging.say(Load())
+            made.settle(after_s=0.5)
+        assert hanging.returncode is None
+        made.settle(after_s=SILENT_S)
+        made.settle()
+        assert hanging.returncode == -signal.SIGKILL
+        assert len(made.alive) == 1
+
+
 def test_a_worker_that_keeps_dying_comes_back_with_growing_pauses() -> None:
     with yard(1) as made:
         made.get_ready()
@@ -212,8 +226,8 @@ def test_load_brings_more_workers_and_quiet_ends_them() -> None:
         made.settle(after_s=0.5)
         assert len(made.alive) == 3
         made.get_ready()
-        made.all[0].say(Load(in_flight=0, requests=9))
         for _ in range(200):
+            made.all[0].say(Load(in_flight=0, requests=9))
             made.settle(after_s=0.5)
             made.get_ready()
         assert made.alive == [made.all[0]]

@@ -20,6 +20,8 @@ from lepton.endpoints.replica.workers import StartsWorkers, Worker, WorkerState
 from lepton.endpoints.restarts import RestartDelays
 
 START_TIMEOUT_S = 60.0
+SILENT_S = 15.0
+"""A worker that has not reported for so long hangs: it reports twice a second from the loop that answers requests."""
 SCALE_EVERY_S = 0.5
 LAST_WORDS = 256
 """Documents of ended workers that are kept for a control plane that is away."""
@@ -236,7 +238,7 @@ class Fleet:
             self._selector.unregister(worker.link)  # it is about to end; `_reap` sees it
         for message in messages or ():
             if isinstance(message, Load):
-                worker.load = message
+                worker.load, worker.spoke = message, True
             elif isinstance(message, Told):
                 worker.told = message.document
             elif isinstance(message, Closed):
@@ -278,7 +280,9 @@ class Fleet:
 
     def _end_the_late(self, now_s: float) -> None:
         for worker in self._workers:
-            if worker.deadline_s is not None and now_s >= worker.deadline_s:
+            if worker.spoke and worker.state is WorkerState.READY:
+                worker.spoke, worker.deadline_s = False, now_s + SILENT_S
+            elif worker.deadline_s is not None and now_s >= worker.deadline_s:
                 worker.message = f"The model was not loaded within {START_TIMEOUT_S:.0f} s."
                 worker.process.kill()
 

@@ -62,7 +62,8 @@ class Worker:
     Attributes:
         slot: Its place among the workers of its deployment, from 0; its successor takes the same.
         epoch: Which deployment it serves, by the supervisor's own count.
-        deadline_s: When it is killed unless it is ready, or has ended, by then; None means never.
+        deadline_s: When it is killed unless it is ready, has spoken again, or has ended by then; None means never.
+        spoke: Whether it has reported since that was looked at.
         sockets: On which it was told to accept.
         closed: Whether it has said that it accepts on none any more.
         message: Why it could not get ready, by its own account.
@@ -78,6 +79,7 @@ class Worker:
     state: WorkerState = WorkerState.STARTING
     load: Load = field(default_factory=Load)
     sockets: tuple[int, ...] = ()
+    spoke: bool = False
     closed: bool = False
     message: str = ""
     told: str = ""

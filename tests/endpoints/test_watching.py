@@ -66,6 +66,12 @@ def test_what_was_done_of_late_is_known_by_endpoint_and_model(clock: FakeClock) 
     assert (recent.answers, recent.errors) == (3, 1)
     assert watching.recent("other", "m@1", 30).answers == 0
     assert watching.level("e", "m@1") is Level.STABLE
+    (measures,) = watching.measures("e", "m@1")
+    assert (measures.requests, measures.requests_per_s, measures.errors_per_s) == ({200: 2, 503: 1}, 1.0, 1 / 3)
+    assert (measures.p50_s, measures.comparison, len(measures.history)) == (0.002, None, 1)
+    clock.pass_s(60)
+    assert watching.measures("e", "m@1")[0].requests_per_s == 0
+    assert watching.measures("e", "m@1")[0].requests == {200: 2, 503: 1}
     watching.forget("e")
     assert watching.recent("e", "m@1", 30).answers == 0
 
@@ -81,3 +87,8 @@ def test_a_silent_replica_is_put_up_with_and_left_alone_for_a_while(clock: FakeC
     clock.pass_s(1)
     watching.look("e", replica.watch)
     assert list(watching.tallies("e")) == ["m@1"]
+
+
+def test_a_deployment_that_nobody_has_heard_of_is_there_with_nothing(clock: FakeClock) -> None:
+    (measures,) = Watching(clock).measures("e", "m@1")
+    assert (measures.model, measures.requests, measures.p99_s, measures.history) == ("m@1", {}, None, ())

@@ -22,9 +22,11 @@ from lepton.core.refs import Ref, check_name
 from lepton.core.settings import Settings
 from lepton.endpoints import asking, processes, rows
 from lepton.endpoints.keeper import Keeper
+from lepton.endpoints.measures import EndpointMetrics, series
 from lepton.endpoints.records import Endpoint, EndpointDetail, EndpointState
 from lepton.endpoints.replica.config import Deployment, ReplicaConfig, Workers
 from lepton.endpoints.replica.control import Control, ReplicaStatus
+from lepton.endpoints.replica.metrics import exposition
 from lepton.endpoints.token_lists import TokenLists
 from lepton.endpoints.watching import Watching
 from lepton.models.operations import Models
@@ -140,6 +142,22 @@ class Endpoints:
         masked = whole.masked(self._guard.readable(actor, project=project))
         return EndpointDetail(endpoint, masked, self._status(endpoint))
 
+    def metrics(self, actor: Actor, name: str, *, project: str = "default") -> EndpointMetrics:
+        """Return how an endpoint's deployments do, now and in the last ten minutes.
+
+        Raises:
+            NotFound: if there is none of that name.
+        """
+        with self._guard.allow(actor, "endpoints.get", project=project, target=name) as tx:
+            endpoint = _existing(tx, project, name)
+        return EndpointMetrics(endpoint.name, tuple(self._watching.measures(endpoint.id, endpoint.model)))
+
+    def exposition(self, actor: Actor, *, project: str = "default") -> str:
+        """Return the counts of all endpoints of a project in the text format of Prometheus."""
+        with self._guard.allow(actor, "endpoints.list", project=project) as tx:
+            found = rows.list_all(tx, project)
+        return exposition(series((one, self._ready_workers(one), self._watching.tallies(one.id)) for one in found))
+
     def predict(self, actor: Actor, name: str, body: bytes, *, project: str = "default") -> bytes:
         """Ask an endpoint on the actor's behalf and return the replica's JSON answer.
 
@@ -242,6 +260,10 @@ class Endpoints:
             return self._control(endpoint).status(timeout_s=1.0)
         except Unavailable:
             return None
+
+    def _ready_workers(self, endpoint: Endpoint) -> int:
+        status = self._status(endpoint)
+        return 0 if status is None else sum(worker.state == "ready" for worker in status.workers)
 
     def _control(self, endpoint: Endpoint) -> Control:
         if endpoint.id not in self._controls:

@@ -12,10 +12,11 @@ from contextlib import suppress
 from lepton.core.clock import Clock
 from lepton.core.errors import Unavailable
 from lepton.endpoints.drift import Level
+from lepton.endpoints.measures import RECENT_S, DeploymentMetrics, measured
 from lepton.endpoints.replica.control import Words
 from lepton.endpoints.replica.metrics import Counts
 from lepton.endpoints.replica.reports import Report
-from lepton.endpoints.watch import Point, Tally, Watch
+from lepton.endpoints.watch import Tally, Watch
 
 ASK_EVERY_S = 0.9
 """Workers tell once a second; the controller looks twice a second."""
@@ -64,10 +65,16 @@ class Watching:
         with self._lock:
             return self._watch(endpoint_id).recent(model, seconds)
 
-    def history(self, endpoint_id: str, model: str) -> list[Point]:
-        """Return how a deployment did in the last ten minutes, the oldest first."""
+    def measures(self, endpoint_id: str, first: str) -> list[DeploymentMetrics]:
+        """Return how each deployment of an endpoint does, the one that serves `first` before the others."""
+        now_s = self._clock().timestamp()
         with self._lock:
-            return self._watch(endpoint_id).history(model)
+            watch = self._watch(endpoint_id)
+            tallies = {first: Tally()} | watch.tallies()
+            return [
+                measured(model, tally, watch.latest(model, RECENT_S, now_s), watch.history(model))
+                for model, tally in tallies.items()
+            ]
 
     def level(self, endpoint_id: str, model: str) -> Level:
         """Return the highest drift level among the columns of a deployment."""

@@ -26,6 +26,7 @@ READS_AS = {
     "datasets.report": "datasets.get",
     "runs.metrics": "runs.get",
     "models.lineage": "models.get",
+    "endpoints.metrics": "endpoints.get",
 }
 """Operations that are allowed by the action of another: different views of the same thing."""
 

@@ -314,3 +314,41 @@ def test_a_password_is_not_asked_for_where_there_is_no_terminal(
     assert run(["users", "create", "ada", "--role", "viewer", "--password"]) == 1
     assert "A password is typed at a terminal" in capsys.readouterr().err
     assert fake.seen == []
+
+
+METRICS = {
+    "name": "houses",
+    "deployments": [
+        {
+            "model": "houses@2", "requests": {"200": 1200, "503": 3}, "rows": 4800, "mean_batch_rows": 4.0, "queued": 2,
+            "requests_per_s": 40.0, "errors_per_s": 0.1, "p50_s": 0.0007, "p99_s": 0.003,
+            "comparison": {
+                "rows": 10, "same": 9, "difference_sum": 0.5, "difference_most": 0.2, "failed": 0, "skipped": 1,
+            },
+            "history": [
+                {"at_s": 2.0 * n, "requests_per_s": float(n), "errors_per_s": 0.0, "p50_s": None, "p99_s": 0.003}
+                for n in range(5)
+            ],
+        }
+    ],
+}  # fmt: skip
+
+
+def test_metrics_are_numbers_and_small_pictures(fake: FakePlatform, capsys: pytest.CaptureFixture[str]) -> None:
+    fake.on("GET", "/v1/endpoints/houses/metrics", METRICS)
+    assert run(["endpoints", "metrics", "houses"]) == 0
+    said = capsys.readouterr().out
+    for part in ("houses@2", "40/s", "700 µs", "3 ms", "█", "1,200 with 200, 3 with 503", "90.0% of 10 rows the same"):
+        assert part in said
+
+
+def test_followed_metrics_are_drawn_until_there_are_none(
+    fake: FakePlatform, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lepton.cli import waiting
+
+    monkeypatch.setattr(waiting, "REDRAW_S", 0.0)
+    fake.on("GET", "/v1/endpoints/houses/metrics", METRICS, METRICS, Prepared(error("not_found", "Gone."), 404))
+    assert run(["endpoints", "metrics", "houses", "--follow", "--json"]) == 1
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert [json.loads(line)["name"] for line in lines[:2]] == ["houses"] * 2

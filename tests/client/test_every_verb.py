@@ -156,6 +156,7 @@ def test_models_and_endpoints(client: lepton.Client, people: lepton.DatasetDetai
     with pytest.raises(Unauthenticated):
         stranger.send("POST", "/predict/buyers", json=[{"age": 70, "city": "Bern"}])
     stranger.close()
+    assert client.endpoints.metrics("buyers").deployments[0].model == "buyers@1"
     client.endpoints.delete("buyers")
     client.models.delete("buyers@1")
     assert client.models.list() == []

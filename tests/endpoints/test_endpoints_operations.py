@@ -3,16 +3,19 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 
 import pytest
 from models.workshop import EDITOR, OWNER, STEWARD, Workshop
+from prometheus_client.parser import text_string_to_metric_families
 
 from lepton.access.records import Actor, Role
 from lepton.core.columns import ColumnClass
 from lepton.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
 from lepton.core.refs import Ref
 from lepton.endpoints import processes, rows
+from lepton.endpoints.measures import EndpointMetrics
 from lepton.endpoints.operations import Endpoints
 from lepton.endpoints.records import EndpointState
 from lepton.endpoints.replica.config import Workers
@@ -244,3 +247,40 @@ def test_a_replica_whose_start_was_not_written_down_is_found_again(workshop: Wor
     endpoints.tick()
     assert endpoints.get(EDITOR, "size").endpoint.replica == before
     assert label(endpoints) == "yes"
+
+
+def measured(endpoints: Endpoints, answers: int) -> EndpointMetrics:
+    """What is told of the endpoint once so many answers were heard of."""
+    deadline = time.monotonic() + 30
+    while sum((found := endpoints.metrics(VIEWER, "size")).deployments[0].requests.values()) < answers:
+        assert time.monotonic() < deadline, found
+        endpoints.tick(wait_s=0)
+    return found
+
+
+def test_metrics_count_what_was_answered_and_prometheus_reads_them(workshop: Workshop, endpoints: Endpoints) -> None:
+    workshop.train(target="big")
+    endpoints.deploy(EDITOR, "size", Ref("model", 1))
+    endpoints.tick()
+    for _ in range(3):
+        label(endpoints)
+    with pytest.raises(InvalidInput):
+        endpoints.predict(CALLER, "size", b"[{}]")
+    (found,) = measured(endpoints, 4).deployments
+    assert (found.model, found.requests, found.rows) == ("model@1", {200: 3, 400: 1}, 3)
+    families = {
+        sample.name + str(sample.labels.get("status", "")): (sample.labels, sample.value)
+        for family in text_string_to_metric_families(endpoints.exposition(VIEWER))
+        for sample in family.samples
+    }
+    labels, value = families["lepton_endpoint_requests_total200"]
+    assert {key: labels[key] for key in ("endpoint", "model", "project")} == {
+        "endpoint": "size", "model": "model@1", "project": "default",
+    }  # fmt: skip
+    assert value == 3
+    gauges = {name: families[f"lepton_endpoint_{name}"][1] for name in ("queue", "workers", "model_version")}
+    assert gauges == {"queue": 0, "workers": 1, "model_version": 1}
+    with pytest.raises(Forbidden):
+        endpoints.metrics(CALLER, "size")
+    endpoints.delete(EDITOR, "size")
+    assert "requests_total" not in endpoints.exposition(VIEWER)

@@ -82,6 +82,22 @@ def get(door: Door, name: Name) -> None:
     door.answer(endpoint.body, *model_pages.endpoint(endpoint))
 
 
+@verb(ENDPOINTS, "lepton endpoints metrics houses", "lepton endpoints metrics houses --follow")
+def metrics(
+    door: Door,
+    name: Name,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Draw anew every two seconds, until Ctrl+C.")] = False,
+) -> None:
+    """Show how an endpoint does: requests, errors, latencies, now and in the last ten minutes."""
+    from lepton.cli import endpoint_pages, waiting
+
+    if follow:
+        waiting.redraw(door, lambda: door.client.endpoints.metrics(name), endpoint_pages.metrics)
+        return
+    found = door.client.endpoints.metrics(name)
+    door.answer(found.body, *endpoint_pages.metrics(found))
+
+
 @verb(ENDPOINTS, "lepton endpoints delete houses")
 def delete(door: Door, name: Name, yes: Yes = False) -> None:
     """Stop an endpoint and forget it; its model stays."""

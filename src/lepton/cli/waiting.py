@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 import typer
+from rich.console import Group, RenderableType
+from rich.live import Live
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from lepton.cli.door import Door
+from lepton.client.answers import Answer
 from lepton.client.datasets import OnUpload
 from lepton.client.runs import OnProgress, Run
 from lepton.core.errors import RunFailed
+
+T = TypeVar("T", bound=Answer)
+REDRAW_S = 2.0
 
 
 @contextmanager
@@ -95,3 +103,17 @@ def _interrupted(door: Door, run: Run) -> RunFailed:
             door.client.runs.cancel(run.id)
             return RunFailed(f"Run {run.id} was asked to stop.")
     return RunFailed(f"Run {run.id} goes on by itself. See: lepton runs logs --follow {run.id}")
+
+
+def redraw(door: Door, ask: Callable[[], T], draw: Callable[[T], Sequence[RenderableType]]) -> None:
+    """Show something as it changes until Ctrl-C; where nobody looks, one answer after the other."""
+    with suppress(KeyboardInterrupt):
+        if door.json or not door.out.is_terminal:
+            while True:
+                found = ask()
+                door.answer(found.body, *draw(found))
+                time.sleep(REDRAW_S)
+        with Live(console=door.out, auto_refresh=False) as live:
+            while True:
+                live.update(Group(*draw(ask())), refresh=True)
+                time.sleep(REDRAW_S)

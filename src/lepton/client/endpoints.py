@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import cast
 
 from lepton.client.answers import Answer, Cell, Items, decode, decode_items
+from lepton.client.endpoint_metrics import EndpointMetrics
 from lepton.client.files import Frame
 from lepton.client.models import Signature
 from lepton.client.transport import Transport, path_of
@@ -123,6 +124,10 @@ class Endpoints:
     def get(self, name: str) -> Endpoint:
         """Return one endpoint with its signature."""
         return decode(Endpoint, self._transport.get(path_of("endpoints", name)))
+
+    def metrics(self, name: str) -> EndpointMetrics:
+        """Return how an endpoint's deployments do, now and in the last ten minutes."""
+        return decode(EndpointMetrics, self._transport.get(path_of("endpoints", name, "metrics")))
 
     def deploy(
         self, name: str, *, model: str, workers: int | tuple[int, int] | None = None, wait: bool = True

@@ -22,10 +22,13 @@ from lepton.core.refs import Ref, check_name
 from lepton.core.settings import Settings
 from lepton.endpoints import asking, processes, rows
 from lepton.endpoints.keeper import Keeper
+from lepton.endpoints.measures import EndpointMetrics, series
 from lepton.endpoints.records import Endpoint, EndpointDetail, EndpointState
 from lepton.endpoints.replica.config import Deployment, ReplicaConfig, Workers
 from lepton.endpoints.replica.control import Control, ReplicaStatus
+from lepton.endpoints.replica.metrics import exposition
 from lepton.endpoints.token_lists import TokenLists
+from lepton.endpoints.watching import Watching
 from lepton.models.operations import Models
 from lepton.models.records import ModelArtifact
 from lepton.models.signature import Signature
@@ -53,6 +56,7 @@ class Endpoints:
         self._settings = settings
         self._keeper = Keeper()
         self._token_lists = TokenLists(keyring, clock)
+        self._watching = Watching(clock)
         self.holders: Callable[[str], Sequence[Holder]] = lambda _project: ()
         """Says of a project who holds tokens there and which are good for predicting. The platform sets it."""
         self._controls: dict[str, Control] = {}
@@ -138,6 +142,22 @@ class Endpoints:
         masked = whole.masked(self._guard.readable(actor, project=project))
         return EndpointDetail(endpoint, masked, self._status(endpoint))
 
+    def metrics(self, actor: Actor, name: str, *, project: str = "default") -> EndpointMetrics:
+        """Return how an endpoint's deployments do, now and in the last ten minutes.
+
+        Raises:
+            NotFound: if there is none of that name.
+        """
+        with self._guard.allow(actor, "endpoints.get", project=project, target=name) as tx:
+            endpoint = _existing(tx, project, name)
+        return EndpointMetrics(endpoint.name, tuple(self._watching.measures(endpoint.id, endpoint.model)))
+
+    def exposition(self, actor: Actor, *, project: str = "default") -> str:
+        """Return the counts of all endpoints of a project in the text format of Prometheus."""
+        with self._guard.allow(actor, "endpoints.list", project=project) as tx:
+            found = rows.list_all(tx, project)
+        return exposition(series((one, self._ready_workers(one), self._watching.tallies(one.id)) for one in found))
+
     def predict(self, actor: Actor, name: str, body: bytes, *, project: str = "default") -> bytes:
         """Ask an endpoint on the actor's behalf and return the replica's JSON answer.
 
@@ -169,6 +189,7 @@ class Endpoints:
             processes.stop(endpoint.replica)
         self._control_path(endpoint).unlink(missing_ok=True)
         self._controls.pop(endpoint.id, None)
+        self._watching.forget(endpoint.id)
         self._keyring.shred(project, f"endpoint/{endpoint.id}")
 
     # What the controller does: no actor asks, it carries out what an allowed deploy has already put in the catalog.
@@ -222,6 +243,8 @@ class Endpoints:
         if found.replica is not None and found.state is EndpointState.READY:
             # Before it is said to be ready: who hears so may ask at once.
             self._token_lists.tell(endpoint.project, found.replica, control, self.holders(endpoint.project))
+        if found.replica is not None:
+            self._watching.look(endpoint.id, control.watch)
         if (found.replica, found.state, found.message) == (before, endpoint.state, endpoint.message):
             return found.busy
         with self._database.begin() as tx:
@@ -237,6 +260,10 @@ class Endpoints:
             return self._control(endpoint).status(timeout_s=1.0)
         except Unavailable:
             return None
+
+    def _ready_workers(self, endpoint: Endpoint) -> int:
+        status = self._status(endpoint)
+        return 0 if status is None else sum(worker.state == "ready" for worker in status.workers)
 
     def _control(self, endpoint: Endpoint) -> Control:
         if endpoint.id not in self._controls:

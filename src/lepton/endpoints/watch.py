@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lepton.endpoints.replica.control import Words
@@ -16,6 +17,8 @@ from lepton.endpoints.replica.reports import Comparison, Report, decode
 STEP_S = 2.0
 """Between two points of the history."""
 KEPT_S = 600.0
+LATE_S = 10.0
+"""After so long without a word, what was last heard is not how things stand now."""
 
 
 @dataclass
@@ -66,6 +69,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._alive: dict[str, list[Report]] = {}
+        self._documents: Mapping[str, str] = {}
         self._gone: dict[str, Tally] = {}
         self._past: deque[tuple[float, dict[str, Counts]]] = deque(maxlen=int(KEPT_S / STEP_S))
 
@@ -80,7 +84,11 @@ class Watch:
             The reports that were not known yet, for their samples.
         """
         ended = {name: decode(document) for name, document in words.ended.items()}
-        alive = {name: decode(document) for name, document in words.alive.items()}
+        alive = {
+            name: self._alive[name] if document == self._documents.get(name) else decode(document)
+            for name, document in words.alive.items()
+        }
+        self._documents = words.alive
         for name, known in self._alive.items():
             if name not in alive and name not in ended:
                 ended[name] = known  # it went without a last word
@@ -116,14 +124,19 @@ class Watch:
         then = next((counts for at_s, counts in self._past if at_s >= latest_s - seconds), latest)
         return latest.get(model, Counts()).since(then.get(model, Counts()))
 
+    def latest(self, model: str, seconds: float, now_s: float) -> Point:
+        """Return how a deployment did in the last seconds; nothing if its workers have not been heard of lately."""
+        past = [step for step in self._past if step[0] >= now_s - seconds]
+        if len(past) < 2 or now_s - past[-1][0] > LATE_S:
+            return Point(now_s, 0.0, 0.0, None, None)
+        return _point(model, past[0], past[-1])
+
     def history(self, model: str) -> list[Point]:
         """Return how a deployment did step by step, the oldest first."""
-        steps = list(self._past)
-        points = []
-        for (before_s, before), (at_s, after) in itertools.pairwise(steps):
-            done = after.get(model, Counts()).since(before.get(model, Counts()))
-            span_s = max(at_s - before_s, 1e-3)
-            points.append(
-                Point(at_s, done.answers / span_s, done.errors / span_s, done.quantile_s(0.5), done.quantile_s(0.99))
-            )
-        return points
+        return [_point(model, before, after) for before, after in itertools.pairwise(self._past)]
+
+
+def _point(model: str, before: tuple[float, dict[str, Counts]], after: tuple[float, dict[str, Counts]]) -> Point:
+    done = after[1].get(model, Counts()).since(before[1].get(model, Counts()))
+    span_s = max(after[0] - before[0], 1e-3)
+    return Point(after[0], done.answers / span_s, done.errors / span_s, done.quantile_s(0.5), done.quantile_s(0.99))

@@ -71,3 +71,47 @@ class DeployBody(Body):
     name: str
     model: str
     workers: WorkersBody | None = None
+
+
+class PointAnswer(Answer):
+    """One step of the history; latencies are null when nothing was answered, or beyond 70 s."""
+
+    at_s: float
+    requests_per_s: float
+    errors_per_s: float
+    p50_s: float | None
+    p99_s: float | None
+
+
+class ComparisonAnswer(Answer):
+    """What a shadow would have said, against what was said."""
+
+    rows: int
+    same: int
+    difference_sum: float
+    difference_most: float
+    failed: int
+    skipped: int
+
+
+class DeploymentMetricsAnswer(Answer):
+    """One deployment; rates and latencies are of the last 30 s, counts since the platform first saw it."""
+
+    model: str
+    requests: dict[int, int]
+    rows: int
+    mean_batch_rows: float | None
+    queued: int
+    requests_per_s: float
+    errors_per_s: float
+    p50_s: float | None
+    p99_s: float | None
+    comparison: ComparisonAnswer | None
+    history: list[PointAnswer]
+
+
+class EndpointMetricsAnswer(Answer):
+    """How an endpoint's deployments do, the one that answers by default first."""
+
+    name: str
+    deployments: list[DeploymentMetricsAnswer]

@@ -5,11 +5,14 @@ from lepton.server.routes import (
     datasets,
     endpoints,
     labels,
+    metrics,
     models,
     runs,
     session,
 )
 
-ROUTERS = tuple(module.router for module in (session, datasets, labels, runs, models, endpoints)) + access.ROUTERS
+ROUTERS = (
+    tuple(module.router for module in (session, datasets, labels, runs, models, endpoints, metrics)) + access.ROUTERS
+)
 
 __all__ = ["ROUTERS"]

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from lepton.core.refs import parse_ref
 from lepton.endpoints.replica.config import Workers
-from lepton.server.bodies.endpoints import DeployBody, DetailAnswer, EndpointAnswer
+from lepton.server.bodies.endpoints import DeployBody, DetailAnswer, EndpointAnswer, EndpointMetricsAnswer
 from lepton.server.wire import IN, Items, Merged, On, Project, RawBody, Who, items
 
 router = APIRouter(prefix="/v1/endpoints", tags=["endpoints"])
@@ -34,6 +34,12 @@ def get_endpoint(platform: On, actor: Who, name: str, project: Project = IN) -> 
     """Get an endpoint with what it takes."""
     detail = platform.endpoints.get(actor, name, project=project)
     return Merged(detail, detail.endpoint)
+
+
+@router.get("/{name}/metrics", operation_id="endpoints.metrics", response_model=EndpointMetricsAnswer)
+def get_metrics(platform: On, actor: Who, name: str, project: Project = IN) -> object:
+    """Get how an endpoint's deployments do, now and in the last ten minutes."""
+    return platform.endpoints.metrics(actor, name, project=project)
 
 
 @router.post(

@@ -112,6 +112,10 @@ class App:
             allowed = b", ".join(found[2])
             refusal = InvalidInput(f"This address takes {allowed.decode()} only.")
             self._refuse(request, traffic.main, refusal, status=405, extra=b"Allow: " + allowed + b"\r\n")
+        elif traffic.gate is not None and request.method == b"POST":
+            refusal = traffic.limited(request.headers.get(b"authorization"))
+            if refusal is not None:
+                self._refuse(request, traffic.main, refusal)
 
     def answer(self, request: Request) -> None:
         """Answer a complete request that was admitted."""
@@ -180,7 +184,7 @@ class App:
             traffic.mirror(inputs, outputs, start, stop)
 
         refuse = partial(self._refuse, request, served)
-        served.batcher.submit(Call(inputs, answer, refuse, timeout_s=_timeout_s(request)))
+        traffic.submit(served, Call(inputs, answer, refuse, timeout_s=_timeout_s(request)))
 
     def _model_metadata(self, _traffic: Traffic, served: Served, request: Request) -> None:
         request.respond(200, orjson.dumps(served.oip.metadata()), JSON)

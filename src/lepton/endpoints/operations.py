@@ -26,6 +26,7 @@ from lepton.endpoints.records import Endpoint, EndpointDetail, EndpointState
 from lepton.endpoints.replica.config import Deployment, ReplicaConfig, Workers
 from lepton.endpoints.replica.control import Control, ReplicaStatus
 from lepton.endpoints.token_lists import TokenLists
+from lepton.endpoints.watching import Watching
 from lepton.models.operations import Models
 from lepton.models.records import ModelArtifact
 from lepton.models.signature import Signature
@@ -53,6 +54,7 @@ class Endpoints:
         self._settings = settings
         self._keeper = Keeper()
         self._token_lists = TokenLists(keyring, clock)
+        self._watching = Watching(clock)
         self.holders: Callable[[str], Sequence[Holder]] = lambda _project: ()
         """Says of a project who holds tokens there and which are good for predicting. The platform sets it."""
         self._controls: dict[str, Control] = {}
@@ -169,6 +171,7 @@ class Endpoints:
             processes.stop(endpoint.replica)
         self._control_path(endpoint).unlink(missing_ok=True)
         self._controls.pop(endpoint.id, None)
+        self._watching.forget(endpoint.id)
         self._keyring.shred(project, f"endpoint/{endpoint.id}")
 
     # What the controller does: no actor asks, it carries out what an allowed deploy has already put in the catalog.
@@ -222,6 +225,8 @@ class Endpoints:
         if found.replica is not None and found.state is EndpointState.READY:
             # Before it is said to be ready: who hears so may ask at once.
             self._token_lists.tell(endpoint.project, found.replica, control, self.holders(endpoint.project))
+        if found.replica is not None:
+            self._watching.look(endpoint.id, control.watch)
         if (found.replica, found.state, found.message) == (before, endpoint.state, endpoint.message):
             return found.busy
         with self._database.begin() as tx:

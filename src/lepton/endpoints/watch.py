@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lepton.endpoints.replica.control import Words
@@ -66,6 +67,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._alive: dict[str, list[Report]] = {}
+        self._documents: Mapping[str, str] = {}
         self._gone: dict[str, Tally] = {}
         self._past: deque[tuple[float, dict[str, Counts]]] = deque(maxlen=int(KEPT_S / STEP_S))
 
@@ -80,7 +82,11 @@ class Watch:
             The reports that were not known yet, for their samples.
         """
         ended = {name: decode(document) for name, document in words.ended.items()}
-        alive = {name: decode(document) for name, document in words.alive.items()}
+        alive = {
+            name: self._alive[name] if document == self._documents.get(name) else decode(document)
+            for name, document in words.alive.items()
+        }
+        self._documents = words.alive
         for name, known in self._alive.items():
             if name not in alive and name not in ended:
                 ended[name] = known  # it went without a last word

@@ -21,6 +21,7 @@ from lepton.core.errors import LeptonError, Unavailable, error_from_code
 from lepton.endpoints.replica.config import ReplicaConfig, Workers
 
 TIMEOUT_S = 5.0
+WATCH_TIMEOUT_S = 1.0
 _READ_BYTES = 1 << 16
 _MOST_BYTES = 256 << 20
 _PEER = struct.Struct("iII")
@@ -136,7 +137,7 @@ class Control:
 
     def watch(self) -> Words:
         """Return what its workers tell; what ended ones told is given out once."""
-        found = self._exchange("watch", None, TIMEOUT_S)
+        found = self._exchange("watch", None, WATCH_TIMEOUT_S)
         return Words(*(dict(found[which]) for which in ("alive", "ended")))
 
     def _ask(self, verb: str, body: object, timeout_s: float = TIMEOUT_S) -> ReplicaStatus:

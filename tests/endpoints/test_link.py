@@ -88,7 +88,7 @@ def test_what_a_replica_is_told_comes_back_as_it_was(
 
 
 def test_secrets_are_not_shown_with_the_rest() -> None:
-    deployment = Deployment("size", "default", "m@1", 1, "p", "b", "the-key", "the-signature", "the-secret")
+    deployment = Deployment("size", "default", "m@1", 1, "p", "b", "the-key", "the-signature", "the-secret", "")
     config = ReplicaConfig((deployment,), 1, "h", 0, Workers(), "p", "the-control-secret", "u")
     assert "the-" not in repr(config)
     assert "the-" not in repr(Start((deployment,), "u"))

@@ -144,6 +144,10 @@ class App:
             allowed = b", ".join(found[2])
             refusal = InvalidInput(f"This address takes {allowed.decode()} only.")
             self.refused(request, traffic.main, refusal, status=405, extra=b"Allow: " + allowed + b"\r\n")
+        elif traffic.gate is not None and request.method == b"POST":
+            refusal = traffic.limited(request.headers.get(b"authorization"))
+            if refusal is not None:
+                self.refused(request, traffic.main, refusal)
 
     def answer(self, request: Request) -> None:
         """Answer a complete request that was admitted."""
@@ -182,19 +186,19 @@ class App:
         else:
             inputs = served.records.decode(request.body)
             asked = _Asked(self, (traffic, served), request, inputs, served.records.encode, JSON, started)
-        served.batcher.submit(asked)
+        traffic.submit(served, asked)
 
     def _invoke(self, traffic: Traffic, served: Served, request: Request) -> None:
         started = perf_counter()
         inputs = served.invocations.decode(request.body, request.headers.get(b"content-type", b""))
         encode = served.invocations.encode
-        served.batcher.submit(_Asked(self, (traffic, served), request, inputs, encode, JSON, started))
+        traffic.submit(served, _Asked(self, (traffic, served), request, inputs, encode, JSON, started))
 
     def _infer(self, traffic: Traffic, served: Served, request: Request) -> None:
         started = perf_counter()
         question = served.oip.decode(request.body, _json_bytes(request))
         encode = partial(served.oip.encode, question)
-        served.batcher.submit(_Asked(self, (traffic, served), request, question.inputs, encode, JSON, started))
+        traffic.submit(served, _Asked(self, (traffic, served), request, question.inputs, encode, JSON, started))
 
     def _model_metadata(self, _traffic: Traffic, served: Served, request: Request) -> None:
         request.respond(200, orjson.dumps(served.oip.metadata()), JSON)

@@ -3,12 +3,45 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from lepton.core.errors import InvalidInput
 
 MAX_WORKERS = 64
+MIN_LIMIT = 0.01
+MAX_LIMIT = 1_000_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much an endpoint may be asked, all workers together. None or 0: no limit.
+
+    Attributes:
+        max_rate: Requests a second.
+        max_token_rate: Requests a second of one token.
+        max_concurrency: Predictions that wait or are being made at one time.
+
+    Raises:
+        InvalidInput: if one of them is no limit that could be kept.
+    """
+
+    max_rate: float | None = None
+    max_token_rate: float | None = None
+    max_concurrency: int | None = None
+
+    def __post_init__(self) -> None:
+        given = [limit for limit in (self.max_rate, self.max_token_rate, self.max_concurrency) if limit is not None]
+        if any(not (limit == 0 or MIN_LIMIT <= limit <= MAX_LIMIT) for limit in given):
+            raise InvalidInput(
+                f"A limit of an endpoint must be from {MIN_LIMIT} to {MAX_LIMIT:,}, or 0 for none. "
+                "Rates are requests a second."
+            )
+
+    def over(self, before: Limits) -> Limits:
+        """Return these limits; one that is None stays as it was before."""
+        said = {name: value for name, value in asdict(self).items() if value is not None}
+        return replace(before, **said)
 
 
 @dataclass(frozen=True)
@@ -23,6 +56,7 @@ class Deployment:
         token_key: Public key of the control plane, which signs who may predict; hex.
         weight: Share of the endpoint's requests, relative to the weights of its other deployments.
         is_shadow: Whether it answers nobody and is only compared.
+        limits: Of the whole endpoint; those of its first deployment count.
     """
 
     endpoint: str
@@ -37,6 +71,12 @@ class Deployment:
     token_key: str
     weight: float = 1.0
     is_shadow: bool = False
+    limits: Limits = Limits()
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> Deployment:
+        """Read the parsed JSON of what `dataclasses.asdict` returned."""
+        return cls(**(values | {"limits": Limits(**values["limits"])}))
 
 
 @dataclass(frozen=True)
@@ -97,5 +137,5 @@ class ReplicaConfig:
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> ReplicaConfig:
         """Read the parsed JSON of what `to_json` wrote."""
-        deployments = tuple(Deployment(**deployment) for deployment in values["deployments"])
+        deployments = tuple(Deployment.from_values(deployment) for deployment in values["deployments"])
         return cls(**(values | {"deployments": deployments, "workers": Workers(**values["workers"])}))

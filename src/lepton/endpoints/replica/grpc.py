@@ -171,7 +171,9 @@ class Service:
         try:
             request = _parsed(self._messages["ModelInferRequest"], body)
             traffic, served = self._admitted(request.model_name, request.model_version, context)
-            served.batcher.submit(self._call(traffic, served, request, answer, context.time_remaining()))
+            if (limited := traffic.limited(_authorization(context))) is not None:
+                raise limited
+            traffic.submit(served, self._call(traffic, served, request, answer, context.time_remaining()))
             found = await answer
         except LeptonError as error:
             served.counts.answered(error.status, 0.0)
@@ -231,8 +233,7 @@ class Service:
         raise NotFound(f"Endpoint {name!r} has no such version; it has {versions}. Leave it out to get the usual one.")
 
     def _check(self, traffic: Traffic, context: Any) -> None:
-        header = next((value for key, value in context.invocation_metadata() if key == "authorization"), None)
-        refusal = traffic.tokens.refusal(header.encode() if isinstance(header, str) else header)
+        refusal = traffic.tokens.refusal(_authorization(context))
         if refusal is not None:
             raise refusal
 
@@ -242,6 +243,11 @@ class Service:
             name = "DEADLINE_EXCEEDED"
         await context.abort(getattr(self._codes, name), error.message)
         raise AssertionError("unreachable")
+
+
+def _authorization(context: Any) -> bytes | None:
+    header = next((value for key, value in context.invocation_metadata() if key == "authorization"), None)
+    return header.encode() if isinstance(header, str) else header
 
 
 def _parsed(message: Any, body: bytes) -> Any:

@@ -40,10 +40,12 @@ class Listen:
     Attributes:
         sockets: Their numbers; a socket that is not among them is left to another worker, with what waits in it.
         attached: Numbers of the sockets that come with this message, one descriptor each, in this order.
+        share: Part of all sockets that these are, and so of what the endpoint's limits allow.
     """
 
     sockets: tuple[int, ...]
     attached: tuple[int, ...] = ()
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def decode(line: bytes) -> Message:
     values: dict[str, Any] = json.loads(line)
     kind: Callable[..., Message] = _KINDS[values.pop("kind")]
     if kind is Start:
-        values["deployments"] = [Deployment(**deployment) for deployment in values["deployments"]]
+        values["deployments"] = [Deployment.from_values(deployment) for deployment in values["deployments"]]
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 

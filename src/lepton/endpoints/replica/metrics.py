@@ -27,6 +27,7 @@ class Counts:
         batches: Runs of the model by rows.
         rows: Rows predicted.
         model_s: Seconds the model worked.
+        limited: Requests that a limit of the endpoint refused; they are among `requests`, with 429.
     """
 
     requests: dict[int, int] = field(default_factory=dict)
@@ -35,6 +36,7 @@ class Counts:
     batches: list[int] = field(default_factory=lambda: [0] * (len(BATCH_BOUNDS) + 1))
     rows: int = 0
     model_s: float = 0.0
+    limited: int = 0
 
     def answered(self, status: int, seconds: float) -> None:
         """Count an answer."""
@@ -58,6 +60,7 @@ class Counts:
         self.latency_sum_s += other.latency_sum_s
         self.rows += other.rows
         self.model_s += other.model_s
+        self.limited += other.limited
 
     def since(self, before: Counts) -> Counts:
         """Return what was counted after `before`, an earlier state of the same counts."""
@@ -68,6 +71,7 @@ class Counts:
             batches=[a - b for a, b in zip(self.batches, before.batches, strict=True)],
             rows=self.rows - before.rows,
             model_s=self.model_s - before.model_s,
+            limited=self.limited - before.limited,
         )
 
     @property
@@ -114,6 +118,9 @@ def exposition(series: Iterable[tuple[Mapping[str, str], Counts, Mapping[str, fl
         sizes = _histogram(of, counts.batches, BATCH_BOUNDS, float(counts.rows))
         put("batch_rows", "histogram", "Rows that the model predicted together.", sizes)
         put("model_seconds_total", "counter", "Time the model worked.", [f"{{{of}}} {counts.model_s:.9g}"])
+        put(
+            "limited_total", "counter", "Requests that a limit of the endpoint refused.", [f"{{{of}}} {counts.limited}"]
+        )
         for name, value in gauges.items():
             put(name, "gauge", _GAUGES[name], [f"{{{of}}} {value:.9g}"])
     return "\n".join(line for block in lines.values() for line in block) + "\n"

@@ -12,6 +12,7 @@ from lepton.endpoints.replica.app import App
 from lepton.endpoints.replica.config import Deployment
 from lepton.endpoints.replica.link import Load, Start
 from lepton.endpoints.replica.metrics import Counts
+from lepton.endpoints.replica.rates import gate_of
 from lepton.endpoints.replica.reports import encode
 from lepton.endpoints.replica.served import Served
 from lepton.endpoints.replica.server import Server
@@ -40,6 +41,12 @@ class Serving:
     def listen(self, sockets: Mapping[int, socket.socket]) -> None:
         """Accept connections on exactly these sockets from now on."""
         self._server.listen(sockets)
+
+    def share(self, share: float) -> None:
+        """Hold this part of every endpoint's limits from now on."""
+        for traffic in self._endpoints:
+            if traffic.gate is not None:
+                traffic.gate.share(share)
 
     def grants(self, document: str) -> None:
         """Take a new signed list of tokens; one that is not for these endpoints changes nothing."""
@@ -79,4 +86,4 @@ class Serving:
 def _traffic(deployments: Sequence[Deployment]) -> Traffic:
     first = deployments[0]
     tokens = Tokens(key=bytes.fromhex(first.token_key), project=first.project, secret=first.secret)
-    return Traffic([Served(deployment) for deployment in deployments], tokens)
+    return Traffic([Served(deployment) for deployment in deployments], tokens, gate=gate_of(first.limits))

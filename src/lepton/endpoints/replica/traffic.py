@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from time import perf_counter
 
 import numpy as np
 
-from lepton.core.errors import LeptonError
+from lepton.core.errors import LeptonError, TooManyRequests
+from lepton.endpoints.replica.batcher import Job
 from lepton.endpoints.replica.inputs import Inputs
 from lepton.endpoints.replica.outputs import Outputs
+from lepton.endpoints.replica.rates import Gate
 from lepton.endpoints.replica.reports import Comparison, Report
 from lepton.endpoints.replica.served import Call, Served
 from lepton.endpoints.replica.tokens import Tokens
@@ -30,16 +33,23 @@ class Traffic:
         deployments: Its deployments, the main one first. All take the same columns.
         tokens: Who may ask.
         draw: Returns a number from 0 to 1 for each request.
+        gate: Its limits, if there are any.
     """
 
     def __init__(
-        self, deployments: Sequence[Served], tokens: Tokens, *, draw: Callable[[], float] = random.random
+        self,
+        deployments: Sequence[Served],
+        tokens: Tokens,
+        *,
+        draw: Callable[[], float] = random.random,
+        gate: Gate | None = None,
     ) -> None:
         self.deployments = deployments
         self.tokens = tokens
         self.main = deployments[0]
         self.endpoint = self.main.endpoint
         self.comparisons = {served.model: Comparison() for served in deployments if served.is_shadow}
+        self.gate = gate
         self._draw = draw
         self._shadows = [served for served in deployments if served.is_shadow]
         self.has_shadows = bool(self._shadows)
@@ -57,6 +67,35 @@ class Traffic:
                 return served
         return answering[-1]
 
+    def limited(self, authorization: bytes | None) -> LeptonError | None:
+        """Say which limit a request would exceed that its token allows; None if none, or if there is none."""
+        if self.gate is None:
+            return None
+        refusal = self.gate.refusal(authorization)
+        if refusal is not None:
+            self.main.counts.limited += 1
+        return refusal
+
+    def submit(self, served: Served, job: Job) -> None:
+        """Let a deployment predict.
+
+        Raises:
+            TooManyRequests: if too many predictions wait, or as many are made at a time as the endpoint allows.
+        """
+        if self.gate is None:
+            served.batcher.submit(job)
+            return
+        try:
+            self.gate.enter()
+        except TooManyRequests:
+            served.counts.limited += 1
+            raise
+        try:
+            served.batcher.submit(_Leaving(self.gate, job))
+        except LeptonError:
+            self.gate.leave()
+            raise
+
     def mirror(self, inputs: Inputs, outputs: Outputs, start: int, stop: int) -> None:
         """Ask the shadows what was just answered; costs nothing where there are none."""
         for shadow in self._shadows:
@@ -65,7 +104,7 @@ class Traffic:
                 comparison.skipped += 1
                 continue
             try:
-                shadow.batcher.submit(_mirrored(comparison, inputs, outputs, (start, stop)))
+                shadow.batcher.submit(_mirrored(shadow, comparison, inputs, (outputs, start, stop)))
             except LeptonError:
                 comparison.skipped += 1
 
@@ -88,11 +127,35 @@ class Traffic:
             served.close()
 
 
-def _mirrored(comparison: Comparison, inputs: Inputs, said: Outputs, rows: tuple[int, int]) -> Call:
-    def answer(outputs: Outputs, start: int, stop: int) -> None:
-        _compare(comparison, (said, *rows), (outputs, start, stop))
+class _Leaving:
+    """A job that tells the gate when it is over."""
 
-    def refuse(_error: LeptonError) -> None:
+    __slots__ = ("_gate", "_job", "deadline", "inputs")
+
+    def __init__(self, gate: Gate, job: Job) -> None:
+        self._gate = gate
+        self._job = job
+        self.inputs = job.inputs
+        self.deadline = job.deadline
+
+    def done(self, outputs: Outputs, start: int, stop: int) -> None:
+        self._gate.leave()
+        self._job.done(outputs, start, stop)
+
+    def fail(self, error: LeptonError) -> None:
+        self._gate.leave()
+        self._job.fail(error)
+
+
+def _mirrored(shadow: Served, comparison: Comparison, inputs: Inputs, said: tuple[Outputs, int, int]) -> Call:
+    began = perf_counter()
+
+    def answer(outputs: Outputs, start: int, stop: int) -> None:
+        shadow.counts.answered(200, perf_counter() - began)
+        _compare(comparison, said, (outputs, start, stop))
+
+    def refuse(error: LeptonError) -> None:
+        shadow.counts.answered(error.status, 0.0)
         comparison.failed += 1
 
     return Call(inputs, answer, refuse)

@@ -64,6 +64,7 @@ class Worker:
             if isinstance(message, Listen):
                 for number, fd in zip(message.attached, self._link.take_fds(len(message.attached)), strict=True):
                     self._sockets[number] = socket.socket(fileno=fd)
+                self._serving.share(message.share)
                 self._serving.listen({number: self._sockets[number] for number in message.sockets})
             elif isinstance(message, Grants):
                 self._serving.grants(message.document)

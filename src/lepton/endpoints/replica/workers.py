@@ -65,6 +65,7 @@ class Worker:
         deadline_s: When it is killed unless it is ready, has spoken again, or has ended by then; None means never.
         spoke: Whether it has reported since that was looked at.
         sockets: On which it was told to accept.
+        share: Part of all sockets that those are.
         closed: Whether it has said that it accepts on none any more.
         message: Why it could not get ready, by its own account.
         told: The last document it had for the control plane.
@@ -80,6 +81,7 @@ class Worker:
     load: Load = field(default_factory=Load)
     sockets: tuple[int, ...] = ()
     spoke: bool = False
+    share: float = 0.0
     closed: bool = False
     message: str = ""
     told: str = ""
@@ -87,12 +89,13 @@ class Worker:
 
     def listen(self, numbers: tuple[int, ...], sockets: Sockets) -> None:
         """Tell it on which sockets to accept, unless it does already."""
-        if numbers == self.sockets:
+        share = len(numbers) / len(sockets)
+        if numbers == self.sockets and share == self.share:
             return
         new = tuple(number for number in numbers if number not in self._has)
-        self.link.send(Listen(numbers, new), [sockets[number].fileno() for number in new])
+        self.link.send(Listen(numbers, new, share), [sockets[number].fileno() for number in new])
         self._has.update(new)
-        self.sockets = numbers
+        self.sockets, self.share = numbers, share
 
     def drain(self, now_s: float, *, linger_s: float = LINGER_S) -> None:
         """Tell it to finish and end."""

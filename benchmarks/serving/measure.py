@@ -141,6 +141,8 @@ def _cell(server: Server, questions: Questions, connections: int, plan: Plan) ->
 def _check(server: Server, questions: Questions, result: Result, load: Load) -> None:
     if result.wrong_status:
         raise NotMeasured(f"under load it answers {result.last_status} ({result.wrong_status} times)")
+    if result.surplus:
+        raise NotMeasured(f"under load it sends answers to nothing that was asked ({result.surplus} times)")
     if result.errors:
         raise NotMeasured(f"under load it closes connections ({result.errors} times)")
     if not result.answered:

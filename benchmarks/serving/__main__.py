@@ -56,6 +56,8 @@ def main() -> int:
 
 
 def _run(options: argparse.Namespace, folder: Path, plan: Plan, *, server_core: int) -> dict[str, Findings]:
+    if plan.core == server_core:
+        print("There is one core only: the server and the load share it, and only CPU time can be compared.")
     print("training the model that all of them serve", flush=True)
     numbers = models.train(folder / HOME)
     onnx = models.write_onnx(numbers, folder)

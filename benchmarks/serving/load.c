@@ -94,7 +94,7 @@ static Connection *connections;
 static int connection_count, poller, port;
 static FILE *samples;
 static Histogram histogram;
-static uint64_t answered, errors, wrong_status, reconnects, sampled, bytes_in;
+static uint64_t answered, errors, wrong_status, surplus, reconnects, sampled, bytes_in;
 static int last_status;
 static int measuring;
 static double rate;
@@ -224,6 +224,7 @@ static void finish(Connection *c) {
     answered++;
     bytes_in += c->filled;
     record(&histogram, (uint64_t)(now > c->due ? now - c->due : 0));
+    if (!c->chunked && c->filled > c->head + c->body) surplus++; /* an answer to nothing that was asked */
     if (c->status != 200) {
         wrong_status++;
         last_status = c->status;
@@ -246,7 +247,10 @@ static void receive(Connection *c) {
         return;
     }
     c->filled += (size_t)n;
-    if (c->busy && complete(c)) finish(c);
+    if (!c->busy) {
+        surplus++;
+        c->filled = 0;
+    } else if (complete(c)) finish(c);
 }
 
 static int64_t patience(int64_t now) {
@@ -300,7 +304,7 @@ static double cpu_s(void) {
 
 static void run(double seconds) {
     memset(&histogram, 0, sizeof histogram);
-    answered = errors = wrong_status = reconnects = sampled = bytes_in = scheduled = 0;
+    answered = errors = wrong_status = surplus = reconnects = sampled = bytes_in = scheduled = 0;
     last_status = 0;
     double cpu = cpu_s();
     spacing_from = next_due = now_ns();
@@ -316,9 +320,10 @@ static void run(double seconds) {
     if (measuring) fflush(samples); /* before the line that lets the caller read them */
     double wall = (double)(end - spacing_from) * 1e-9;
     printf("{\"answered\": %llu, \"unanswered\": %llu, \"errors\": %llu, \"wrong_status\": %llu, \"last_status\": %d, "
-           "\"reconnects\": %llu, \"seconds\": %.6f, \"load_cpu_s\": %.6f, \"bytes_in\": %llu, ",
+           "\"surplus\": %llu, \"reconnects\": %llu, \"seconds\": %.6f, \"load_cpu_s\": %.6f, \"bytes_in\": %llu, ",
            (unsigned long long)answered, (unsigned long long)unanswered, (unsigned long long)errors,
-           (unsigned long long)wrong_status, last_status, (unsigned long long)reconnects, wall, cpu_s() - cpu,
+           (unsigned long long)wrong_status, last_status, (unsigned long long)surplus,
+           (unsigned long long)reconnects, wall, cpu_s() - cpu,
            (unsigned long long)bytes_in);
     print_percentiles(&histogram);
     printf("}\n");

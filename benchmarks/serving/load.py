@@ -53,6 +53,7 @@ class Result:
     errors: int
     wrong_status: int
     last_status: int
+    surplus: int
     reconnects: int
     seconds: float
     load_cpu_s: float

@@ -113,10 +113,11 @@ def _cell(server: Server, questions: Questions, connections: int, plan: Plan) ->
     common = {"port": server.port, "connections": connections, "core": plan.core}
     with Load(plan.program, requests, seconds=plan.full_s, **common) as load:
         load.warm(WARM_S)
-        before, busy = processes.CpuTime.of(server.roots), processes.busy_s(server.place.core)
+        roots, core = server.roots, server.place.core
+        before, busy = processes.CpuTime.of(roots), processes.busy_s(core)
         full = load.go()
-        spent = processes.CpuTime.of(server.roots).since(before)
-        others = max(0.0, processes.busy_s(server.place.core) - busy - spent)
+        worked = processes.busy_s(core) - busy
+        spent = processes.CpuTime.of(roots).since(before)
         _check(server, questions, full, load)
     rate = full.rate / 2
     half_s = max(plan.half_s, min(plan.half_s * 3, ENOUGH / rate))
@@ -127,7 +128,7 @@ def _cell(server: Server, questions: Questions, connections: int, plan: Plan) ->
         rate=full.rate,
         cpu_us=1e6 * spent / full.answered,
         server_share=spent / full.seconds,
-        others_share=others / full.seconds,
+        others_share=max(0.0, worked - spent) / full.seconds,
         load_share=full.load_share,
         p50_ms=half.p50_ns / 1e6,
         p99_ms=half.p99_ns / 1e6,
@@ -140,6 +141,8 @@ def _cell(server: Server, questions: Questions, connections: int, plan: Plan) ->
 def _check(server: Server, questions: Questions, result: Result, load: Load) -> None:
     if result.wrong_status:
         raise NotMeasured(f"under load it answers {result.last_status} ({result.wrong_status} times)")
+    if result.surplus:
+        raise NotMeasured(f"under load it sends answers to nothing that was asked ({result.surplus} times)")
     if result.errors:
         raise NotMeasured(f"under load it closes connections ({result.errors} times)")
     if not result.answered:

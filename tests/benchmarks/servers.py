@@ -15,13 +15,16 @@ class FakeServer:
         stall_s: How long it does nothing, once.
         stall_at: Before which answer.
         status: Of every answer.
+        answers: How many it gives to one request.
     """
 
-    def __init__(self, *, stall_s: float = 0.0, stall_at: int = 0, status: int = 200, chunked: bool = False) -> None:
+    def __init__(
+        self, *, stall_s: float = 0.0, stall_at: int = 0, status: int = 200, chunked: bool = False, answers: int = 1
+    ) -> None:
         self._stall_s, self._stall_at = stall_s, stall_at
         body = b"5\r\nhello\r\n0\r\n\r\n" if chunked else b"hello"
         length = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: 5"
-        self._answer = b"HTTP/1.1 %d Some\r\n%s\r\n\r\n%s" % (status, length, body)
+        self._answer = b"HTTP/1.1 %d Some\r\n%s\r\n\r\n%s" % (status, length, body) * answers
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._lock = threading.Lock()
         self._woken = threading.Event()

@@ -104,3 +104,12 @@ def test_a_server_that_never_answers_again_does_not_look_fast(load_program: Path
     assert result.answered == 5
     assert result.unanswered == 45
     assert result.p50_ns >= 2e9  # the generator gives up 2 s after the last request was due
+
+
+def test_an_answer_to_nothing_that_was_asked_is_counted(load_program: Path) -> None:
+    with (
+        running(FakeServer(answers=2)) as server,
+        Load(load_program, REQUESTS, port=server.port, connections=1, seconds=0.1) as load,
+    ):
+        result = load.go()
+    assert result.surplus > 0

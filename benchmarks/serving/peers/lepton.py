@@ -59,7 +59,7 @@ def _request(place: Place, case: Case, inputs: Array) -> Request:
         raise NotMeasured("not served yet")
     token = ("Authorization", f"Bearer {_address(place)['token']}")
     if case.format != "json":
-        request = oip.request("/v2/models/bench/infer", case, inputs, name="columns")
+        request = oip.request("/v2/models/bench/infer", case, inputs, name="numbers")
         return Request(request.path, request.body, (*request.headers, token))
     records = [dict(zip(COLUMNS, row.tolist(), strict=True)) for row in inputs]
     body = json.dumps(records, separators=(",", ":")).encode()

@@ -227,7 +227,7 @@ def to_bytes(datatype: str, values: Sequence[Any], array: npt.NDArray[Any]) -> b
     """Write an output as bytes."""
     if datatype == "BYTES":
         return join_texts([str(value) for value in values])
-    return array.astype(DATATYPES[datatype]).tobytes()
+    return array.astype(DATATYPES[datatype], copy=False).tobytes()
 
 
 def join_texts(values: Sequence[str]) -> bytes:

@@ -121,6 +121,7 @@ EDGES = {
     "endpoints/replica/__main__.py",
     "runs/controller.py",
     "endpoints/controller.py",
+    "endpoints/replica/grpc.py",
     "runs/context.py",
     "models/agreement.py",
 }

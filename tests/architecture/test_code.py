@@ -125,6 +125,7 @@ EDGES = {
     "endpoints/replica/worker.py",
     "runs/controller.py",
     "endpoints/controller.py",
+    "endpoints/replica/grpc.py",
     "runs/context.py",
     "models/agreement.py",
 }

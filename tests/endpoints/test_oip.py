@@ -149,6 +149,24 @@ def test_a_matrix_of_bytes_is_not_copied() -> None:
     assert found.obj is body
 
 
+def test_what_is_remembered_of_a_head_is_not_taken_for_another_request() -> None:
+    made = oip(NUMERIC)
+    for values in ([1.0, 2.0], [3.0, math.nan]):
+        body, json_bytes = binary([tensor("numbers", "FP64", values, [1, 2])])
+        found = arrays(made.decode(body, json_bytes).inputs, NUMERIC)["numbers"]
+        assert np.array_equal(found, [values], equal_nan=True)
+        with pytest.raises(InvalidInput, match="not all there"):
+            made.decode(body[:-8], json_bytes)
+        with pytest.raises(InvalidInput, match="More bytes"):
+            made.decode(body + bytes(8), json_bytes)
+    for name in ("a", "b"):  # an id is sent back as it came
+        numbered, json_bytes = binary([tensor("numbers", "FP64", [1.0, 2.0], [1, 2])], id=name)
+        assert made.decode(numbered, json_bytes).id == name
+    single, json_bytes = binary([tensor("numbers", "FP32", [1.0, 2.0], [1, 2])])
+    for _ in range(2):
+        assert arrays(made.decode(single, json_bytes).inputs, NUMERIC)["numbers"].tolist() == [[1.0, 2.0]]
+
+
 def test_a_column_called_numbers_is_meant_by_the_name() -> None:
     signature = Signature(Task.REGRESSION, "y", ColumnType.NUMBER, (Input("numbers", ColumnType.NUMBER),))
     assert arrays(asked([tensor("numbers", "FP64", [1.5, 2.5])], signature).inputs, signature)["numbers"].shape == (

@@ -31,6 +31,7 @@ class Arrow:
         self._shape = shape
         self._signature = shape.signature
         self._columns = {column.name: column for column in self._signature.inputs}
+        self._schemas: dict[bytes, list[ipc.Field]] = {}
 
     def decode(self, body: bytes) -> Inputs:
         """Read a stream with exactly the columns of the model; null, and NaN among numbers, is a missing value.
@@ -38,7 +39,7 @@ class Arrow:
         Raises:
             InvalidInput: if it is none, or a column is missing, unknown or of another type.
         """
-        stream = ipc.Stream(body, len(self._columns) + 1)
+        stream = ipc.Stream(body, len(self._columns) + 1, self._schemas)
         places: dict[str, int] = {}
         for place, field in enumerate(stream.fields):
             column = self._columns.get(field.name)

@@ -26,6 +26,8 @@ SCHEMA, DICTIONARY, BATCH = 1, 2, 3
 NULL, INT, FLOAT, UTF8, BOOL, LARGE_UTF8, UTF8_VIEW = 1, 2, 3, 5, 6, 20, 24
 _FLOATS = ("<f2", "<f4", "<f8")
 _MAX_MESSAGES = 1000
+_REMEMBERED = 64
+_REMEMBERED_BYTES = 64 << 10
 _MAX_DICTIONARY = 100_000
 _MAX_CHARACTERS = 64 << 20
 """Of all texts that rows share with others: sharing costs the sender nothing."""
@@ -58,18 +60,24 @@ class Stream:
     Args:
         body: The stream.
         most: Fields that are looked at.
+        known: Schemas that were read before, by their bytes; a few are kept, as clients send the same one again.
 
     Raises:
         InvalidInput: if it is no Arrow IPC stream.
     """
 
-    def __init__(self, body: Buffer, most: int) -> None:
+    def __init__(self, body: Buffer, most: int, known: dict[bytes, list[Field]]) -> None:
         self._messages = _messages(memoryview(body))
         try:
-            kind, schema, _ = next(self._messages)
-            if kind != SCHEMA or schema.scalar(0, "h"):  # big-endian
-                raise _damaged()
-            self.fields = [_field(field) for field in schema.tables(1, most)]
+            kind, schema, _, message = next(self._messages)
+            fields = known.get(message)
+            if fields is None:
+                if kind != SCHEMA or schema.scalar(0, "h"):  # big-endian
+                    raise _damaged()
+                fields = [_field(field) for field in schema.tables(1, most)]
+                if len(known) < _REMEMBERED and len(message) <= _REMEMBERED_BYTES:
+                    known[message] = fields
+            self.fields = fields
         except (struct.error, ValueError, StopIteration):
             raise _damaged() from None
         self._dictionaries: dict[int, Values] = {}
@@ -87,7 +95,7 @@ class Stream:
         rows = 0
         parts: list[list[Values]] = [[] for _ in self.fields]
         try:
-            for kind, header, body in self._messages:
+            for kind, header, body, _ in self._messages:
                 if kind == DICTIONARY:
                     self._learn(header, body)
                 elif kind == BATCH:
@@ -99,7 +107,7 @@ class Stream:
         except (struct.error, ValueError, KeyError, IndexError, OverflowError):
             raise _damaged() from None
         check_rows(rows)
-        return rows, [np.concatenate(part) for part in parts]
+        return rows, [part[0] if len(part) == 1 else np.concatenate(part) for part in parts]
 
     def _learn(self, header: Table, body: memoryview) -> None:
         """Take a dictionary."""
@@ -216,8 +224,8 @@ class _Batch:
         return np.unpackbits(np.frombuffer(data, np.uint8), count=self.rows, bitorder="little").astype(bool)
 
 
-def _messages(body: memoryview) -> Iterator[tuple[int, Table, memoryview]]:
-    """Yield the kind, the header and the body of each message."""
+def _messages(body: memoryview) -> Iterator[tuple[int, Table, memoryview, bytes]]:
+    """Yield the kind, the header, the body and all but the body of each message."""
     at = count = 0
     while at + 4 <= len(body):
         size = int.from_bytes(body[at : at + 4], "little")
@@ -230,13 +238,14 @@ def _messages(body: memoryview) -> Iterator[tuple[int, Table, memoryview]]:
         count += 1
         if count > _MAX_MESSAGES:
             raise InvalidInput(f"The stream has more than {_MAX_MESSAGES} messages. Write all rows as one batch.")
-        message = Table.root(body[at : at + size])
+        metadata = bytes(body[at : at + size])
+        message = Table.root(memoryview(metadata))
         start = at + size
         at = start + message.scalar(3, "q")
         header = message.table(2)
         if header is None or not start <= at <= len(body):
             raise _damaged()
-        yield message.scalar(1, "B"), header, body[start:at]
+        yield message.scalar(1, "B"), header, body[start:at], metadata
 
 
 def _field(field: Table) -> Field:

@@ -16,6 +16,8 @@ from lepton.core.columns import ColumnClass
 from lepton.core.errors import Forbidden, LeptonError, NotFound
 from lepton.store.database import Database
 
+ITSELF = "(lepton)"
+
 
 class Guard:
     """Lets an actor act, or not, and writes down which."""
@@ -80,6 +82,10 @@ class Guard:
         """Write down what happened before there was an actor: a sign-in, or a failed one."""
         outcome: Outcome = "allowed" if allowed else "denied"
         self._record(user_id, AuditEntry(self._clock(), name, action, DEFAULT_PROJECT, "", outcome, ""))
+
+    def note_own(self, tx: sa.Connection, action: str, *, project: str, target: str) -> None:
+        """Write down what the platform does by itself, in the transaction that does it; no user has its name."""
+        tx.execute(audit.line("", AuditEntry(self._clock(), ITSELF, action, project, target, "allowed", "")))
 
     def _record(self, user_id: str, entry: AuditEntry) -> None:
         with self._database.begin() as tx:

@@ -1,4 +1,4 @@
-"""The verbs of endpoints: deploy, list, get, predict, delete; and what the controller does with what they ask for."""
+"""The verbs of endpoints: deploy, rollback, list, get, predict, delete; and what the controller does about them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from lepton.access.guard import Guard
 from lepton.access.records import Actor, Holder
 from lepton.core.clock import Clock
 from lepton.core.columns import ColumnClass
-from lepton.core.errors import Forbidden, NotFound, Unavailable
+from lepton.core.errors import Conflict, Forbidden, NotFound, Unavailable
 from lepton.core.ids import new_id
-from lepton.core.refs import Ref, check_name
+from lepton.core.refs import Ref, check_name, parse_ref
 from lepton.core.settings import Settings
-from lepton.endpoints import asking, processes, rows
-from lepton.endpoints.keeper import Keeper
+from lepton.endpoints import asking, plans, processes, rollout, rows
+from lepton.endpoints.keeper import Found, Keeper
 from lepton.endpoints.measures import EndpointMetrics, series
-from lepton.endpoints.records import Endpoint, EndpointDetail, EndpointState
-from lepton.endpoints.replica.config import Deployment, ReplicaConfig, Workers
+from lepton.endpoints.plans import Asked
+from lepton.endpoints.records import Beside, Endpoint, EndpointDetail, EndpointState, Role
+from lepton.endpoints.replica.config import Deployment, Limits, ReplicaConfig, Workers
 from lepton.endpoints.replica.control import Control, ReplicaStatus
 from lepton.endpoints.replica.metrics import exposition
 from lepton.endpoints.token_lists import TokenLists
@@ -57,6 +58,8 @@ class Endpoints:
         self._keeper = Keeper()
         self._token_lists = TokenLists(keyring, clock)
         self._watching = Watching(clock)
+        self.rules = rollout.Rules()
+        """When a canary goes back by itself."""
         self.holders: Callable[[str], Sequence[Holder]] = lambda _project: ()
         """Says of a project who holds tokens there and which are good for predicting. The platform sets it."""
         self._controls: dict[str, Control] = {}
@@ -69,16 +72,19 @@ class Endpoints:
         """Set when there is something for the controller to do."""
 
     def deploy(
-        self, actor: Actor, name: str, model: Ref, *, workers: Workers | None = None, project: str = "default"
-    ) -> Endpoint:
+        self, actor: Actor, name: str, model: Ref, *, beside: Beside | None = None, workers: Workers | None = None,
+        limits: Limits | None = None, project: str = "default",
+    ) -> Endpoint:  # fmt: skip
         """Let a model version answer under a name; an endpoint that exists moves over without a gap.
 
         Args:
             actor: Who asks.
             name: Name of the endpoint.
             model: What answers.
+            beside: That it is to be a canary or a shadow of the main version; None: it is the main one, and alone.
             workers: How many processes predict; None: as many as before, one for a new endpoint. A range that is all
                 that changes is taken over by the workers that run.
+            limits: How much it may be asked; None, and every limit that is None: as before, none for a new endpoint.
             project: Where.
 
         Returns:
@@ -86,7 +92,8 @@ class Endpoints:
 
         Raises:
             InvalidInput: if the name cannot name an endpoint.
-            NotFound: if there is no such model version.
+            NotFound: if there is no such model version, or no endpoint for it to stand beside.
+            Conflict: if it does not take the columns of the version that it is to stand beside.
             Forbidden: if it answers with values of a column the actor may not read.
         """
         self._guard.require(actor, "endpoints.deploy", project=project, target=name)
@@ -94,33 +101,44 @@ class Endpoints:
         artifact = self._models.artifact(actor, model, project=project)
         with self._guard.allow(actor, "endpoints.deploy", project=project, target=name) as tx:
             _check_answers(artifact, self._guard.readable(actor, project=project))
-            old = rows.find(tx, project, name)
-            if old and workers and old.workers != workers and old.model_version_id == artifact.version_id:
-                rows.set_workers(tx, old.id, workers)
-                self.changed.set()
-                return replace(old, workers=workers)
-            endpoint = Endpoint(
-                id=old.id if old else new_id(),
-                project=project,
-                name=name,
-                model=artifact.ref,
-                model_version_id=artifact.version_id,
-                blob_id=artifact.blob_id,
-                generation=old.generation + 1 if old else 1,
-                state=EndpointState.STARTING,
-                message="",
-                replica=old.replica if old else None,
-                host=self._settings.host,
-                workers=workers or (old.workers if old else Workers()),
-                created_at=old.created_at if old else self._clock(),
-                created_by=actor.name,
-            )
-            sealed = self._seal(endpoint, "signature", artifact.signature.to_json())
-            if old:
-                rows.redeploy(tx, endpoint, sealed_signature=sealed)
+            asked = Asked(actor.name, workers, limits)
+            if beside is not None:
+                endpoint = self._join(tx, _existing(tx, project, name), artifact, beside, asked)
+            elif (old := rows.find(tx, project, name)) is not None:
+                endpoint = self._replace(tx, plans.replaced(old, artifact, asked), artifact)
             else:
-                secret = self._seal(endpoint, "secret", secrets.token_bytes(32))
-                rows.insert(tx, endpoint, sealed_signature=sealed, sealed_secret=secret)
+                endpoint = self._insert(tx, name, artifact, asked, project=project)
+        self.changed.set()
+        return endpoint
+
+    def rollback(self, actor: Actor, name: str, *, project: str = "default") -> Endpoint:
+        """Drop an endpoint's canary, or, if it has none, let the main version before this one answer again.
+
+        Returns:
+            The endpoint, state ``starting``; what answers now goes on until it is ``ready``.
+
+        Raises:
+            NotFound: if there is none of that name, or the version before was deleted.
+            Conflict: if there is neither a canary nor a version before.
+        """
+        self._guard.require(actor, "endpoints.rollback", project=project, target=name)
+        with self._database.read() as tx:
+            seen = rows.find(tx, project, name)
+        previous = seen.previous if seen is not None and seen.canary is None else ""
+        artifact = self._models.artifact(actor, parse_ref(previous, "model"), project=project) if previous else None
+        with self._guard.allow(actor, "endpoints.rollback", project=project, target=name) as tx:
+            old = _existing(tx, project, name)
+            if old.canary is not None:
+                endpoint = plans.without(old, Role.CANARY, by=actor.name)
+                rows.redeploy(tx, endpoint)
+            elif artifact is None or artifact.ref != old.previous:
+                raise Conflict(
+                    f"Endpoint {name!r} has no canary, and no version before {old.model} that it could go back to. "
+                    f"Deploy another one with: lepton endpoints deploy {name} --model NAME@VERSION"
+                )
+            else:
+                _check_answers(artifact, self._guard.readable(actor, project=project))
+                endpoint = self._replace(tx, plans.gone_back(old, artifact, actor.name), artifact)
         self.changed.set()
         return endpoint
 
@@ -140,7 +158,8 @@ class Endpoints:
             signature, _ = rows.sealed(tx, endpoint.id)
         whole = Signature.from_json(self._unseal(endpoint, "signature", signature))
         masked = whole.masked(self._guard.readable(actor, project=project))
-        return EndpointDetail(endpoint, masked, self._status(endpoint))
+        standing = plans.rollout(endpoint, self._watching.tallies(endpoint.id))
+        return EndpointDetail(endpoint, masked, self._status(endpoint), standing)
 
     def metrics(self, actor: Actor, name: str, *, project: str = "default") -> EndpointMetrics:
         """Return how an endpoint's deployments do, now and in the last ten minutes.
@@ -245,6 +264,8 @@ class Endpoints:
             self._token_lists.tell(endpoint.project, found.replica, control, self.holders(endpoint.project))
         if found.replica is not None:
             self._watching.look(endpoint.id, control.watch)
+        if endpoint.companions and self._go_back(endpoint, found):
+            return True
         if (found.replica, found.state, found.message) == (before, endpoint.state, endpoint.message):
             return found.busy
         with self._database.begin() as tx:
@@ -252,6 +273,71 @@ class Endpoints:
         if not kept and found.replica is not None and (before is None or before.mark != found.replica.mark):
             processes.stop(found.replica)  # deleted, or deployed anew, while this one started
         return found.busy
+
+    def _go_back(self, endpoint: Endpoint, found: Found) -> bool:
+        """Take back what stands beside the main version and should not; say whether it was so."""
+        roles, why = self._verdict(endpoint, found)
+        if not why:
+            return False
+        with self._database.begin() as tx:
+            now = rows.find(tx, endpoint.project, endpoint.name)
+            if now is not None and now.generation == endpoint.generation:
+                rows.redeploy(tx, plans.without(now, *roles, why=why))
+                self._guard.note_own(tx, "endpoints.rollback", project=endpoint.project, target=endpoint.name)
+        return True
+
+    def _verdict(self, endpoint: Endpoint, found: Found) -> tuple[tuple[Role, ...], str]:
+        """Say which companions should go, and why; an empty reason if all may stay."""
+        if found.state is EndpointState.FAILED and not found.busy:
+            return (Role.CANARY, Role.SHADOW), f"the endpoint could not be started with it: {found.message}"
+        canary = endpoint.canary
+        if canary is None or found.state is not EndpointState.READY:
+            return (), ""
+        age_s = (self._clock() - canary.since).total_seconds()
+        main, its = (
+            self._watching.recent(endpoint.id, model, min(self.rules.window_s, age_s))
+            for model in (endpoint.model, canary.model)
+        )
+        levels = (self._watching.level(endpoint.id, model) for model in (endpoint.model, canary.model))
+        return (Role.CANARY,), rollout.judge(main, its, self.rules, rollout.Drift(*levels)) or ""
+
+    def _insert(self, tx: sa.Connection, name: str, artifact: ModelArtifact, asked: Asked, *, project: str) -> Endpoint:
+        endpoint = Endpoint(
+            id=new_id(),
+            project=project,
+            name=name,
+            model=artifact.ref,
+            model_version_id=artifact.version_id,
+            blob_id=artifact.blob_id,
+            generation=1,
+            state=EndpointState.STARTING,
+            message="",
+            replica=None,
+            host=self._settings.host,
+            workers=asked.workers or Workers(),
+            created_at=self._clock(),
+            created_by=asked.by,
+            limits=asked.limits or Limits(),
+        )
+        sealed = self._seal(endpoint, "signature", artifact.signature.to_json())
+        secret = self._seal(endpoint, "secret", secrets.token_bytes(32))
+        rows.insert(tx, endpoint, sealed_signature=sealed, sealed_secret=secret)
+        return endpoint
+
+    def _replace(self, tx: sa.Connection, endpoint: Endpoint, artifact: ModelArtifact) -> Endpoint:
+        moved = replace(endpoint, host=self._settings.host)
+        rows.redeploy(tx, moved, sealed_signature=self._seal(moved, "signature", artifact.signature.to_json()))
+        return moved
+
+    def _join(
+        self, tx: sa.Connection, old: Endpoint, artifact: ModelArtifact, beside: Beside, asked: Asked
+    ) -> Endpoint:
+        endpoint = plans.joined(old, artifact, beside, asked, self._clock())
+        main = Signature.from_json(self._unseal(old, "signature", rows.sealed(tx, old.id)[0]))
+        plans.check_columns((old.model, main), (artifact.ref, artifact.signature))
+        sealed = self._seal(endpoint, f"signature/{beside.role}", artifact.signature.to_json())
+        rows.redeploy(tx, endpoint, beside=sealed)
+        return endpoint
 
     def _status(self, endpoint: Endpoint) -> ReplicaStatus | None:
         if endpoint.replica is None or not endpoint.replica.mark.is_alive():
@@ -279,8 +365,9 @@ class Endpoints:
     def _config(self, endpoint: Endpoint) -> ReplicaConfig:
         with self._database.read() as tx:
             signature, secret = rows.sealed(tx, endpoint.id)
+            signatures = rows.companion_signatures(tx, endpoint.id)
         own_secret = self._unseal(endpoint, "secret", secret)
-        deployment = Deployment(
+        main = Deployment(
             endpoint=endpoint.name,
             project=endpoint.project,
             model=endpoint.model,
@@ -291,9 +378,25 @@ class Endpoints:
             signature=self._unseal(endpoint, "signature", signature).decode(),
             secret=_derived(own_secret, "predict"),
             token_key=self._token_lists.public_key(endpoint.project).hex(),
+            weight=100.0 - sum(one.percent for one in endpoint.companions),
+            limits=endpoint.limits,
         )
+        beside = [
+            replace(
+                main,
+                model=one.model,
+                blob_path=str(self._blobs.path(one.blob_id)),
+                blob_id=one.blob_id,
+                key=self._keyring.get(endpoint.project, f"model/{one.model_version_id}").hex(),
+                signature=self._unseal(endpoint, f"signature/{one.role}", signatures[one.role]).decode(),
+                weight=float(one.percent),
+                is_shadow=one.role is Role.SHADOW,
+            )
+            for one in endpoint.companions
+            if one.role in signatures  # dropped meanwhile, and the next look tells the replica so
+        ]
         return ReplicaConfig(
-            deployments=(deployment,),
+            deployments=(main, *beside),
             generation=endpoint.generation,
             host=endpoint.host,
             port=endpoint.replica.port if endpoint.replica else 0,

@@ -60,7 +60,7 @@ def judge(main: Counts, canary: Counts, rules: Rules, drift: Drift | None = None
         drift: None if it is not known.
 
     Returns:
-        Half a sentence that follows "Its canary went back, as"; None to go on.
+        Half a sentence that follows "went back, as"; None to go on.
     """
     if _answers(canary) < rules.min_requests:
         return None

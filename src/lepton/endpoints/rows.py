@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import sqlalchemy as sa
 
-from lepton.endpoints.records import Endpoint, EndpointState, ReplicaProcess
-from lepton.endpoints.replica.config import Workers
+from lepton.endpoints.records import Companion, Endpoint, EndpointState, ReplicaProcess, Role
+from lepton.endpoints.replica.config import Limits, Workers
 from lepton.runs.engines.processes import ProcessMark
 from lepton.store.database import UtcDateTime, metadata
 
@@ -34,14 +36,31 @@ endpoints = sa.Table(
     sa.Column("sealed_secret", sa.LargeBinary, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("created_by", sa.String(64), nullable=False),
+    sa.Column("previous", sa.String(80), nullable=False),
+    sa.Column("went_back", sa.Text, nullable=False),
+    sa.Column("max_rate", sa.Float),
+    sa.Column("max_token_rate", sa.Float),
+    sa.Column("max_concurrency", sa.Integer),
     sa.UniqueConstraint("project", "name"),
+)
+companions = sa.Table(
+    "endpoint_companions",
+    metadata,
+    sa.Column("endpoint_id", sa.String(26), primary_key=True),
+    sa.Column("role", sa.String(16), primary_key=True),
+    sa.Column("model", sa.String(80), nullable=False),
+    sa.Column("model_version_id", sa.String(26), nullable=False, index=True),
+    sa.Column("blob_id", sa.String(64), nullable=False),
+    sa.Column("percent", sa.Integer, nullable=False),
+    sa.Column("since", UtcDateTime, nullable=False),
+    sa.Column("sealed_signature", sa.LargeBinary, nullable=False),
 )
 
 
 def find(tx: sa.Connection, project: str, name: str) -> Endpoint | None:
     """Return the endpoint of that name, or None."""
     row = tx.execute(sa.select(endpoints).where(endpoints.c.project == project, endpoints.c.name == name)).one_or_none()
-    return None if row is None else _endpoint(row)
+    return None if row is None else _endpoint(row, _companions(tx, row.id).get(row.id, ()))
 
 
 def list_all(tx: sa.Connection, project: str | None = None) -> list[Endpoint]:
@@ -49,7 +68,8 @@ def list_all(tx: sa.Connection, project: str | None = None) -> list[Endpoint]:
     query = sa.select(endpoints).order_by(endpoints.c.project, endpoints.c.name)
     if project is not None:
         query = query.where(endpoints.c.project == project)
-    return [_endpoint(row) for row in tx.execute(query)]
+    beside = _companions(tx)
+    return [_endpoint(row, beside.get(row.id, ())) for row in tx.execute(query)]
 
 
 def insert(tx: sa.Connection, endpoint: Endpoint, *, sealed_signature: bytes, sealed_secret: bytes) -> None:
@@ -67,16 +87,25 @@ def insert(tx: sa.Connection, endpoint: Endpoint, *, sealed_signature: bytes, se
     )
 
 
-def redeploy(tx: sa.Connection, endpoint: Endpoint, *, sealed_signature: bytes) -> None:
-    """Point an endpoint at another model version; its replica stays until the new one listens."""
-    values = _deployment(endpoint) | {"sealed_signature": sealed_signature}
+def redeploy(
+    tx: sa.Connection, endpoint: Endpoint, *, sealed_signature: bytes | None = None, beside: bytes | None = None
+) -> None:
+    """Change what an endpoint answers with; its replica stays until the new one listens.
+
+    Args:
+        tx: Where.
+        endpoint: What it becomes; companions that it has no more are forgotten.
+        sealed_signature: Of another main version; None if it stays.
+        beside: The sealed signature of the last of its companions, if that one is new.
+    """
+    values = _deployment(endpoint) | ({} if sealed_signature is None else {"sealed_signature": sealed_signature})
     tx.execute(endpoints.update().where(endpoints.c.id == endpoint.id).values(**values))
-
-
-def set_workers(tx: sa.Connection, endpoint_id: str, workers: Workers) -> None:
-    """Record how many workers an endpoint's replica may have."""
-    values = {"min_workers": workers.min, "max_workers": workers.max}
-    tx.execute(endpoints.update().where(endpoints.c.id == endpoint_id).values(**values))
+    kept = endpoint.companions if beside is None else endpoint.companions[:-1]
+    gone = companions.c.role.not_in([one.role.value for one in kept])
+    tx.execute(companions.delete().where(companions.c.endpoint_id == endpoint.id, gone))
+    if beside is not None:
+        new = asdict(endpoint.companions[-1]) | {"endpoint_id": endpoint.id, "sealed_signature": beside}
+        tx.execute(companions.insert().values(**new))
 
 
 def set_standing(
@@ -104,18 +133,26 @@ def sealed(tx: sa.Connection, endpoint_id: str) -> tuple[bytes, bytes]:
     return row.sealed_signature, row.sealed_secret
 
 
+def companion_signatures(tx: sa.Connection, endpoint_id: str) -> dict[Role, bytes]:
+    """Return the sealed signatures of the versions beside the main one."""
+    query = sa.select(companions.c.role, companions.c.sealed_signature).where(companions.c.endpoint_id == endpoint_id)
+    return {Role(row.role): row.sealed_signature for row in tx.execute(query)}
+
+
 def using(tx: sa.Connection, model_version_id: str) -> str | None:
     """Return the name of an endpoint that serves a model version, or None."""
-    query = sa.select(endpoints.c.name).where(endpoints.c.model_version_id == model_version_id).limit(1)
-    return tx.execute(query).scalar_one_or_none()
+    beside = sa.select(companions.c.endpoint_id).where(companions.c.model_version_id == model_version_id)
+    answers = sa.or_(endpoints.c.model_version_id == model_version_id, endpoints.c.id.in_(beside))
+    return tx.execute(sa.select(endpoints.c.name).where(answers).limit(1)).scalar_one_or_none()
 
 
 def delete(tx: sa.Connection, endpoint_id: str) -> None:
     """Forget an endpoint."""
+    tx.execute(companions.delete().where(companions.c.endpoint_id == endpoint_id))
     tx.execute(endpoints.delete().where(endpoints.c.id == endpoint_id))
 
 
-def _deployment(endpoint: Endpoint) -> dict[str, str | int]:
+def _deployment(endpoint: Endpoint) -> dict[str, str | float | None]:
     return {
         "model": endpoint.model,
         "model_version_id": endpoint.model_version_id,
@@ -127,10 +164,25 @@ def _deployment(endpoint: Endpoint) -> dict[str, str | int]:
         "min_workers": endpoint.workers.min,
         "max_workers": endpoint.workers.max,
         "created_by": endpoint.created_by,
+        "previous": endpoint.previous,
+        "went_back": endpoint.went_back,
+        **asdict(endpoint.limits),
     }
 
 
-def _endpoint(row: sa.Row[tuple[object, ...]]) -> Endpoint:
+def _companions(tx: sa.Connection, endpoint_id: str | None = None) -> dict[str, tuple[Companion, ...]]:
+    """Return the versions beside the main one, of one endpoint or of all, by the endpoint's id."""
+    query = sa.select(companions).order_by(companions.c.endpoint_id, companions.c.role)
+    if endpoint_id is not None:
+        query = query.where(companions.c.endpoint_id == endpoint_id)
+    found: dict[str, tuple[Companion, ...]] = {}
+    for row in tx.execute(query):
+        one = Companion(Role(row.role), row.model, row.model_version_id, row.blob_id, row.percent, row.since)
+        found[row.endpoint_id] = (*found.get(row.endpoint_id, ()), one)
+    return found
+
+
+def _endpoint(row: sa.Row[tuple[object, ...]], beside: tuple[Companion, ...]) -> Endpoint:
     value = row._mapping
     replica = None
     if value["replica_pid"] is not None:
@@ -155,4 +207,8 @@ def _endpoint(row: sa.Row[tuple[object, ...]]) -> Endpoint:
         workers=Workers(value["min_workers"], value["max_workers"]),
         created_at=value["created_at"],
         created_by=value["created_by"],
+        companions=beside,
+        previous=value["previous"],
+        went_back=value["went_back"],
+        limits=Limits(value["max_rate"], value["max_token_rate"], value["max_concurrency"]),
     )

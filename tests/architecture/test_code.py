@@ -119,6 +119,7 @@ EDGES = {
     "cli/door.py",
     "endpoints/replica/app.py",
     "endpoints/replica/batcher.py",
+    "endpoints/replica/jail.py",
     "endpoints/replica/wire.py",
     "endpoints/replica/reading.py",
     "endpoints/replica/exchange.py",

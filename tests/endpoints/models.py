@@ -45,6 +45,8 @@ ROW: dict[str, Any] = {"city": "Paris", "income": 1200.5, "age": 30, "note": "a 
 class FakeRuntime:
     """A model whose answer is the sum of a row's numbers and the lengths of its texts; it notes what it was given."""
 
+    off_loop = False
+
     def __init__(self, signature: Signature, *, max_rows: int = 8, poison: float | None = None) -> None:
         self.max_rows = max_rows
         self.batches: list[int] = []
@@ -67,6 +69,9 @@ class FakeRuntime:
         shares = np.column_stack([1 - total % 1, total % 1])
         classes = np.array(self._signature.classes, dtype=object)
         return {"label": classes[shares.argmax(axis=1)], "probabilities": shares}
+
+    def close(self) -> None:
+        """Nothing to let go of."""
 
 
 def outputs_of(signature: Signature, arrays: Arrays) -> Outputs:

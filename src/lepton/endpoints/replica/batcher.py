@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from lepton.core.errors import Internal, InvalidInput, LeptonError, TooManyRequests
+from lepton.core.errors import Internal, InvalidInput, LeptonError, TooManyRequests, Unavailable
 from lepton.endpoints.replica.inputs import Inputs, Shape
 from lepton.endpoints.replica.outputs import Outputs
 from lepton.endpoints.replica.runtime import Runtime
@@ -43,6 +43,8 @@ class Job(Protocol):
 
 Ran = tuple[Outputs | LeptonError, float]
 """What a run of the model gave, and the seconds it took."""
+Result = tuple[Sequence[Job], int, Ran]
+"""Jobs that were predicted together, their rows, and what came of it."""
 
 
 class Cost:
@@ -134,8 +136,11 @@ class Batcher:
             self.learn(rows, seconds)
 
     def close(self) -> None:
-        """Let go of the thread; jobs that wait are not answered any more."""
-        if self._threads is not None:
+        """Let go of the thread and the model; jobs that wait are not answered any more."""
+        if self._threads is None:
+            self._runtime.close()
+        else:
+            self._threads.submit(self._runtime.close)  # behind the batch that it may be at
             self._threads.shutdown(wait=False)
 
     def learn(self, rows: int, seconds: float) -> None:
@@ -161,10 +166,10 @@ class Batcher:
             except Exception:  # noqa: BLE001 - an edge: one odd request must not take the worker with it
                 _fail(jobs, Internal("The rows could not be put together. Nothing was predicted."))
                 continue
-            if self.cost.expected_s(rows) > OFFLOAD_S:
+            if self._runtime.off_loop or self.cost.expected_s(rows) > OFFLOAD_S:
                 self._offload(jobs, rows, arrays)
             else:
-                self._finish(jobs, rows, self._run(arrays))
+                self._finish(self._predict(jobs, rows, arrays))
 
     def _take(self) -> tuple[list[Job], int]:
         """Take as many jobs as make a batch; those nobody waits for any more are dropped."""
@@ -201,6 +206,13 @@ class Batcher:
                 good.append(job)
         return good, sum(job.inputs.rows for job in good)
 
+    def _predict(self, jobs: Sequence[Job], rows: int, arrays: Arrays) -> list[Result]:
+        """Predict jobs together, or each alone if one of them breaks the batch; safe in any thread."""
+        ran = self._run(arrays)
+        if len(jobs) == 1 or not isinstance(ran[0], LeptonError) or isinstance(ran[0], Unavailable):
+            return [(jobs, rows, ran)]
+        return [([job], job.inputs.rows, self._run(self._shape.arrays([job.inputs]))) for job in jobs]
+
     def _run(self, arrays: Arrays) -> Ran:
         """Run the model on a batch, in parts if it is over the maximum; safe in any thread."""
         started = time.perf_counter()
@@ -227,34 +239,30 @@ class Batcher:
             self._threads = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._busy = True
 
-        def back(ran: Ran) -> None:
+        def back(results: list[Result]) -> None:
             self._busy = False
-            self._finish(jobs, rows, ran)
+            self._finish(results)
             self._turn()
 
         def work() -> None:
-            ran = self._run(arrays)
+            results = self._predict(jobs, rows, arrays)
             with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits
-                self._loop.call_soon_threadsafe(back, ran)
+                self._loop.call_soon_threadsafe(back, results)
 
         self._threads.submit(work)
 
-    def _finish(self, jobs: Sequence[Job], rows: int, ran: Ran) -> None:
-        result, seconds = ran
-        if isinstance(result, LeptonError):
-            if len(jobs) == 1:
-                jobs[0].fail(result)
-                return
-            for job in jobs:  # one of them broke it: no other is to suffer
-                self._finish([job], job.inputs.rows, self._run(self._shape.arrays([job.inputs])))
-            return
-        self.learn(rows, seconds)
-        self._observe(rows, seconds)
-        start = 0
-        for job in jobs:
-            stop = start + job.inputs.rows
-            job.done(result, start, stop)
-            start = stop
+    def _finish(self, results: Sequence[Result]) -> None:
+        for jobs, rows, (result, seconds) in results:
+            if isinstance(result, LeptonError):
+                _fail(jobs, result)
+                continue
+            self.learn(rows, seconds)
+            self._observe(rows, seconds)
+            start = 0
+            for job in jobs:
+                stop = start + job.inputs.rows
+                job.done(result, start, stop)
+                start = stop
 
 
 def _fail(jobs: Sequence[Job], error: LeptonError) -> None:

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from lepton.endpoints.replica.answers import check_answer
 from lepton.endpoints.replica.config import Deployment
+from lepton.endpoints.replica.sandbox import PythonRuntime
+from lepton.models import bundle
 from lepton.models.prediction import Arrays, open_session, run_session
 from lepton.models.signature import Signature
 from lepton.store.segments import open_segments
@@ -16,20 +19,28 @@ MAX_ROWS = 1024
 
 
 class Runtime(Protocol):
-    """A model in memory.
+    """A model in memory. `lepton.testing.runtimes` is its contract as tests.
 
     Attributes:
         max_rows: Most rows that `predict` may be given.
+        off_loop: Whether it must never run in the event loop, as it may take any time; else it does while it is fast.
     """
 
     max_rows: int
+    off_loop: bool
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Answer N rows of the signature's inputs with N rows of its outputs; called by one thread at a time.
 
         Raises:
-            LeptonError: if it cannot; any other error is told as an internal one.
+            Unavailable: if it cannot answer now; the batch fails as it is.
+            LeptonError: if it cannot answer these rows; each request of the batch is then tried alone. Any other error
+                is told as an internal one.
         """
+        ...
+
+    def close(self) -> None:
+        """Let go of the model; no call follows."""
         ...
 
 
@@ -37,6 +48,7 @@ class OnnxRuntime:
     """A graph on one thread of onnxruntime. It is decrypted into memory and never written to disk in the clear."""
 
     max_rows = MAX_ROWS
+    off_loop = False
 
     def __init__(self, graph: bytes, signature: Signature) -> None:
         self._session = open_session(graph)
@@ -46,16 +58,26 @@ class OnnxRuntime:
         """Run the graph.
 
         Raises:
-            Internal: if the graph refuses; its own text may quote values and is dropped.
+            Internal: if the graph refuses, whose own text may quote values and is dropped, or answers wrongly.
         """
-        return run_session(self._session, self._signature, inputs)
+        rows = len(next(iter(inputs.values())))
+        return check_answer(self._signature, rows, run_session(self._session, self._signature, inputs))
+
+    def close(self) -> None:
+        """Nothing to let go of."""
 
 
 def load(deployment: Deployment, signature: Signature) -> Runtime:
     """Open what a deployment names."""
     with open_segments(Path(deployment.blob_path), bytes.fromhex(deployment.key), deployment.blob_id) as stream:
-        return RUNTIMES["onnx"](stream.read(), signature)
+        content = stream.read()
+    return RUNTIMES[format_of(content)](content, signature)
 
 
-RUNTIMES: dict[str, Callable[[bytes, Signature], Runtime]] = {"onnx": OnnxRuntime}
+def format_of(content: bytes) -> str:
+    """Say what a stored model is: no graph begins like a zip archive."""
+    return "python" if content.startswith(bundle.MAGIC) else "onnx"
+
+
+RUNTIMES: dict[str, Callable[[bytes, Signature], Runtime]] = {"onnx": OnnxRuntime, "python": PythonRuntime}
 """By the format of the model."""

@@ -1,0 +1,102 @@
+"""The source of a model that is written in Python: a zip archive of a few files, read with suspicion.
+
+Standard library only, as the client packs with it and a replica's worker unpacks with it. The files are only ever
+executed in the sandbox of a replica.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from lepton.core.errors import InvalidInput, TooLarge
+
+ENTRY = "model.py"
+"""The file that holds the class ``Model``."""
+SIGNATURE = "signature.json"
+"""The file that says what the model takes and answers."""
+MAGIC = b"PK\x03\x04"
+MAX_BYTES = 64 << 20
+"""Of all files together."""
+MAX_FILES = 1000
+_SKIPPED = {"__pycache__", ".git", ".venv"}
+
+
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """Write files as a bundle; the same files give the same bytes."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(files):
+            archive.writestr(zipfile.ZipInfo(name), files[name])
+    return made.getvalue()
+
+
+def read_code(code: Path) -> dict[str, bytes]:
+    """Read a file, which becomes `ENTRY`, or all files of a folder but caches and links.
+
+    Raises:
+        InvalidInput: if there is nothing there.
+        TooLarge: if it is more than a bundle may hold.
+    """
+    if code.is_file():
+        return {ENTRY: code.read_bytes()}
+    if not code.is_dir():
+        raise InvalidInput(f"There is no file or folder {code.name!r}. Give a file, or a folder with a file {ENTRY}.")
+    files: dict[str, bytes] = {}
+    size = 0
+    for path in sorted(code.rglob("*")):
+        name = path.relative_to(code)
+        if path.is_symlink() or not path.is_file() or _SKIPPED & set(name.parts):
+            continue
+        size += path.stat().st_size
+        if size > MAX_BYTES or len(files) >= MAX_FILES:
+            raise _too_large()
+        files[name.as_posix()] = path.read_bytes()
+    return files
+
+
+def unpack(bundle: bytes) -> dict[str, bytes]:
+    """Return the files of a bundle by name.
+
+    Raises:
+        InvalidInput: if it is not a zip archive, lacks `ENTRY`, or has a name that leads out of its folder.
+        TooLarge: if it holds more than it may, whatever its own list of contents says.
+    """
+    files: dict[str, bytes] = {}
+    left = MAX_BYTES
+    try:
+        with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
+            if len(archive.infolist()) > MAX_FILES:
+                raise _too_large()
+            for entry in archive.infolist():
+                if entry.is_dir():
+                    continue
+                with archive.open(entry) as file:
+                    data = file.read(left + 1)
+                if len(data) > left:
+                    raise _too_large()
+                left -= len(data)
+                files[_checked(entry.filename)] = data
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError):
+        raise InvalidInput("The code is not a zip archive that can be read. Send one of plain files.") from None
+    if ENTRY not in files:
+        raise InvalidInput(f"The code has no file {ENTRY} at its top. It must hold a class named Model.")
+    return files
+
+
+def _checked(name: str) -> str:
+    path = PurePosixPath(name)
+    if not name or path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or len(name) > 200:
+        raise InvalidInput(
+            "A name in the archive leads out of it, or is too long. Pack plain files with relative names."
+        )
+    return path.as_posix()
+
+
+def _too_large() -> TooLarge:
+    return TooLarge(
+        f"The code has more than {MAX_BYTES >> 20} MiB or {MAX_FILES:,} files. Leave out what it does not need."
+    )

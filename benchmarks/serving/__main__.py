@@ -74,7 +74,7 @@ def _run(options: argparse.Namespace, folder: Path, plan: Plan, *, server_core: 
         except (NotMeasured, OSError) as reason:
             found.reason = str(reason)
             print(f"{name}: not measured: {reason}", flush=True)
-    # The harness itself stays off the server's core.
+    # The harness, and with it the load generator that it starts, stays off the server's core.
     os.sched_setaffinity(0, {plan.core})
     for number in range(options.rounds):
         for name, found in findings.items():

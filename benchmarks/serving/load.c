@@ -1,10 +1,12 @@
 /* Load generator: HTTP/1.1 keep-alive over N connections, one thread, one epoll.
  *
- *   load PORT CONNECTIONS SECONDS RATE REQUESTS SAMPLES     RATE 0: closed loop (as fast as answers come)
+ *   load PORT CONNECTIONS SECONDS RATE PATIENCE REQUESTS SAMPLES
  *   load --percentiles                                      numbers (ns) on stdin -> the histogram's view of them
  *
- * REQUESTS holds records of <u32 length><bytes>: whole HTTP requests, sent in turn. A sample of the answers is written
- * to SAMPLES as <u32 request><u32 head length><u32 body length><head><body> for the caller to check.
+ * RATE 0 is the closed loop: as fast as answers come. After SECONDS nothing more is asked, and what is under way may
+ * take PATIENCE seconds more. REQUESTS holds records of <u32 length><bytes>: whole HTTP requests, sent in turn. A
+ * sample of the answers is written to SAMPLES as <u32 request><u32 head length><u32 body length><head><body> for the
+ * caller to check.
  *
  * On stdin it waits for a line, "go" or "warm SECONDS"; after each it prints one JSON line. So the caller can read the
  * server's CPU clock while nothing is in flight.
@@ -32,7 +34,6 @@
 #define BITS 7 /* 128 steps an octave: a percentile is at most 0.8% off */
 #define STEPS (1 << BITS)
 #define BUCKETS ((64 - BITS + 1) * STEPS)
-#define DRAIN_NS 2000000000LL
 #define SAMPLES_MOST 64
 
 typedef struct { uint64_t counts[BUCKETS], total, most; double sum; } Histogram;
@@ -97,7 +98,7 @@ static Histogram histogram;
 static uint64_t answered, errors, wrong_status, surplus, reconnects, sampled, bytes_in;
 static int last_status;
 static int measuring;
-static double rate;
+static double rate, patience_s;
 static int64_t stop_ns, spacing_from;
 static uint64_t scheduled;
 static int64_t next_due;       /* open loop: when request number `scheduled` is due */
@@ -310,7 +311,7 @@ static void run(double seconds) {
     spacing_from = next_due = now_ns();
     stop_ns = spacing_from + (int64_t)(seconds * 1e9);
     int64_t now = spacing_from;
-    while (now < stop_ns || (outstanding() && now < stop_ns + DRAIN_NS)) {
+    while (now < stop_ns || (outstanding() && now < stop_ns + (int64_t)(patience_s * 1e9))) {
         for (int i = 0; i < connection_count; i++) feed(&connections[i], now);
         pump(patience(now));
         now = now_ns();
@@ -355,16 +356,17 @@ static int percentiles_of_stdin(void) {
 
 int main(int argc, char **argv) {
     if (argc == 2 && !strcmp(argv[1], "--percentiles")) return percentiles_of_stdin();
-    if (argc != 7) {
-        fprintf(stderr, "usage: load PORT CONNECTIONS SECONDS RATE REQUESTS SAMPLES\n");
+    if (argc != 8) {
+        fprintf(stderr, "usage: load PORT CONNECTIONS SECONDS RATE PATIENCE REQUESTS SAMPLES\n");
         return 2;
     }
     prctl(PR_SET_TIMERSLACK, 1000UL); /* 1 us instead of 50: requests leave when they are due */
     port = atoi(argv[1]);
     connection_count = atoi(argv[2]);
     double seconds = atof(argv[3]), wanted_rate = atof(argv[4]);
-    read_requests(argv[5]);
-    samples = fopen(argv[6], "wb");
+    patience_s = atof(argv[5]);
+    read_requests(argv[6]);
+    samples = fopen(argv[7], "wb");
     poller = epoll_create1(EPOLL_CLOEXEC);
     connections = calloc((size_t)connection_count, sizeof *connections);
     if (!samples || poller < 0 || !connections) die("start");

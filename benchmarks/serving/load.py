@@ -88,16 +88,15 @@ class Load:
         connections: int,
         seconds: float,
         rate: float = 0.0,
-        core: int | None = None,
+        patience_s: float = 10.0,
     ) -> None:
         folder = program.parent
         written = folder / "requests"
         written.write_bytes(b"".join(struct.pack("<I", len(request)) + request for request in requests))
         self._samples = folder / "samples"
-        pinned = [] if core is None else ["taskset", "-c", str(core)]
-        arguments = [port, connections, seconds, rate, written, self._samples]
+        arguments = [port, connections, seconds, rate, patience_s, written, self._samples]
         self._process = subprocess.Popen(
-            [*pinned, str(program), *map(str, arguments)],
+            [str(program), *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

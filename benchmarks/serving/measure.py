@@ -29,7 +29,7 @@ class Plan:
         program: The compiled load generator.
         full_s: Seconds at full speed, in the closed loop.
         half_s: Seconds at half of it, in the open loop.
-        core: Where the load comes from.
+        core: Where the load comes from; the caller keeps itself there.
     """
 
     program: Path
@@ -110,7 +110,7 @@ def measure(server: Server, plan: Plan, findings: Findings) -> Iterator[str]:
 
 def _cell(server: Server, questions: Questions, connections: int, plan: Plan) -> Reading:
     requests = [request.bytes_for(server.port) for request in questions.requests]
-    common = {"port": server.port, "connections": connections, "core": plan.core}
+    common = {"port": server.port, "connections": connections}
     with Load(plan.program, requests, seconds=plan.full_s, **common) as load:
         load.warm(WARM_S)
         roots, core = server.roots, server.place.core

@@ -251,6 +251,20 @@ def test_large_bodies_arrive_whole(wire: Wire) -> None:
     assert wire.ask(chunked(body[: 1 << 20], body[1 << 20 :]))[0].json["body"].encode("latin-1") == body
 
 
+@pytest.mark.parametrize("size", [8 << 10, 33 << 10, 45_000, 300_000])
+def test_what_is_left_of_a_body_is_no_head(wire: Wire, size: int) -> None:
+    """Whole, and its head and body apart; bodies come in the last of several pieces, or alone in one."""
+    client = wire.connect()
+    for _ in range(3):
+        for packets in ([post(bytes(size))], [post(bytes(size))[:-size], bytes(size)]):
+            for packet in packets:
+                client.send(packet)
+            assert len(client.read().json["body"]) == size
+    client.send(GET)
+    assert client.read().status == 200
+    assert client.open
+
+
 def test_a_half_closed_client_gets_its_answers(wire: Wire) -> None:
     client = wire.connect().send(post(b"abc", path=b"/hold/half") + GET)
     client.sock.shutdown(socket.SHUT_WR)

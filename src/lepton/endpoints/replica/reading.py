@@ -86,19 +86,25 @@ class Reading(Answers):
             self._forget()
             self._parse_slices(data)
             return
-        served = self._served
+        served, reading = self._served, self._request
         self._packet = size = len(data)
         self._parser.feed_data(data)
         if self._request is not None or served == self._served:
-            self._unfinished(size, served)
+            self._unfinished(size, served, was_body=reading is not None)
         if self._lessons:
             self._learn(data, served)
 
-    def _unfinished(self, size: int, served: int) -> None:
-        """Bound what a head or a body costs that the packet left unfinished."""
+    def _unfinished(self, size: int, served: int, *, was_body: bool) -> None:
+        """Bound what a head or a body costs that the packet left unfinished.
+
+        Args:
+            size: Of the packet.
+            served: Heads before it.
+            was_body: Whether it began inside a body; what follows the end of that is counted from the next packet on.
+        """
         if self._request is not None:
             self._settle(size)
-        elif served == self._served:
+        elif served == self._served and not was_body:
             self._head_bytes += size
             if self._head_bytes > self._shared.limits.head_bytes:
                 self._too_long(self._target)
@@ -114,10 +120,10 @@ class Reading(Answers):
             # Nothing but body until its length is reached.
             step = _SLICE if self._request is None else max(_SLICE, self._length - self._received)
             piece = view[at : at + step]
-            served = self._served
+            served, reading = self._served, self._request
             self._packet = len(piece)
             self._parser.feed_data(piece)
-            self._unfinished(len(piece), served)
+            self._unfinished(len(piece), served, was_body=reading is not None)
             at += step
             if self._out:
                 self._flush()  # a client that does not read is noticed here

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from endpoints.test_wire import GET
 from endpoints.wires import NEVER_S, Wire, answers, fed, serving
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lepton.endpoints.replica.limits import Limits
@@ -235,6 +235,7 @@ def test_requests_end_where_a_second_parser_sees_their_end(
 ) -> None:
     """Nothing is taken for a request that the other does not see there; where we see less, we have said no."""
     stream = mutated(made, place, what, new)
+    assume(b"HTTP/1.0" not in stream)  # which the second parser does not speak
     expected, _ = reference(stream)
     found, refused = heard(cut(stream, at))
     assert found == expected[: len(found)]

@@ -148,7 +148,9 @@ def test_what_is_wrong_gets_a_sentence_without_its_values(body: Any, kind: bytes
 
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=4),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*NAMES, "columns", "data"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*NAMES, "columns", "data"]), inner, max_size=3)
+    ),
     max_leaves=10,
 )
 

@@ -16,11 +16,8 @@ from lepton.core.errors import Internal, InvalidInput
 from lepton.models.prediction import (
     MAX_ROWS,
     decode_rows,
-    decode_tensors,
     encode_predictions,
-    encode_tensors,
     open_session,
-    tensor_metadata,
 )
 from lepton.models.signature import Input, Signature, Task
 
@@ -39,18 +36,6 @@ SIGNATURE = Signature(
     classes=("no", "yes"),
 )
 ROW: dict[str, Any] = {"income": 1200.5, "age": 30, "member": True, "city": "Paris"}
-
-
-def tensor(name: str, datatype: str, data: list[Any], shape: list[int] | None = None) -> dict[str, Any]:
-    return {"name": name, "datatype": datatype, "shape": shape or [len(data)], "data": data}
-
-
-TENSORS = [
-    tensor("income", "FP64", [1200.5, None]),
-    tensor("age", "INT64", [30, 31]),
-    tensor("member", "BOOL", [True, False]),
-    tensor("city", "BYTES", ["Paris", ""]),
-]
 
 
 def test_rows_become_a_matrix_of_numbers_and_an_array_for_each_text() -> None:
@@ -90,58 +75,6 @@ def test_wrong_rows_get_a_sentence_without_their_values(rows: object, sentence: 
     assert CANARY not in caught.value.message
 
 
-def test_tensors_become_the_same_arrays_as_rows() -> None:
-    rows = [ROW, {"income": None, "age": 31, "member": False, "city": None}]
-    from_rows, from_tensors = decode_rows(SIGNATURE, rows), decode_tensors(SIGNATURE, TENSORS)
-    assert from_rows.keys() == from_tensors.keys()
-    for name, array in from_rows.items():
-        np.testing.assert_array_equal(array, from_tensors[name])
-
-
-def test_tensors_may_be_columns_of_a_matrix() -> None:
-    tensors = [tensor("income", "FP32", [[1.5], [2.5]], [2, 1]), *TENSORS[1:]]
-    assert decode_tensors(SIGNATURE, tensors)["numbers"][:, 0].tolist() == [1.5, 2.5]
-
-
-@pytest.mark.parametrize(
-    ("index", "change", "sentence"),
-    [
-        (0, {"name": "planet"}, "no input 'planet'"),
-        (0, {"name": "age"}, "'age' is given twice"),
-        (0, {"datatype": "BYTES"}, "'income' must have the datatype FP64"),
-        (1, {"datatype": "BOOL"}, "'age' must have the datatype INT64"),
-        (3, {"datatype": "FP64"}, "'city' must have the datatype BYTES"),
-        (0, {"shape": [2, 2]}, "shape [N] or [N, 1]"),
-        (0, {"shape": []}, "shape [N] or [N, 1]"),
-        (0, {"shape": "2"}, "shape [N] or [N, 1]"),
-        (0, {"shape": [3]}, "does not fit its shape"),
-        (0, {"shape": [True], "data": [1.0]}, "does not fit its shape"),
-        (0, {"shape": [0], "data": []}, "does not fit its shape"),
-        (0, {"shape": [1], "data": [1.0]}, "the same number of rows"),
-        (0, {"data": "1.0, 2.0"}, "must be a list"),
-        (0, {"data": [1.0, CANARY]}, "Row 2: column 'income' must be a number"),
-        (0, {"data": [1.0, [1.0, 2.0]]}, "Row 2: column 'income' must be a number"),
-        (1, {"data": [30, 31.5]}, "Row 2: input 'age' has the datatype INT64"),
-        (1, {"data": [30, 31.5], "datatype": "FP64"}, "Row 2: column 'age' must be a whole number"),
-        (0, {"data": [1.0, float("inf")]}, "Row 2: column 'income' holds NaN or infinity"),
-    ],
-)
-def test_wrong_tensors_get_a_sentence_without_their_values(index: int, change: dict[str, Any], sentence: str) -> None:
-    tensors = [{**one, **change} if at == index else one for at, one in enumerate(TENSORS)]
-    if sentence.endswith("the same number of rows"):
-        tensors.reverse()
-    with pytest.raises(InvalidInput) as caught:
-        decode_tensors(SIGNATURE, tensors)
-    assert sentence in caught.value.message
-    assert CANARY not in caught.value.message
-
-
-@pytest.mark.parametrize("inputs", [None, {}, [1], TENSORS[:3]])
-def test_missing_tensors_are_named(inputs: object) -> None:
-    with pytest.raises(InvalidInput, match="city"):
-        decode_tensors(SIGNATURE, inputs)
-
-
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from([*ROW, "x"]), inner, max_size=5),
@@ -159,31 +92,9 @@ def test_any_json_is_decoded_or_refused(value: object) -> None:
     assert all(len(array) == len(value) for array in arrays.values())
 
 
-TENSOR = st.fixed_dictionaries(
-    {
-        "name": st.sampled_from(list(ROW)) | JSON,
-        "datatype": st.sampled_from(["FP64", "INT64", "BOOL", "BYTES"]) | JSON,
-        "shape": st.lists(st.integers(0, 3), max_size=3) | JSON,
-        "data": st.lists(JSON, max_size=3) | JSON,
-    }
-)
-
-
-@given(JSON | st.lists(TENSOR, max_size=5))
-def test_any_tensors_are_decoded_or_refused(value: object) -> None:
-    try:
-        decode_tensors(SIGNATURE, value)
-    except InvalidInput:
-        return
-
-
 def test_predictions_are_written_with_the_names_of_the_classes() -> None:
     outputs = {"label": np.array(["yes"], dtype=object), "probabilities": np.array([[0.25, 0.75]])}
     assert encode_predictions(SIGNATURE, outputs) == [{"label": "yes", "probabilities": {"no": 0.25, "yes": 0.75}}]
-    assert encode_tensors(SIGNATURE, outputs) == [
-        {"name": "label", "shape": [1], "datatype": "BYTES", "data": ["yes"]},
-        {"name": "probabilities", "shape": [1, 2], "datatype": "FP64", "data": [0.25, 0.75]},
-    ]
 
 
 def test_boolean_and_whole_number_labels_keep_their_type() -> None:
@@ -194,23 +105,12 @@ def test_boolean_and_whole_number_labels_keep_their_type() -> None:
         {"label": True, "probabilities": {"false": 0.25, "true": 0.75}}
     ]
     assert encode_predictions(number, outputs) == [{"label": 1, "probabilities": {"0": 0.25, "1": 0.75}}]
-    assert [encode_tensors(s, outputs)[0]["datatype"] for s in (boolean, number)] == ["BOOL", "INT64"]
 
 
 def test_regressions_answer_values() -> None:
     signature = Signature(Task.REGRESSION, "price", ColumnType.NUMBER, SIGNATURE.inputs)
     outputs = {"prediction": np.array([1.5, 2.5])}
     assert encode_predictions(signature, outputs) == [{"value": 1.5}, {"value": 2.5}]
-    assert encode_tensors(signature, outputs) == [
-        {"name": "prediction", "shape": [2], "datatype": "FP64", "data": [1.5, 2.5]}
-    ]
-    assert tensor_metadata(signature)[1] == [{"name": "prediction", "datatype": "FP64", "shape": [-1]}]
-
-
-def test_metadata_offers_one_tensor_for_each_column() -> None:
-    inputs, outputs = tensor_metadata(SIGNATURE)
-    assert [one["datatype"] for one in inputs] == ["FP64", "INT64", "BOOL", "BYTES"]
-    assert [(one["datatype"], one["shape"]) for one in outputs] == [("BYTES", [-1]), ("FP64", [-1, 2])]
 
 
 def test_what_is_no_graph_is_an_error_of_ours() -> None:

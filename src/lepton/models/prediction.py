@@ -7,7 +7,7 @@ of the store. Every refusal names the row and the column and never the value.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -18,13 +18,12 @@ from lepton.models.signature import (
     NUMBERS,
     PREDICTION,
     PROBABILITIES,
-    Input,
     Label,
     Signature,
     Task,
     class_name,
 )
-from lepton.models.values import TYPE_WORDS, Array, column_array
+from lepton.models.values import Array, column_array
 
 MAX_ROWS = 10_000
 """Most rows one request may hold."""
@@ -33,21 +32,6 @@ Arrays = dict[str, Array]
 """By name of the graph's input or output. Inputs: `NUMBERS` float64 [N, k], texts str [N]; NaN and "" for missing."""
 
 Prediction = dict[str, "Label | float | dict[str, float]"]
-
-_FLOATS = frozenset(("FP16", "FP32", "FP64"))
-_INTEGERS = frozenset(("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"))
-_DATATYPES: Mapping[ColumnType, frozenset[str]] = {
-    ColumnType.NUMBER: _FLOATS | _INTEGERS,
-    ColumnType.INTEGER: _FLOATS | _INTEGERS,
-    ColumnType.BOOLEAN: frozenset(("BOOL",)),
-    ColumnType.TEXT: frozenset(("BYTES",)),
-}
-_PREFERRED = {
-    ColumnType.NUMBER: "FP64",
-    ColumnType.INTEGER: "INT64",
-    ColumnType.BOOLEAN: "BOOL",
-    ColumnType.TEXT: "BYTES",
-}
 
 
 class Session(Protocol):
@@ -136,33 +120,6 @@ def pack_columns(signature: Signature, columns: Mapping[str, Array], rows: int) 
     return arrays
 
 
-def decode_tensors(signature: Signature, inputs: object) -> Arrays:
-    """Turn the ``inputs`` of an Open Inference Protocol v2 request (JSON) into the graph's inputs.
-
-    Args:
-        signature: What the model takes.
-        inputs: A list of ``{"name", "shape", "datatype", "data"}``, one for each column, of shape [N] or [N, 1].
-
-    Raises:
-        InvalidInput: if a tensor is missing, unknown, of another length or type, or holds a wrong value.
-
-    Source: https://github.com/kserve/open-inference-protocol, "Inference Request JSON Object".
-    """
-    tensors = _by_name(signature, inputs)
-    columns: dict[str, Array] = {}
-    rows = -1
-    for column in signature.inputs:
-        values = _tensor(column, tensors[column.name])
-        if rows not in (-1, len(values)):
-            raise InvalidInput(
-                f"Input {column.name!r} has {len(values)} rows and the inputs before it have {rows}. "
-                "All inputs need the same number of rows."
-            )
-        rows = len(values)
-        columns[column.name] = column_array(column, values)
-    return pack_columns(signature, columns, rows)
-
-
 def encode_predictions(signature: Signature, outputs: Arrays) -> list[Prediction]:
     """Write outputs as records: ``{"label", "probabilities"}`` or ``{"value"}`` for each row."""
     if signature.task is Task.REGRESSION:
@@ -174,36 +131,6 @@ def encode_predictions(signature: Signature, outputs: Arrays) -> list[Prediction
         {"label": label, "probabilities": dict(zip(names, row, strict=True))}
         for label, row in zip(labels, shares, strict=True)
     ]
-
-
-def encode_tensors(signature: Signature, outputs: Arrays) -> list[dict[str, Any]]:
-    """Write outputs as the ``outputs`` of an Open Inference Protocol v2 answer (JSON)."""
-    tensors = []
-    for name in signature.outputs:
-        array = outputs[name]
-        if name == LABEL:
-            data: list[Any] = list(_labels(signature, array))
-            datatype = _label_datatype(signature)
-        else:
-            data, datatype = array.ravel().tolist(), "FP64"
-        tensors.append({"name": name, "shape": list(array.shape), "datatype": datatype, "data": data})
-    return tensors
-
-
-def tensor_metadata(signature: Signature) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Describe the inputs and outputs as Open Inference Protocol v2 metadata: name, datatype, shape (-1 = any)."""
-    inputs = [{"name": column.name, "datatype": _PREFERRED[column.type], "shape": [-1]} for column in signature.inputs]
-    if signature.task is Task.REGRESSION:
-        return inputs, [{"name": PREDICTION, "datatype": "FP64", "shape": [-1]}]
-    return inputs, [
-        {"name": LABEL, "datatype": _label_datatype(signature), "shape": [-1]},
-        {"name": PROBABILITIES, "datatype": "FP64", "shape": [-1, len(signature.classes or ())]},
-    ]
-
-
-def _label_datatype(signature: Signature) -> str:
-    # The classes of a number column are whole numbers
-    return "INT64" if signature.target_type is ColumnType.NUMBER else _PREFERRED[signature.target_type]
 
 
 def _labels(signature: Signature, array: Array) -> list[Label]:
@@ -230,53 +157,6 @@ def _refuse_keys(signature: Signature, row: Mapping[object, object], number: int
         f"Row {number} lacks the field{'' if len(missing) == 1 else 's'} {_listed(missing)}. "
         "Give every column; null means that its value is missing."
     )
-
-
-def _by_name(signature: Signature, inputs: object) -> dict[str, Mapping[str, Any]]:
-    names = [column.name for column in signature.inputs]
-    if not isinstance(inputs, list) or not all(isinstance(tensor, dict) for tensor in inputs):
-        raise InvalidInput(
-            "'inputs' must be a list of tensors, each an object with 'name', 'shape', 'datatype' and 'data'. "
-            f"The model takes {_listed(names)}."
-        )
-    tensors: dict[str, Mapping[str, Any]] = {}
-    for tensor in inputs:
-        name = str(tensor.get("name", ""))[:200]
-        if name not in names:
-            raise InvalidInput(f"The model has no input {name[:80]!r}. It takes {_listed(names)}.")
-        if name in tensors:
-            raise InvalidInput(f"Input {name!r} is given twice. Give every input once.")
-        tensors[name] = tensor
-    missing = [name for name in names if name not in tensors]
-    if missing:
-        raise InvalidInput(
-            f"Missing input{'' if len(missing) == 1 else 's'} {_listed(missing)}. Give every input once."
-        )
-    return tensors
-
-
-def _tensor(column: Input, tensor: Mapping[str, Any]) -> list[Any]:
-    shape, datatype, data = tensor.get("shape"), tensor.get("datatype"), tensor.get("data")
-    if datatype not in _DATATYPES[column.type]:
-        raise InvalidInput(
-            f"Input {column.name!r} must have the datatype {_PREFERRED[column.type]} ({TYPE_WORDS[column.type]})."
-        )
-    if not isinstance(shape, list) or len(shape) not in (1, 2) or (len(shape) == 2 and shape[1] != 1):
-        raise InvalidInput(f"Input {column.name!r} must have the shape [N] or [N, 1], with N rows.")
-    if not isinstance(data, list):
-        raise InvalidInput(f"The data of input {column.name!r} must be a list.")
-    values = [value[0] if isinstance(value, list) and len(value) == 1 else value for value in data]
-    if type(shape[0]) is not int or shape[0] != len(values) or not values:
-        raise InvalidInput(
-            f"Input {column.name!r} has {len(values)} values, which does not fit its shape. Give one for each row."
-        )
-    _check_count(len(values))
-    if datatype in _INTEGERS and float in set(map(type, values)):
-        number = next(n for n, value in enumerate(values, 1) if isinstance(value, float))
-        raise InvalidInput(
-            f"Row {number}: input {column.name!r} has the datatype {datatype} and holds no whole number."
-        )
-    return values
 
 
 def _listed(names: Sequence[str], most: int = 40) -> str:

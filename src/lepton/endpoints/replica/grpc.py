@@ -203,12 +203,16 @@ class Service:
         identity = request.id
 
         def done(outputs: Outputs, start: int, stop: int) -> None:
-            if not answer.done():  # nobody hung up meanwhile
-                response = self._messages["ModelInferResponse"](
-                    model_name=served.endpoint, model_version=served.version, id=identity
-                )
+            if answer.done():  # somebody hung up meanwhile
+                return
+            response = self._messages["ModelInferResponse"](
+                model_name=served.endpoint, model_version=served.version, id=identity
+            )
+            try:
                 write_outputs(response, names or served.signature.outputs, (outputs, start, stop), raw=raw)
                 answer.set_result(response.SerializeToString())
+            except Exception as error:  # noqa: BLE001 - as below, and the others of the batch are not to suffer
+                fail(_unexpected(error))
             traffic.mirror(inputs, outputs, start, stop)
 
         def fail(error: LeptonError) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from lepton.core.errors import InvalidInput, TooLarge
@@ -56,6 +56,20 @@ def read_code(code: Path) -> dict[str, bytes]:
             raise _too_large()
         files[name.as_posix()] = path.read_bytes()
     return files
+
+
+def receive(chunks: Iterable[bytes]) -> bytes:
+    """Put a bundle together that arrives in pieces.
+
+    Raises:
+        TooLarge: as soon as it is more than a bundle may hold.
+    """
+    bundle = bytearray()
+    for chunk in chunks:
+        bundle += chunk
+        if len(bundle) > MAX_BYTES + (1 << 20):
+            raise _too_large()
+    return bytes(bundle)
 
 
 def unpack(bundle: bytes) -> dict[str, bytes]:

@@ -68,7 +68,7 @@ def test_who_lost_the_right_while_the_code_came_registers_nothing(workshop: Work
 
 def test_what_needs_a_graph_says_that_there_is_none(workshop: Workshop) -> None:
     workshop.models.register(STEWARD, [packed()], name="rules")
-    with pytest.raises(InvalidInput, match="runs behind an endpoint only"):
+    with pytest.raises(InvalidInput, match="behind an endpoint only"):
         workshop.models.export(STEWARD, Ref("rules"))
 
 

@@ -38,7 +38,7 @@ def read_signature(text: bytes) -> Signature:
         raise InvalidInput("The signature is not JSON. See: docs/models.md") from None
     if not isinstance(value, dict):
         raise InvalidInput("The signature must be a JSON object with task, target, inputs and classes.")
-    task = _one_of("task", value.get("task"), [*Task])
+    task = _one_of("task", value.get("task"), [Task.CLASSIFICATION, Task.REGRESSION])
     classes = _classes(value.get("classes")) if task is Task.CLASSIFICATION else None
     if classes is None and value.get("classes") is not None:
         raise InvalidInput("The signature of a regression has no classes. Leave them out, or make it a classification.")

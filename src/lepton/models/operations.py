@@ -39,14 +39,14 @@ from lepton.models.records import (
 )
 from lepton.models.requests import check_request, check_target, choose_columns, to_arguments
 from lepton.models.rows import EvaluationRow, ModelRow
-from lepton.models.signature import Signature, Task
+from lepton.models.signature import GENERATION, Signature, Task
 from lepton.runs.operations import Runs
 from lepton.runs.records import Run
 from lepton.store.blobs import BlobStore
 from lepton.store.keys import Keyring
 
-PYTHON = "python"
-"""The recipe of what was registered as code."""
+REGISTERED = {"python": "Code of a user's own", "openai": "Another server, which is asked"}
+"""By recipe, what was registered and has no graph."""
 
 
 class Models:
@@ -128,15 +128,7 @@ class Models:
         self._require(actor, "models.register", project, target)
         check_name(name, "model")
         files = bundle.unpack(bundle.receive(chunks))
-        if bundle.SIGNATURE not in files:
-            raise InvalidInput(
-                f"The code comes without a signature. Put a file {bundle.SIGNATURE} beside {bundle.ENTRY}."
-            )
-        signature = read_signature(files.pop(bundle.SIGNATURE))
-        made = Trained(
-            name=name, recipe=PYTHON, dataset="", signature=signature, graph=bundle.pack(files), metrics={}, plots=(),
-            notes=("Code of a user's own: it answers at endpoints, and what it says was not measured.",),
-        )  # fmt: skip
+        made = _registered(name, files)
         actor = actor if again is None else again()
         row = self._store(actor, made, project=project)
         with self._withdrawing(row), self._guard.allow(actor, "models.register", project=project, target=target) as tx:
@@ -477,10 +469,30 @@ def _numbered(tx: sa.Connection, row: ModelRow) -> ModelRow:
     return row
 
 
+def _registered(name: str, files: dict[str, bytes]) -> Trained:
+    if bundle.UPSTREAM in files:
+        recipe, signature = "openai", GENERATION
+    elif bundle.SIGNATURE in files:
+        recipe, signature = "python", read_signature(files.pop(bundle.SIGNATURE))
+    else:
+        raise InvalidInput(f"The code comes without a signature. Put a file {bundle.SIGNATURE} beside {bundle.ENTRY}.")
+    note = f"{REGISTERED[recipe]}: it answers at endpoints, and what it says was not measured."
+    return Trained(
+        name=name,
+        recipe=recipe,
+        dataset="",
+        signature=signature,
+        graph=bundle.pack(files),
+        metrics={},
+        plots=(),
+        notes=(note,),
+    )
+
+
 def _check_graph(row: ModelRow) -> None:
-    if row.recipe == PYTHON:
+    if row.recipe in REGISTERED:
         raise InvalidInput(
-            f"Model {row.name}@{row.version} is code of a user's own, which runs behind an endpoint only. "
+            f"Model {row.name}@{row.version} was registered and has no graph, so it runs behind an endpoint only. "
             f"Deploy it: lepton endpoints deploy NAME --model {row.name}@{row.version}"
         )
 

@@ -11,7 +11,7 @@ from lepton.access.records import Actor, Role
 
 CONTRACT = """
 datasets.{list,get,import,profile,rows,clean,split,export,delete,read_personal,read_secret} labels.{list}
-runs.{list,get,logs,cancel,retry} models.{list,get,train,evaluate,predict,export,delete}
+runs.{list,get,logs,cancel,retry} models.{list,get,train,register,evaluate,predict,export,delete}
 endpoints.{list,get,deploy,predict,delete} projects.{list,create} users.{list,create,update,delete}
 tokens.{list,create,delete} audit.{list}
 """
@@ -39,7 +39,7 @@ def test_only_owners_read_secret_columns() -> None:
 
 def test_a_steward_is_an_editor_who_may_read_personal_columns_and_see_the_members() -> None:
     gained = set(held_actions(an_actor(Role.STEWARD), "default")) - set(held_actions(an_actor(Role.EDITOR), "default"))
-    assert gained == {"datasets.read_personal", "users.list"}
+    assert gained == {"datasets.read_personal", "models.register", "users.list"}
 
 
 def test_a_viewer_changes_nothing() -> None:
@@ -77,7 +77,7 @@ def test_what_looks_and_what_changes_is_one_rule_over_the_table() -> None:
     assert {action for action in ACTIONS if action not in LOOKING_ACTIONS} == {
         "datasets.import", "datasets.clean", "datasets.split", "datasets.delete",
         "runs.cancel", "runs.retry",
-        "models.train", "models.evaluate", "models.delete",
+        "models.train", "models.register", "models.evaluate", "models.delete",
         "endpoints.deploy", "endpoints.delete",
         "tokens.create", "tokens.delete", "users.create", "users.update", "users.delete", "projects.create",
     }  # fmt: skip

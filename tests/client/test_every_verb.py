@@ -129,6 +129,24 @@ def test_runs(client: lepton.Client, people: lepton.DatasetDetail) -> None:
             client.runs.wait(client.runs.retry(failed[0].id).id)
 
 
+def test_code_of_ones_own_becomes_a_model_that_answers(client: lepton.Client, tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(
+        "import rules\n\nclass Model:\n    def load(self, folder):\n        self.rate = rules.RATE\n\n"
+        "    def predict(self, batch):\n        return batch['area'] * self.rate\n"
+    )
+    (tmp_path / "rules.py").write_text("RATE = 3.0\n")
+    signature = {"task": "regression", "target": "price", "inputs": [{"name": "area", "type": "number"}]}
+    model = client.models.register("rules", code=tmp_path, signature=signature)
+    assert (model.ref, model.recipe, model.dataset, model.task) == ("rules@1", "python", "", "regression")
+    assert [node.kind for node in client.models.lineage("rules").nodes] == ["model"]
+    with pytest.raises(InvalidInput, match="behind an endpoint only"):
+        client.models.export("rules@1", tmp_path / "rules.onnx")
+    client.endpoints.deploy("rules", model="rules@1")
+    assert [p.value for p in client.endpoints.predict("rules", [{"area": 7.0}, {"area": 2.0}])] == [21.0, 6.0]
+    client.endpoints.delete("rules")
+    client.models.delete("rules")
+
+
 def test_models_and_endpoints(client: lepton.Client, people: lepton.DatasetDetail, tmp_path: Path) -> None:
     model = client.models.train("buyers", dataset=people.ref, target="bought", features=["age", "city"], seed=1)
     assert (model.task, model.dataset) == ("classification", people.ref)

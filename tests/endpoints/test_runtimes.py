@@ -76,7 +76,8 @@ class Model:
 
 
 def test_every_format_has_its_runtime() -> None:
-    assert {"onnx": OnnxRuntime, "python": PythonRuntime} == RUNTIMES
+    assert set(RUNTIMES) == {"onnx", "python", "openai"}
+    assert (RUNTIMES["onnx"], RUNTIMES["python"]) == (OnnxRuntime, PythonRuntime)
 
 
 def _graph_that_answers(array: np.ndarray) -> bytes:  # type: ignore[type-arg]

@@ -39,6 +39,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = {
     "runs.cancel": _EDITOR,
     "runs.retry": _EDITOR,
     "models.train": _EDITOR,
+    "models.register": _STEWARD,  # code of one's own that runs on the platform's machine, confined as it is
     "models.evaluate": _EDITOR,
     "models.predict": _EDITOR,
     "models.export": _EDITOR,

@@ -21,11 +21,13 @@ _SHOWN_COEFFICIENTS = 10
 
 def model(detail: ModelDetail) -> list[RenderableType]:
     """Show a version: what it predicts and how well, and what moves its predictions."""
+    how = f"learned from {detail.dataset}" if detail.dataset else "registered"
     parts: list[RenderableType] = [
-        f"{detail.ref} predicts {detail.target} ({detail.task}, {detail.recipe}), learned from {detail.dataset} "
+        f"{detail.ref} predicts {detail.target} ({detail.task}, {detail.recipe}), {how} "
         f"by {detail.created_by} at {when(detail.created_at)}; {size(detail.size_bytes)}",
-        metrics(detail.metrics, title="On rows held out from training"),
     ]
+    if detail.metrics:
+        parts.append(metrics(detail.metrics, title="On rows held out from training"))
     for kind, draw in (("confusion", confusion), ("coefficients", coefficients)):
         if (plot := detail.plot(kind)) is not None:
             parts.append(draw(plot))

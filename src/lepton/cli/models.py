@@ -9,7 +9,7 @@ import typer
 
 from lepton.cli.door import Detach, Door, Ref, Yes, group, verb
 
-MODELS = group("models", "Versioned predictors: train, evaluate, predict, trace, export.")
+MODELS = group("models", "Versioned predictors: train, register, evaluate, predict, trace, export.")
 GROUPS = (MODELS,)
 
 DatasetRef = Annotated[str, typer.Option(help="Dataset version, NAME or NAME@VERSION.", metavar="REF")]
@@ -56,6 +56,22 @@ def train(  # noqa: PLR0913 - a command's parameters are its options
     if ended := waiting.finish(door, run, detach=detach):
         made = [] if door.json else model_pages.model(door.client.models.get(ended.made("model")[0]))
         door.answer(ended.body, *made)
+
+
+@verb(MODELS, "lepton models register rules --code rules/ --signature rules.json")
+def register(
+    door: Door,
+    name: Annotated[str, typer.Argument(help="Name of the model.")],
+    code: Annotated[Path, typer.Option(help="A file, or a folder with model.py, that holds a class Model.")],
+    signature: Annotated[
+        Path | None, typer.Option(help="JSON file: what it takes and answers; signature.json of the folder if absent.")
+    ] = None,
+) -> None:
+    """Keep code of your own as a model, or a new version of it."""
+    from lepton.cli import model_pages
+
+    detail = door.client.models.register(name, code=code, signature=signature)
+    door.answer(detail.body, *model_pages.model(detail))
 
 
 @verb(MODELS, "lepton models evaluate houses --dataset houses-test")

@@ -12,8 +12,9 @@ from lepton.client.answers import Answer, Cell, Items, decode, decode_items
 from lepton.client.dataset_records import DatasetDetail
 from lepton.client.files import Export, save
 from lepton.client.runs import OnProgress, Run, Runs
-from lepton.client.transport import Transport, path_of
-from lepton.core.errors import NotFound
+from lepton.client.transport import Transport, encode, path_of
+from lepton.core.errors import InvalidInput, NotFound
+from lepton.models import bundle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,6 +217,39 @@ class Models:
         if not wait:
             return run
         return self.get(self._runs.wait(run.id, on_progress=on_progress).made("model")[0])
+
+    def register(
+        self, name: str, *, code: str | Path, signature: Mapping[str, object] | str | Path | None = None
+    ) -> ModelDetail:
+        """Keep code of your own as a model, or a new version of it. It runs behind endpoints only, in a sandbox.
+
+        Args:
+            name: Name of the model.
+            code: A file, or a folder with a file ``model.py``, that holds a class ``Model`` with ``load(folder)`` and
+                ``predict(batch)``.
+            signature: What it takes and answers, as a mapping or a JSON file; None means that it is in the folder, as
+                ``signature.json``.
+
+        Returns:
+            The version that was made.
+
+        Raises:
+            InvalidInput: if there is no such file, or the signature is not possible.
+            TooLarge: if the code has more than 64 MiB or 1,000 files.
+        """
+        files = bundle.read_code(Path(code))
+        if isinstance(signature, Mapping):
+            files[bundle.SIGNATURE] = encode(signature)
+        elif signature is not None:
+            path = Path(signature)
+            if not path.is_file():
+                raise InvalidInput(f"There is no file {path.name!r}. Give the signature as a JSON file.")
+            files[bundle.SIGNATURE] = path.read_bytes()
+        packed = bundle.pack(files)
+        body = self._transport.upload(
+            path_of("models", "register"), [packed], query={"name": name}, size_bytes=len(packed)
+        )
+        return self.get(decode(ModelVersion, body).ref)
 
     @overload
     def evaluate(

@@ -1,4 +1,4 @@
-"""The source of a model that is written in Python: a zip archive of a few files, read with suspicion.
+"""What is registered as a model, code of a user's own above all: a zip archive of a few files, read with suspicion.
 
 Standard library only, as the client packs with it and a replica's worker unpacks with it. The files are only ever
 executed in the sandbox of a replica.
@@ -9,13 +9,15 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from lepton.core.errors import InvalidInput, TooLarge
 
 ENTRY = "model.py"
 """The file that holds the class ``Model``."""
+UPSTREAM = "openai.json"
+"""Instead of code: where a server that speaks the OpenAI API listens."""
 SIGNATURE = "signature.json"
 """The file that says what the model takes and answers."""
 MAGIC = b"PK\x03\x04"
@@ -35,16 +37,16 @@ def pack(files: Mapping[str, bytes]) -> bytes:
 
 
 def read_code(code: Path) -> dict[str, bytes]:
-    """Read a file, which becomes `ENTRY`, or all files of a folder but caches and links.
+    """Read a file, which becomes `ENTRY` unless it is called `UPSTREAM`, or all files of a folder but caches and links.
 
     Raises:
         InvalidInput: if there is nothing there.
         TooLarge: if it is more than a bundle may hold.
     """
     if code.is_file():
-        return {ENTRY: code.read_bytes()}
+        return {code.name if code.name == UPSTREAM else ENTRY: code.read_bytes()}
     if not code.is_dir():
-        raise InvalidInput(f"There is no file or folder {code.name!r}. Give a file, or a folder with a file {ENTRY}.")
+        raise InvalidInput(f"There is no file or folder {code.name!r}. Give a file, or a folder with {ENTRY}.")
     files: dict[str, bytes] = {}
     size = 0
     for path in sorted(code.rglob("*")):
@@ -58,11 +60,25 @@ def read_code(code: Path) -> dict[str, bytes]:
     return files
 
 
+def receive(chunks: Iterable[bytes]) -> bytes:
+    """Put a bundle together that arrives in pieces.
+
+    Raises:
+        TooLarge: as soon as it is more than a bundle may hold.
+    """
+    bundle = bytearray()
+    for chunk in chunks:
+        bundle += chunk
+        if len(bundle) > MAX_BYTES + (1 << 20):
+            raise _too_large()
+    return bytes(bundle)
+
+
 def unpack(bundle: bytes) -> dict[str, bytes]:
     """Return the files of a bundle by name.
 
     Raises:
-        InvalidInput: if it is not a zip archive, lacks `ENTRY`, or has a name that leads out of its folder.
+        InvalidInput: if it is not a zip archive, has not one of `ENTRY` and `UPSTREAM`, or a name that leads out of it.
         TooLarge: if it holds more than it may, whatever its own list of contents says.
     """
     files: dict[str, bytes] = {}
@@ -82,8 +98,8 @@ def unpack(bundle: bytes) -> dict[str, bytes]:
                 files[_checked(entry.filename)] = data
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError):
         raise InvalidInput("The code is not a zip archive that can be read. Send one of plain files.") from None
-    if ENTRY not in files:
-        raise InvalidInput(f"The code has no file {ENTRY} at its top. It must hold a class named Model.")
+    if (ENTRY in files) == (UPSTREAM in files):
+        raise InvalidInput(f"The code must have a file {ENTRY} with a class Model at its top, or {UPSTREAM} instead.")
     return files
 
 

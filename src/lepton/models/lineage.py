@@ -33,8 +33,11 @@ def draw(
         name.
     """
     model = Node(f"model:{version.ref}", "model", version.ref, version.recipe)
-    nodes = [model, _run_node(version.run_id, runs)]
-    edges = [Edge(f"run:{version.run_id}", model.id)]
+    nodes = [model]
+    edges = []
+    if version.run_id:  # not of what was registered
+        nodes.append(_run_node(version.run_id, runs))
+        edges.append(Edge(f"run:{version.run_id}", model.id))
     maker = version.run_id
     for ref, known in datasets.items():
         edges.append(Edge(f"dataset:{ref}", f"run:{maker}"))

@@ -1,10 +1,10 @@
-"""The verbs of models: train, evaluate, predict, list, get, lineage, export, delete; and what their runs commit."""
+"""The verbs of models: train, register, evaluate, predict, list, get, lineage, export, delete; what runs commit."""
 
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import groupby
 
@@ -19,8 +19,9 @@ from lepton.core.ids import new_id
 from lepton.core.refs import Ref, check_name, parse_ref
 from lepton.datasets.operations import Datasets, check_whole
 from lepton.datasets.records import DatasetVersion
-from lepton.models import rows
+from lepton.models import bundle, rows
 from lepton.models.batch import check_inputs
+from lepton.models.declared import read_signature
 from lepton.models.documents import Card, Documents, scope_of
 from lepton.models.lineage import draw
 from lepton.models.records import (
@@ -38,11 +39,14 @@ from lepton.models.records import (
 )
 from lepton.models.requests import check_request, check_target, choose_columns, to_arguments
 from lepton.models.rows import EvaluationRow, ModelRow
-from lepton.models.signature import Signature, Task
+from lepton.models.signature import GENERATION, Signature, Task
 from lepton.runs.operations import Runs
 from lepton.runs.records import Run
 from lepton.store.blobs import BlobStore
 from lepton.store.keys import Keyring
+
+REGISTERED = {"python": "Code of a user's own", "openai": "Another server, which is asked"}
+"""By recipe, what was registered and has no graph."""
 
 
 class Models:
@@ -96,6 +100,41 @@ class Models:
                 params={**params, "seed": request.seed, **request.params},
             )
 
+    def register(
+        self,
+        actor: Actor,
+        chunks: Iterable[bytes],
+        *,
+        name: str,
+        project: str = "default",
+        again: Callable[[], Actor] | None = None,
+    ) -> ModelVersion:
+        """Keep code of a user's own, with the signature it declares, as the next version of a model.
+
+        Nothing of it is run here, or anywhere but in the sandbox of an endpoint's replica.
+
+        Args:
+            actor: Who asks.
+            chunks: A zip archive, see `lepton.models.bundle`, with the signature as ``signature.json``.
+            name: Name of the model.
+            project: Where.
+            again: Says who asks when the archive has come; raises if that is nobody now.
+
+        Raises:
+            InvalidInput: if the name, the archive or the signature is not possible.
+            TooLarge: if the archive holds too much.
+        """
+        target = f"model:{name[:80]}"
+        self._require(actor, "models.register", project, target)
+        check_name(name, "model")
+        files = bundle.unpack(bundle.receive(chunks))
+        made = _registered(name, files)
+        actor = actor if again is None else again()
+        row = self._store(actor, made, project=project)
+        with self._withdrawing(row), self._guard.allow(actor, "models.register", project=project, target=target) as tx:
+            row = _numbered(tx, row)
+        return self._version(row)
+
     def list(self, actor: Actor, *, project: str = "default") -> builtins.list[ModelSummary]:
         """Return the models of a project by name, each with its versions, newest first."""
         with self._guard.allow(actor, "models.list", project=project) as tx:
@@ -143,6 +182,7 @@ class Models:
         known = self.datasets.get(actor, dataset, project=project).version.ref
         with self._guard.allow(actor, "models.evaluate", project=project, target=f"model:{ref}") as tx:
             row = _found(tx, project, ref)
+            _check_graph(row)
             model = f"{row.name}@{row.version}"
             return self._runs.submit(
                 actor,
@@ -175,6 +215,7 @@ class Models:
         source = self.datasets.open(actor, dataset, project=project)
         with self._guard.allow(actor, "models.predict", project=project, target=f"model:{ref}") as tx:
             row = _found(tx, project, ref)
+            _check_graph(row)
             model, known = f"{row.name}@{row.version}", source.version.ref
             signature = self._documents(row).signature(row.sealed_signature)
             check_whole(source.version, source.schema)
@@ -202,8 +243,8 @@ class Models:
             row = _found(tx, project, ref)
         version = self._version(row)
         datasets: dict[str, DatasetVersion | None] = {}
-        runs = {version.run_id: self._run(actor, version.run_id)}
-        before: str | None = version.dataset
+        runs = {version.run_id: self._run(actor, version.run_id)} if version.run_id else {}
+        before: str | None = version.dataset or None
         while before is not None and before not in datasets:
             known = datasets[before] = self._dataset(actor, before, project)
             before = None if known is None else known.parent
@@ -223,6 +264,7 @@ class Models:
         """
         with self._guard.allow(actor, "models.export", project=project, target=f"model:{ref}") as tx:
             row = _found(tx, project, ref)
+            _check_graph(row)
             signature = self._documents(row).signature(row.sealed_signature)
             if hidden := self._hidden(actor, signature, project):
                 raise Forbidden(
@@ -275,40 +317,11 @@ class Models:
 
     def commit(self, actor: Actor, run: Run, trained: Trained) -> ModelVersion:
         """Keep what a training run made as the next version, and end the run well, in one transaction."""
-        version_id, project = new_id(), run.project
-        scope = scope_of(version_id)
-        self._keyring.create(project, scope)
-        blob = self._blobs.put(project, scope, [trained.graph], blob_id=version_id)
-        documents = Documents(self._keyring, project, version_id)
-        row = ModelRow(
-            id=version_id,
-            project=project,
-            name=trained.name,
-            version=0,
-            task=trained.signature.task.value,
-            recipe=trained.recipe,
-            dataset=trained.dataset,
-            run_id=run.id,
-            created_at=self._clock(),
-            created_by=actor.name,
-            blob_id=blob.id,
-            size_bytes=blob.size_bytes,
-            sha256=blob.sha256,
-            metrics=dict(trained.metrics),
-            sealed_card=documents.seal_card(Card(trained.signature.target, trained.notes)),
-            sealed_signature=documents.seal_signature(trained.signature),
-            sealed_plots=documents.seal_plots(trained.plots),
-        )
-        try:
-            with self._guard.allow(actor, "models.train", project=project, target=f"model:{trained.name}") as tx:
-                row = replace(row, version=rows.next_version(tx, project, trained.name))
-                rows.insert_version(tx, row)
-                self._runs.succeed(tx, run.id, [f"model:{row.name}@{row.version}"])
-        except BaseException:
-            self._blobs.delete(blob.id)
-            with suppress(LeptonError):  # the first failure is the one to tell; a key of nothing opens nothing
-                self._keyring.shred(project, scope)
-            raise
+        project, target = run.project, f"model:{trained.name}"
+        row = self._store(actor, trained, project=project, run_id=run.id)
+        with self._withdrawing(row), self._guard.allow(actor, "models.train", project=project, target=target) as tx:
+            row = _numbered(tx, row)
+            self._runs.succeed(tx, run.id, [f"model:{row.name}@{row.version}"])
         return self._version(row)
 
     def commit_evaluation(
@@ -347,6 +360,44 @@ class Models:
         return len(lost)
 
     # Shared by them
+
+    def _store(self, actor: Actor, trained: Trained, *, project: str, run_id: str = "") -> ModelRow:
+        """Keep the graph or code and return the row of a version without a number; see `_withdrawing`."""
+        version_id = new_id()
+        scope = scope_of(version_id)
+        self._keyring.create(project, scope)
+        blob = self._blobs.put(project, scope, [trained.graph], blob_id=version_id)
+        documents = Documents(self._keyring, project, version_id)
+        return ModelRow(
+            id=version_id,
+            project=project,
+            name=trained.name,
+            version=0,
+            task=trained.signature.task.value,
+            recipe=trained.recipe,
+            dataset=trained.dataset,
+            run_id=run_id,
+            created_at=self._clock(),
+            created_by=actor.name,
+            blob_id=blob.id,
+            size_bytes=blob.size_bytes,
+            sha256=blob.sha256,
+            metrics=dict(trained.metrics),
+            sealed_card=documents.seal_card(Card(trained.signature.target, trained.notes)),
+            sealed_signature=documents.seal_signature(trained.signature),
+            sealed_plots=documents.seal_plots(trained.plots),
+        )
+
+    @contextmanager
+    def _withdrawing(self, row: ModelRow) -> Iterator[None]:
+        """Take back what `_store` has kept, if the version does not come to be."""
+        try:
+            yield
+        except BaseException:
+            self._blobs.delete(row.blob_id)
+            with suppress(LeptonError):  # the first failure is the one to tell; a key of nothing opens nothing
+                self._keyring.shred(row.project, scope_of(row.id))
+            raise
 
     def _require(self, actor: Actor, action: str, project: str, target: str) -> None:
         """Refuse, and write that down, before anything else is looked at."""
@@ -410,6 +461,40 @@ class Models:
 
 def _visible(plots: Iterable[Plot], readable: frozenset[ColumnClass]) -> tuple[Plot, ...]:
     return tuple(plot for plot in plots if plot.learned_from <= readable)
+
+
+def _numbered(tx: sa.Connection, row: ModelRow) -> ModelRow:
+    row = replace(row, version=rows.next_version(tx, row.project, row.name))
+    rows.insert_version(tx, row)
+    return row
+
+
+def _registered(name: str, files: dict[str, bytes]) -> Trained:
+    if bundle.UPSTREAM in files:
+        recipe, signature = "openai", GENERATION
+    elif bundle.SIGNATURE in files:
+        recipe, signature = "python", read_signature(files.pop(bundle.SIGNATURE))
+    else:
+        raise InvalidInput(f"The code comes without a signature. Put a file {bundle.SIGNATURE} beside {bundle.ENTRY}.")
+    note = f"{REGISTERED[recipe]}: it answers at endpoints, and what it says was not measured."
+    return Trained(
+        name=name,
+        recipe=recipe,
+        dataset="",
+        signature=signature,
+        graph=bundle.pack(files),
+        metrics={},
+        plots=(),
+        notes=(note,),
+    )
+
+
+def _check_graph(row: ModelRow) -> None:
+    if row.recipe in REGISTERED:
+        raise InvalidInput(
+            f"Model {row.name}@{row.version} was registered and has no graph, so it runs behind an endpoint only. "
+            f"Deploy it: lepton endpoints deploy NAME --model {row.name}@{row.version}"
+        )
 
 
 def _found(tx: sa.Connection, project: str, ref: Ref) -> ModelRow:

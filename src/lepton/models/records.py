@@ -51,9 +51,11 @@ class ModelVersion:
 
     Attributes:
         target: Column it predicts.
-        dataset: Dataset version it learned from, ``name@version``.
-        size_bytes: Size of its ONNX graph.
-        sha256: Digest of its ONNX graph, hex.
+        recipe: What made it; ``python`` is code of a user's own that was registered.
+        dataset: Dataset version it learned from, ``name@version``; empty for what was registered.
+        run_id: The run that made it; empty for what was registered.
+        size_bytes: Size of its ONNX graph, or of its code.
+        sha256: Digest of the same, hex.
         metrics: Headline numbers on the held-out rows.
     """
 

@@ -26,10 +26,11 @@ _RESERVED = frozenset((*OUTPUTS, NUMBERS))
 
 
 class Task(StrEnum):
-    """What is predicted: one of a few classes, or a number."""
+    """What is predicted: one of a few classes, a number, or text that another server generates."""
 
     CLASSIFICATION = "classification"
     REGRESSION = "regression"
+    GENERATION = "generation"
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,10 @@ class Signature:
     def from_json(cls, data: bytes) -> Signature:
         """Read what `to_json` wrote."""
         return _read(json.loads(data))
+
+
+GENERATION = Signature(Task.GENERATION, "text", ColumnType.TEXT, ())
+"""Of a model that is another server: what it takes and answers is between it and its clients."""
 
 
 def _read(value: Mapping[str, object]) -> Signature:

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from itertools import count
 from math import inf
 from time import monotonic, perf_counter
+from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote_to_bytes
 
 import orjson
@@ -25,6 +26,9 @@ from lepton.endpoints.replica.inputs import Inputs
 from lepton.endpoints.replica.outputs import Outputs
 from lepton.endpoints.replica.served import Served
 from lepton.endpoints.replica.traffic import Traffic
+
+if TYPE_CHECKING:
+    from lepton.endpoints.replica.upstream import Upstream
 
 log = logging.getLogger("lepton.replica.app")
 
@@ -109,6 +113,9 @@ class App:
 
     def _add(self, traffic: Traffic) -> None:
         name = traffic.endpoint
+        if not traffic.main.signature.inputs:
+            self._add_upstream(traffic)
+            return
         routes: dict[str, dict[bytes, Handler]] = {
             f"/predict/{name}": {b"POST": self._predict},
             f"/predict/{name}/invocations": {b"POST": self._invoke},
@@ -125,6 +132,12 @@ class App:
             self._routes[base.encode()] = (traffic, chosen, {b"GET": self._model_metadata})
             self._routes[f"{base}/ready".encode()] = (traffic, chosen, {b"GET": self._model_ready})
             self._routes[f"{base}/infer".encode()] = (traffic, chosen, {b"POST": self._infer})
+
+    def _add_upstream(self, traffic: Traffic) -> None:
+        from lepton.endpoints.replica.upstream import PATHS
+
+        for path, method in PATHS.items():
+            self._routes[path.encode()] = (traffic, None, {method: self._pass_on})
 
     # What wire.py calls
 
@@ -200,6 +213,16 @@ class App:
         encode = partial(served.oip.encode, question)
         traffic.submit(served, _Asked(self, (traffic, served), request, question.inputs, encode, JSON, started))
 
+    def _pass_on(self, _traffic: Traffic, served: Served, request: Request) -> None:
+        started = perf_counter()
+
+        def answered(status: int) -> None:
+            served.counts.answered(status, perf_counter() - started)
+
+        refuse = partial(self.refused, request, served)
+        upstream = cast("Upstream", served.runtime)
+        upstream.pass_on(request, timeout_s=_timeout_s(request), answered=answered, refuse=refuse)
+
     def _model_metadata(self, _traffic: Traffic, served: Served, request: Request) -> None:
         request.respond(200, orjson.dumps(served.oip.metadata()), JSON)
 
@@ -239,6 +262,10 @@ class App:
 
     def _nothing_here(self) -> NotFound:
         names = [traffic.endpoint for traffic in self._endpoints]
+        if not self._endpoints[0].main.signature.inputs:
+            return NotFound(
+                f"There is nothing at this address; endpoint {names[0]!r} speaks the OpenAI API, under /v1."
+            )
         return NotFound(
             f"There is nothing at this address; endpoint{'' if len(names) == 1 else 's'} {', '.join(map(repr, names))} "
             f"can be asked here: POST /predict/{names[0]} or POST /v2/models/{names[0]}/infer."
@@ -266,9 +293,14 @@ def _json_bytes(request: Request) -> int | None:
 
 
 def _deadline(request: Request) -> float:
+    timeout_s = _timeout_s(request)
+    return inf if timeout_s is None else monotonic() + timeout_s
+
+
+def _timeout_s(request: Request) -> float | None:
     text = request.headers.get(b"x-request-timeout-ms")
     if text is None:
-        return inf
+        return None
     if not text.isdigit() or not 0 < int(text[:9]) <= 3_600_000:
         raise InvalidInput("The header X-Request-Timeout-Ms must be a number from 1 to 3600000.")
-    return monotonic() + int(text) / 1000
+    return int(text) / 1000

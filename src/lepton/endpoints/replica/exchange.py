@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from lepton.endpoints.replica.heads import BODILESS, CLOSE, CONTINUE, Heads
 from lepton.endpoints.replica.limits import Limits
+from lepton.endpoints.replica.streams import Stream
 
 log = logging.getLogger("lepton.replica")
 
@@ -34,13 +35,16 @@ class Request:
         body: Complete, without its transfer and content encodings; empty while the app admits.
     """
 
-    __slots__ = ("_answer", "_connection", "_expects", "_held", "_line", "body", "headers", "method", "path", "query")
+    __slots__ = (
+        "_answer", "_connection", "_expects", "_held", "_line", "_stream", "body", "headers", "method", "path", "query",
+    )  # fmt: skip
 
     def __init__(
         self, connection: Answers, method: bytes, path: bytes, query: bytes, headers: dict[bytes, bytes]
     ) -> None:
         self._connection: Answers | None = connection
         self._answer: list[Buffer] | None = None
+        self._stream: Stream | None = None
         self._line = b""  # the Connection header of the answer
         self._expects = False  # waits for 100 Continue
         self._held = 0  # what its body counts in Shared.held_bytes
@@ -63,6 +67,11 @@ class Request:
         if connection is not None:
             self._connection = None
             connection.answered(self, status, body, content_type, extra)
+
+    def stream(self, status: int, content_type: bytes, extra: bytes = b"") -> Stream | None:
+        """Begin an answer whose pieces come later; None if the client has gone or was answered already."""
+        connection, self._connection = self._connection, None
+        return None if connection is None else connection.streamed(self, status, content_type, extra)
 
 
 class App(Protocol):
@@ -143,11 +152,52 @@ class Answers(asyncio.Protocol):
         elif not self._corked:
             self._flush()
 
+    def streamed(self, request: Request, status: int, content_type: bytes, extra: bytes) -> Stream:
+        """Take the beginning of a streamed answer; `Request.stream` calls this once at most."""
+        shared = self._shared
+        shared.held_bytes -= request._held
+        request._held = 0
+        # The length is not known: chunks say where it ends, or the end of the connection if that is wanted anyway.
+        chunked = not request._line and not (shared.draining and self._waiting[-1] is request)
+        if not chunked:
+            request._line = CLOSE
+        head = shared.made_heads.get((status, content_type)) or shared.heads.make(status, content_type)
+        lines = b"Transfer-Encoding: chunked\r\n" if chunked else CLOSE
+        begin = b"%b%b%b\r\n" % (head.removesuffix(b"Content-Length: "), lines, extra)
+        request._stream = Stream(self, begin, chunked=chunked)
+        return request._stream
+
+    def stream_may_write(self, stream: Stream) -> bool:
+        """Whether it is the turn of a streamed answer and the client reads."""
+        return not self._choked and bool(self._waiting) and self._waiting[0]._stream is stream
+
+    def stream_wrote(self, data: bytes) -> None:
+        """Send a piece of a streamed answer, behind the answers before it."""
+        self._out.append(data)
+        if not self._corked:
+            self._flush()
+
+    def stream_ended(self, *, broken: bool) -> None:
+        """Let out what was answered behind a streamed answer, or end the connection if it is not complete."""
+        if broken:
+            if self._transport is not None:
+                self._transport.abort()
+            return
+        request = self._waiting.popleft()
+        if request._line is CLOSE:
+            self._deaf = self._leaving = True
+        self._release()
+        if not self._corked:
+            self._flush()
+
     def _release(self) -> None:
         """Let out what was answered before its turn."""
         waiting = self._waiting
         while waiting:
             request = waiting[0]
+            if request._stream is not None:
+                request._stream.wake()
+                return
             if request._answer is None:
                 if request._expects:
                     request._expects = False

@@ -76,8 +76,20 @@ def load(deployment: Deployment, signature: Signature) -> Runtime:
 
 def format_of(content: bytes) -> str:
     """Say what a stored model is: no graph begins like a zip archive."""
-    return "python" if content.startswith(bundle.MAGIC) else "onnx"
+    if not content.startswith(bundle.MAGIC):
+        return "onnx"
+    return "openai" if bundle.UPSTREAM in bundle.unpack(content) else "python"
 
 
-RUNTIMES: dict[str, Callable[[bytes, Signature], Runtime]] = {"onnx": OnnxRuntime, "python": PythonRuntime}
+def _upstream(content: bytes, signature: Signature) -> Runtime:
+    from lepton.endpoints.replica.upstream import Upstream  # an HTTP client, which only these need
+
+    return Upstream(content, signature)
+
+
+RUNTIMES: dict[str, Callable[[bytes, Signature], Runtime]] = {
+    "onnx": OnnxRuntime,
+    "python": PythonRuntime,
+    "openai": _upstream,
+}
 """By the format of the model."""

@@ -61,8 +61,10 @@ class Served:
         self.weight = deployment.weight
         self.is_shadow = deployment.is_shadow
         self.counts = Counts()
-        self.batcher = Batcher(load(deployment, signature), shape, observe=self.counts.predicted)
-        self.batcher.warm_up()
+        self.runtime = load(deployment, signature)
+        self.batcher = Batcher(self.runtime, shape, observe=self.counts.predicted)
+        if signature.inputs:  # a server behind the endpoint takes no rows
+            self.batcher.warm_up()
         self.records = Records(shape, endpoint=self.endpoint, model=self.model)
         self.oip = Oip(shape, endpoint=self.endpoint, version=self.version)
         self.invocations = Invocations(shape)

@@ -91,6 +91,8 @@ class Connection(Reading):
     def resume_writing(self) -> None:
         """Go on reading."""
         self._choked = False
+        if self._waiting and self._waiting[0]._stream is not None:
+            self._waiting[0]._stream.wake()
         asyncio.get_running_loop().call_soon(self._resume)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the transport's signature
@@ -99,6 +101,8 @@ class Connection(Reading):
         for request in self._waiting:
             request._connection = None
             self._shared.held_bytes -= request._held
+            if request._stream is not None:
+                request._stream.lost()
         self._waiting.clear()
         self._out.clear()
         self._pieces.clear()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from functools import partial
+
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from lepton.core.refs import parse_ref
@@ -13,12 +15,15 @@ from lepton.server.bodies.models import (
     ModelAnswer,
     PredictBody,
     TrainBody,
+    VersionAnswer,
 )
 from lepton.server.bodies.runs import RunAnswer
+from lepton.server.upload import with_chunks
 from lepton.server.wire import IN, Items, Merged, ModelRef, On, Project, Who, items
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
+_CODE = {"application/zip": {"schema": {"type": "string", "format": "binary"}}}
 _GRAPH = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 
@@ -32,6 +37,21 @@ def list_models(platform: On, actor: Who, project: Project = IN) -> object:
 def train_model(platform: On, actor: Who, body: TrainBody, project: Project = IN) -> object:
     """Train the next version of a model."""
     return platform.models.train(actor, request=body.request(project))
+
+
+@router.post(
+    "/register",
+    operation_id="models.register",
+    response_model=VersionAnswer,
+    status_code=201,
+    openapi_extra={"requestBody": {"content": _CODE, "required": True}},
+)
+async def register_model(platform: On, actor: Who, request: Request, name: str, project: Project = IN) -> object:
+    """Keep code of your own, a zip archive with ``model.py`` and ``signature.json``, as the next version of a model."""
+    again = partial(platform.access.renew, actor)
+    return await with_chunks(
+        request, lambda chunks: platform.models.register(actor, chunks, name=name, project=project, again=again)
+    )
 
 
 @router.get("/{ref}", operation_id="models.get", response_model=DetailAnswer)

@@ -150,7 +150,7 @@ def test_a_slow_model_refuses_at_once_what_it_could_not_answer_in_time() -> None
     assert refused.total() >= 40
     assert all("More predictions are waiting" in message for message in refused)
     # The batch that runs is not among what is waited for, and the machine may be busy with something else.
-    assert sorted(answered)[int(0.95 * len(answered))] < most_wait_s + 2 * seconds + 0.4
+    assert sorted(answered)[int(0.95 * len(answered))] < most_wait_s + 2 * seconds + 0.2
     assert slowest_refusal_s < 0.05
 
 

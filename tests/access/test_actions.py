@@ -12,7 +12,7 @@ from lepton.access.records import Actor, Role
 CONTRACT = """
 datasets.{list,get,import,profile,rows,clean,split,export,delete,read_personal,read_secret} labels.{list}
 runs.{list,get,logs,cancel,retry} models.{list,get,train,register,evaluate,predict,export,delete}
-endpoints.{list,get,deploy,predict,delete} projects.{list,create} users.{list,create,update,delete}
+endpoints.{list,get,deploy,rollback,predict,delete} projects.{list,create} users.{list,create,update,delete}
 tokens.{list,create,delete} audit.{list}
 """
 
@@ -78,6 +78,6 @@ def test_what_looks_and_what_changes_is_one_rule_over_the_table() -> None:
         "datasets.import", "datasets.clean", "datasets.split", "datasets.delete",
         "runs.cancel", "runs.retry",
         "models.train", "models.register", "models.evaluate", "models.delete",
-        "endpoints.deploy", "endpoints.delete",
+        "endpoints.deploy", "endpoints.rollback", "endpoints.delete",
         "tokens.create", "tokens.delete", "users.create", "users.update", "users.delete", "projects.create",
     }  # fmt: skip

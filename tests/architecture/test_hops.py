@@ -61,7 +61,9 @@ def walk(client: lepton.Client, folder: Path) -> None:
     client.models.predict("sales", dataset="sales")
     client.models.lineage("sales")
     client.models.export("sales", folder / "out.onnx")
-    client.endpoints.deploy("sales", model="sales")
+    client.endpoints.deploy("sales", model="sales@1")
+    client.endpoints.deploy("sales", model="sales@2")
+    client.endpoints.rollback("sales")
     client.endpoints.list()
     client.endpoints.predict("sales", [{"area": 0.5, "kind": "u"}])
     run = client.runs.list()[0]
@@ -99,7 +101,9 @@ def walk_in_terminal(client: lepton.Client, folder: Path) -> None:
         models get pots
         models lineage pots
         models export pots --to {folder}/pots.onnx
+        endpoints deploy pots --model area
         endpoints deploy pots --model pots
+        endpoints rollback pots
         endpoints list
         endpoints get pots
         endpoints predict pots kind=u

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import lepton
+from lepton.client.endpoints import Limits
 from lepton.client.transport import Transport
 from lepton.core.errors import Conflict, Forbidden, InvalidInput, NotFound, RunFailed, Unauthenticated
 
@@ -170,6 +171,9 @@ def test_models_and_endpoints(client: lepton.Client, people: lepton.DatasetDetai
     assert [e.name for e in client.endpoints.list()] == ["buyers"]
     answers = client.endpoints.predict("buyers", [{"age": 70, "city": "Bern"}, {"age": 20, "city": None}])
     assert [answer.label for answer in answers] == ["yes", "no"]
+    client.endpoints.deploy("buyers", model="buyers@1", limits=Limits(max_rate=1000))
+    with pytest.raises(Conflict, match="no canary, and no version before buyers@1"):
+        client.endpoints.rollback("buyers")
     stranger = Transport((endpoint.url or "").partition("/predict")[0], None)
     with pytest.raises(Unauthenticated):
         stranger.send("POST", "/predict/buyers", json=[{"age": 70, "city": "Bern"}])

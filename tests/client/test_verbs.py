@@ -6,6 +6,7 @@ import io
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import polars as pl
@@ -13,6 +14,7 @@ import pytest
 from client.fakes import RUN, FakePlatform, Prepared, stream
 
 from lepton.client import Client, Run
+from lepton.client.endpoints import Limits
 from lepton.core.errors import InvalidInput, NotFound, RunFailed, Unavailable
 
 VERSION = {
@@ -210,6 +212,38 @@ def test_deploy_takes_a_number_of_workers_or_a_range(
     fake.on("POST", "/v1/endpoints/deploy", Prepared(ENDPOINT, 202))
     client.endpoints.deploy("houses", model="houses", workers=workers, wait=False)
     assert json.loads(fake.seen[0].body) == {"name": "houses", "model": "houses"} | sent
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        ({"canary": 10}, {"canary": 10}),
+        ({"shadow": True}, {"shadow": True}),
+        ({"limits": Limits(max_rate=5)}, {"limits": {"max_rate": 5, "max_token_rate": None, "max_concurrency": None}}),
+    ],
+)
+def test_deploy_takes_a_canary_a_shadow_and_limits(
+    fake: FakePlatform, client: Client, asked: dict[str, Any], sent: dict[str, object]
+) -> None:
+    fake.on("POST", "/v1/endpoints/deploy", Prepared(ENDPOINT, 202))
+    client.endpoints.deploy("houses", model="houses", wait=False, **asked)
+    assert json.loads(fake.seen[0].body) == {"name": "houses", "model": "houses"} | sent
+
+
+def test_a_canary_that_went_back_while_it_was_waited_for_raises_the_sentence(
+    fake: FakePlatform, client: Client
+) -> None:
+    fake.on("POST", "/v1/endpoints/deploy", Prepared(ENDPOINT, 202))
+    told = "Canary houses@2 went back, as its file is damaged."
+    fake.on("GET", "/v1/endpoints/houses", ENDPOINT | {"state": "ready", "went_back": told})
+    with pytest.raises(Unavailable, match="its file is damaged"):
+        client.endpoints.deploy("houses", model="houses@2", canary=10)
+
+
+def test_rollback_waits_until_nobody_meets_what_was_dropped(fake: FakePlatform, client: Client) -> None:
+    fake.on("POST", "/v1/endpoints/houses/rollback", Prepared(ENDPOINT, 202))
+    fake.on("GET", "/v1/endpoints/houses", ENDPOINT, ENDPOINT | {"state": "ready"})
+    assert client.endpoints.rollback("houses").state == "ready"
 
 
 def test_deploy_that_fails_raises_the_endpoints_sentence(fake: FakePlatform, client: Client) -> None:

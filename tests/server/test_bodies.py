@@ -18,8 +18,18 @@ from lepton.datasets import profile, recipe, records
 from lepton.datasets.reading import Detected, Rejected
 from lepton.datasets.report import StepReport
 from lepton.datasets.schema import Column
-from lepton.endpoints.records import Endpoint, EndpointDetail, EndpointState, ReplicaProcess
-from lepton.endpoints.replica.config import Workers
+from lepton.endpoints.records import (
+    Beside,
+    Companion,
+    Compared,
+    Deployed,
+    Endpoint,
+    EndpointDetail,
+    EndpointState,
+    ReplicaProcess,
+    Role,
+)
+from lepton.endpoints.replica.config import Limits, Workers
 from lepton.endpoints.replica.control import ReplicaStatus, WorkerStatus
 from lepton.models import records as models
 from lepton.models.signature import Input, Signature, Task
@@ -69,11 +79,20 @@ RUN_JSON = {
 ENDPOINT = Endpoint(
     "E1", "default", "cancer", "cancer@1", "M1", "B1", 1, EndpointState.READY, "",
     ReplicaProcess(ProcessMark(1, 2, "boot"), 41234, 1, "http://127.0.0.1:7070"), "127.0.0.1", Workers(1, 4),
-    NOW, "ana",
+    NOW, "ana", (Companion(Role.CANARY, "cancer@2", "M2", "B2", 10, NOW),), "cancer@0", "It failed.",
+    Limits(100.0, None, 8),
 )  # fmt: skip
 ENDPOINT_JSON = {
     "name": "cancer", "model": "cancer@1", "state": "ready", "url": "http://127.0.0.1:41234/predict/cancer",
-    "message": "", "workers": {"min": 1, "max": 4}, "created_at": TIME, "created_by": "ana",
+    "message": "", "workers": {"min": 1, "max": 4}, "created_at": TIME, "created_by": "ana", "previous": "cancer@0",
+    "companions": [{"role": "canary", "model": "cancer@2", "percent": 10, "since": TIME}], "went_back": "It failed.",
+    "limits": {"max_rate": 100.0, "max_token_rate": None, "max_concurrency": 8},
+}  # fmt: skip
+DEPLOYED_JSON = {
+    "model": "cancer@2", "role": "shadow", "percent": 0, "requests": 9, "errors": 1, "limited": 0, "p50_ms": 1.5,
+    "p99_ms": None, "comparison": {
+        "rows": 8, "same_percent": 50.0, "mean_difference": 0.25, "largest_difference": 1.0, "failed": 1, "skipped": 2,
+    },
 }  # fmt: skip
 WORKER_JSON = {
     "slot": 0, "pid": 77, "state": "ready", "restarts": 1, "in_flight": 3, "queued": 2, "requests": 9, "errors": 1,
@@ -263,12 +282,16 @@ def test_endpoints(answers: Callable[..., Any]) -> None:
         (replica, {"wanted": 2, "requests": 10, "errors": 1, "workers": [WORKER_JSON]}),
         (None, None),
     ):
-        detail = EndpointDetail(ENDPOINT, SIGNATURE, status)
+        compared = Compared(8, 50.0, 0.25, 1.0, 1, 2)
+        shadow = Deployed("cancer@2", "shadow", 0, 9, 1, 0, 1.5, None, compared)
+        detail = EndpointDetail(ENDPOINT, SIGNATURE, status, (shadow,))
         assert answers("endpoints", "get", detail, "/v1/endpoints/cancer") == {
             **ENDPOINT_JSON,
             "signature": SIGNATURE_JSON,
             "replica": shown,
+            "rollout": [DEPLOYED_JSON],
         }
+    assert answers("endpoints", "rollback", ENDPOINT, "/v1/endpoints/cancer/rollback", "POST") == ENDPOINT_JSON
     raw = b'{"predictions":[{"value":1.5}]}'
     predicted = answers("endpoints", "predict", raw, "/v1/endpoints/cancer/predict", "POST", content=b"[{}]")
     assert predicted == {"predictions": [{"value": 1.5}]}
@@ -277,15 +300,34 @@ def test_endpoints(answers: Callable[..., Any]) -> None:
 def test_a_request_to_deploy_reaches_the_operation_as_it_was_sent(
     platform: Platform, owner: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[Workers | None] = []
-    monkeypatch.setattr(platform.endpoints, "deploy", lambda *_, workers, project: (seen.append(workers), ENDPOINT)[1])
+    seen: list[dict[str, object]] = []
+
+    def deploy(*_: object, **asked: object) -> Endpoint:
+        seen.append(asked)
+        return ENDPOINT
+
+    monkeypatch.setattr(platform.endpoints, "deploy", deploy)
     body = {"name": "cancer", "model": "cancer@1"}
-    for workers in ({}, {"workers": {"min": 0, "max": 4}}):
-        assert owner.post("/v1/endpoints/deploy", json=body | workers).status_code == 202
-    assert seen == [None, Workers(0, 4)]
-    refused = owner.post("/v1/endpoints/deploy", json=body | {"workers": {"min": 3, "max": 2}})
-    assert refused.status_code == 400
-    assert "cannot have from 3 to 2 workers" in refused.json()["error"]["message"]
+    nothing = {"workers": None, "beside": None, "limits": None, "project": "default"}
+    for said, asked in (
+        ({}, {}),
+        ({"workers": {"min": 0, "max": 4}}, {"workers": Workers(0, 4)}),
+        ({"canary": 10}, {"beside": Beside(Role.CANARY, 10)}),
+        ({"shadow": True}, {"beside": Beside(Role.SHADOW)}),
+        ({"limits": {"max_rate": 0, "max_concurrency": 8}}, {"limits": Limits(0, None, 8)}),
+    ):
+        assert owner.post("/v1/endpoints/deploy", json=body | said).status_code == 202
+        assert seen.pop() == nothing | asked
+    for wrong, sentence in (
+        ({"workers": {"min": 3, "max": 2}}, "cannot have from 3 to 2 workers"),
+        ({"canary": 100}, "cannot answer 100 percent of the requests. From 1 to 99"),
+        ({"canary": 10, "shadow": True}, "either a canary or a shadow"),
+        ({"limits": {"max_rate": -1}}, "or 0 for none"),
+    ):
+        refused = owner.post("/v1/endpoints/deploy", json=body | wrong)
+        assert refused.status_code == 400
+        assert sentence in refused.json()["error"]["message"]
+    assert seen == []
 
 
 def test_a_request_to_train_reaches_the_operation_as_it_was_sent(

@@ -63,6 +63,7 @@ CALLS = {
     "models.delete": a_call("DELETE", "/v1/models/m", "models.delete"),
     "endpoints.list": a_call("GET", "/v1/endpoints", "endpoints.list"),
     "endpoints.deploy": a_call("POST", "/v1/endpoints/deploy", "endpoints.deploy", json={"name": "e", "model": "m"}),
+    "endpoints.rollback": a_call("POST", "/v1/endpoints/e/rollback", "endpoints.rollback"),
     "endpoints.get": a_call("GET", "/v1/endpoints/e", "endpoints.get"),
     "endpoints.metrics": a_call("GET", "/v1/endpoints/e/metrics", "endpoints.get"),
     "metrics.get": a_call("GET", "/v1/metrics", "endpoints.list"),

@@ -43,6 +43,9 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "LineageNode": models.NodeAnswer,
     "Endpoint": endpoints.EndpointAnswer,
     "EndpointDetail": endpoints.DetailAnswer,
+    "Companion": endpoints.CompanionAnswer,
+    "Compared": endpoints.ComparedAnswer,
+    "Deployed": endpoints.DeployedAnswer,
 }
 
 

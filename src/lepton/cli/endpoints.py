@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lepton.cli.door import Detach, Door, Yes, group, verb
 
-ENDPOINTS = group("endpoints", "Models that answer: deploy, predict.")
+if TYPE_CHECKING:
+    from lepton.client.endpoints import Endpoint
+
+ENDPOINTS = group("endpoints", "Models that answer: deploy, predict, roll back.")
 GROUPS = (ENDPOINTS,)
 
 Name = Annotated[str, typer.Argument(help="Name of the endpoint.")]
@@ -18,10 +21,12 @@ Name = Annotated[str, typer.Argument(help="Name of the endpoint.")]
     ENDPOINTS,
     "lepton endpoints deploy houses --model houses@1",
     "lepton endpoints deploy houses --model houses@1 --workers 0:4",
+    "lepton endpoints deploy houses --model houses@2 --canary 10",
 )
-def deploy(
+def deploy(  # noqa: PLR0913 - a command's parameters are its options
     door: Door,
     name: Name,
+    *,
     model: Annotated[str, typer.Option(help="Model version, NAME or NAME@VERSION.", metavar="REF")],
     workers: Annotated[
         str | None,
@@ -30,17 +35,37 @@ def deploy(
             metavar="N|MIN:MAX",
         ),
     ] = None,
+    canary: Annotated[
+        int | None,
+        typer.Option(help="Answer this percentage of the requests beside the present version.", metavar="PERCENT"),
+    ] = None,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Answer nobody, and be compared with the present version.")
+    ] = False,
+    max_rate: Annotated[float | None, typer.Option(help="Requests a second at most; 0: no limit.")] = None,
+    max_token_rate: Annotated[
+        float | None, typer.Option(help="Requests a second at most with one token; 0: no limit.")
+    ] = None,
+    max_concurrency: Annotated[int | None, typer.Option(help="Predictions at one time at most; 0: no limit.")] = None,
     detach: Detach = False,
 ) -> None:
     """Let a model version answer under a name; an endpoint that exists moves over to it without a gap."""
-    from lepton.cli import model_pages, values
+    from lepton.cli import values
+    from lepton.client.endpoints import Limits
 
     count = values.workers(workers) if workers is not None else None
-    endpoint = door.client.endpoints.deploy(name, model=model, workers=count, wait=False)
-    if not detach:
-        with door.err.status(f"Starting {name} …"):
-            endpoint = door.client.endpoints.wait(endpoint)
-    door.answer(endpoint.body, *model_pages.endpoint(endpoint))
+    limits = Limits(max_rate=max_rate, max_token_rate=max_token_rate, max_concurrency=max_concurrency)
+    endpoint = door.client.endpoints.deploy(
+        name, model=model, workers=count, canary=canary, shadow=shadow, wait=False,
+        limits=None if limits == Limits() else limits,
+    )  # fmt: skip
+    _finish(door, endpoint, detach=detach)
+
+
+@verb(ENDPOINTS, "lepton endpoints rollback houses")
+def rollback(door: Door, name: Name, detach: Detach = False) -> None:
+    """Drop an endpoint's canary, or, without one, let the version before answer again."""
+    _finish(door, door.client.endpoints.rollback(name, wait=False), detach=detach)
 
 
 @verb(
@@ -104,3 +129,12 @@ def delete(door: Door, name: Name, yes: Yes = False) -> None:
     door.confirm(f"Stop endpoint {name} and forget it?", yes=yes)
     door.client.endpoints.delete(name)
     door.say(f"Deleted endpoint {name}.")
+
+
+def _finish(door: Door, endpoint: Endpoint, *, detach: bool) -> None:
+    from lepton.cli import model_pages
+
+    if not detach:
+        with door.err.status(f"Starting {endpoint.name} …"):
+            endpoint = door.client.endpoints.wait(endpoint)
+    door.answer(endpoint.body, *model_pages.endpoint(endpoint))

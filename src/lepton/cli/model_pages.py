@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -12,7 +13,7 @@ from rich.tree import Tree
 from lepton.cli.tables import facts, metrics_line, state, table
 from lepton.cli.words import bars, curve, duration, number, share, size, when
 from lepton.client.answers import Cell
-from lepton.client.endpoints import Endpoint, Predictions
+from lepton.client.endpoints import Compared, Endpoint, Predictions
 from lepton.client.models import Evaluation, Lineage, ModelDetail, Node, Plot, Signature
 from lepton.client.runs import Metrics, Run
 
@@ -169,6 +170,10 @@ def endpoint(found: Endpoint) -> list[RenderableType]:
     parts: list[RenderableType] = [Text.assemble(f"{found.name} answers with {found.model}: ", state(found.state))]
     if found.message:
         parts.append(found.message)
+    if found.went_back:
+        parts.append(Text(found.went_back, "yellow"))
+    if found.rollout or found.companions:
+        parts += rollout(found)
     if found.url:
         parts.append(f"Programs ask it at {found.url} with a token.")
     if found.replica is not None:
@@ -176,6 +181,51 @@ def endpoint(found: Endpoint) -> list[RenderableType]:
     if found.signature is not None:
         parts.append(inputs(found.signature))
     return parts
+
+
+def rollout(found: Endpoint) -> list[RenderableType]:
+    """Show who gets how much, how it did, and what a shadow would have answered."""
+    if not found.rollout:
+        shares = ", ".join(f"{one.role} {one.model} {one.percent} %" for one in found.companions)
+        return [f"Beside it: {shares}"]
+    rows = [
+        (
+            o.role,
+            o.model,
+            f"{o.percent} %",
+            str(o.requests),
+            str(o.errors),
+            str(o.limited),
+            _ms(o.p50_ms),
+            _ms(o.p99_ms),
+        )
+        for o in found.rollout
+    ]
+    columns = ["role", "model", ">share", ">requests", ">errors", ">limited", ">p50", ">p99"]
+    parts: list[RenderableType] = [table(columns, rows)]
+    for one in found.rollout:
+        if one.comparison is not None:
+            parts.append(_compared(one.model, one.comparison))
+    if found.limits is not None and any(limits := asdict(found.limits).values()):
+        named = zip(
+            ("requests a second", "requests a second with one token", "predictions at a time"), limits, strict=True
+        )
+        parts.append("Limits: " + ", ".join(f"{number(most)} {what}" for what, most in named if most))
+    return parts
+
+
+def _compared(model: str, found: Compared) -> str:
+    if not found.rows:
+        return f"Nothing was compared with {model} yet; {found.failed} requests failed, {found.skipped} were skipped."
+    return (
+        f"{model} would have answered {number(found.same_percent)} % of {found.rows} rows the same; the difference is "
+        f"{number(found.mean_difference)} on average and {number(found.largest_difference)} at most; "
+        f"{found.failed} requests failed, {found.skipped} were skipped."
+    )
+
+
+def _ms(milliseconds: float | None) -> str:
+    return "" if milliseconds is None else f"{milliseconds:g} ms"
 
 
 def workers(found: Endpoint) -> list[RenderableType]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import cast
 
@@ -61,6 +61,77 @@ class Replica:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Companion:
+    """A version beside the main one.
+
+    Attributes:
+        role: ``canary`` or ``shadow``.
+        percent: Of the requests; 0 for a shadow, which answers nobody.
+    """
+
+    role: str
+    model: str
+    percent: int
+    since: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much an endpoint may be asked; None or 0: no limit. Rates are requests a second.
+
+    Attributes:
+        max_rate: By all together.
+        max_token_rate: With one token.
+        max_concurrency: Predictions at one time.
+    """
+
+    max_rate: float | None = None
+    max_token_rate: float | None = None
+    max_concurrency: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """What a shadow would have answered, against what was answered; None before the first row.
+
+    Attributes:
+        same_percent: Of the rows, with the same label or number.
+        mean_difference: Of the numbers, or of the probabilities; `largest_difference` of the row that differs most.
+        failed: Requests that it could not answer.
+        skipped: Requests that it was not asked, as it was behind.
+    """
+
+    rows: int
+    same_percent: float | None
+    mean_difference: float | None
+    largest_difference: float
+    failed: int
+    skipped: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """One version of an endpoint, and how it did since the platform first saw it.
+
+    Attributes:
+        role: ``main``, ``canary`` or ``shadow``.
+        percent: Of the requests.
+        errors: Requests answered with 500 or more; `limited` those that a limit refused.
+        comparison: Of a shadow.
+    """
+
+    model: str
+    role: str
+    percent: int
+    requests: int
+    errors: int
+    limited: int
+    p50_ms: float | None
+    p99_ms: float | None
+    comparison: Compared | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Endpoint(Answer):
     """A name under which a model version answers.
 
@@ -68,8 +139,13 @@ class Endpoint(Answer):
         state: ``starting``, ``ready``, ``failed`` or ``stopped``.
         url: Where programs ask it directly, with the same tokens; None until it was started once.
         workers: How many workers it may have.
+        companions: Versions beside the main one.
+        previous: Where a rollback leads; empty if nowhere.
+        went_back: Why the platform took a companion back by itself; empty if it did not.
+        limits: How much it may be asked.
         signature: What it takes and gives; only `get` fills it.
         replica: The processes behind it, None while none answers; only `get` fills it.
+        rollout: Every version, the main one first, and how it did; only `get` fills it.
     """
 
     name: str
@@ -80,8 +156,13 @@ class Endpoint(Answer):
     url: str | None = None
     message: str | None = None
     workers: Workers | None = None
+    companions: tuple[Companion, ...] = ()
+    previous: str = ""
+    went_back: str = ""
+    limits: Limits | None = None
     signature: Signature | None = None
     replica: Replica | None = None
+    rollout: tuple[Deployed, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +211,15 @@ class Endpoints:
         return decode(EndpointMetrics, self._transport.get(path_of("endpoints", name, "metrics")))
 
     def deploy(
-        self, name: str, *, model: str, workers: int | tuple[int, int] | None = None, wait: bool = True
+        self,
+        name: str,
+        *,
+        model: str,
+        workers: int | tuple[int, int] | None = None,
+        canary: int | None = None,
+        shadow: bool = False,
+        limits: Limits | None = None,
+        wait: bool = True,
     ) -> Endpoint:
         """Let a model version answer under a name; an endpoint that exists moves over to it.
 
@@ -139,16 +228,38 @@ class Endpoints:
             model: The model version, such as ``cancer@1``.
             workers: How many processes predict: a number, or the least and the most, between which the load decides;
                 with 0 as the least, none is kept while nobody asks. None: as many as before, one at first.
+            canary: Percent of the requests, 1 to 99, that this version is to answer beside the present one; None: all.
+            shadow: Whether this version is to answer nobody, and to be compared with the present one.
+            limits: How much the endpoint may be asked; None, and every limit that is None: as before.
             wait: Whether to return only when it answers.
 
         Raises:
             Unavailable: if it could not be started; the message says why.
         """
         body: dict[str, object] = {"name": name, "model": model}
+        if canary is not None:
+            body["canary"] = canary
+        if shadow:
+            body["shadow"] = True
+        if limits is not None:
+            body["limits"] = asdict(limits)
         if workers is not None:
             least, most = (workers, workers) if isinstance(workers, int) else workers
             body["workers"] = {"min": least, "max": most}
         endpoint = decode(Endpoint, self._transport.send("POST", path_of("endpoints", "deploy"), json=body))
+        return self.wait(endpoint) if wait else endpoint
+
+    def rollback(self, name: str, *, wait: bool = True) -> Endpoint:
+        """Drop an endpoint's canary, or, without one, let the version before answer again.
+
+        Args:
+            name: The endpoint.
+            wait: Whether to return only when nobody meets the dropped version any more.
+
+        Raises:
+            Conflict: if there is neither a canary nor a version before.
+        """
+        endpoint = decode(Endpoint, self._transport.send("POST", path_of("endpoints", name, "rollback")))
         return self.wait(endpoint) if wait else endpoint
 
     def wait(self, endpoint: Endpoint) -> Endpoint:
@@ -167,6 +278,8 @@ class Endpoints:
             raise Unavailable(
                 now.message or f"Endpoint {now.name!r} is {now.state}. See: lepton endpoints get {now.name}"
             )
+        if now.went_back and not endpoint.went_back:
+            raise Unavailable(now.went_back)
         return now
 
     def predict(self, name: str, rows: Mapping[str, object] | Sequence[Mapping[str, object]] | Frame) -> Predictions:

@@ -67,7 +67,7 @@ class Beside:
             )
 
     @classmethod
-    def of(cls, canary: int | None, shadow: bool) -> Beside | None:
+    def of(cls, canary: int | None, *, shadow: bool) -> Beside | None:
         """Return what two settings of a door mean together; None for the main version.
 
         Raises:

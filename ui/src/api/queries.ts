@@ -52,7 +52,7 @@ export const endpoints = () =>
 export const endpoint = (name: string) =>
   queryOptions({
     ...get<EndpointDetail>(`/endpoints/${part(name)}`),
-    refetchInterval: ({ state: { data } }) => (data?.state === "starting" ? SOON : NOW_AND_THEN),
+    refetchInterval: ({ state: { data } }) => (data?.state === "starting" || data?.companions.length ? SOON : NOW_AND_THEN),
   });
 
 export const users = () => queryOptions(get<Items<User>>("/users"));

@@ -247,8 +247,43 @@ export interface Endpoint {
   url: string | null;
   message: string;
   workers: { min: number; max: number };
+  /** Versions beside the main one. */
+  companions: Companion[];
+  /** Where a rollback leads; empty if nowhere. */
+  previous: string;
+  /** Why the platform took a companion back by itself; empty if it did not. */
+  went_back: string;
+  limits: { max_rate: number | null; max_token_rate: number | null; max_concurrency: number | null };
   created_at: string;
   created_by: string;
+}
+
+export interface Companion {
+  role: "canary" | "shadow";
+  model: string;
+  percent: number;
+  since: string;
+}
+
+export interface Compared {
+  rows: number;
+  same_percent: number | null;
+  mean_difference: number | null;
+  largest_difference: number;
+  failed: number;
+  skipped: number;
+}
+
+export interface Deployed {
+  model: string;
+  role: "main" | "canary" | "shadow";
+  percent: number;
+  requests: number;
+  errors: number;
+  limited: number;
+  p50_ms: number | null;
+  p99_ms: number | null;
+  comparison: Compared | null;
 }
 
 export interface Worker {
@@ -266,6 +301,8 @@ export interface EndpointDetail extends Endpoint {
   signature: Signature;
   /** Null while no replica answers. */
   replica: { wanted: number; requests: number; errors: number; workers: Worker[] } | null;
+  /** Every version, the main one first. */
+  rollout: Deployed[];
 }
 
 export interface Prediction {

@@ -16,11 +16,21 @@ import { useSession } from "../session";
 import css from "./endpoints.module.css";
 import { curlOf, exampleRow, shortRow } from "./form";
 import { AnswerPanel, PredictForm, usePrediction } from "./predict";
+import { Rollout } from "./rollout";
 
 function workersText({ workers, replica }: EndpointDetail, t: ReturnType<typeof useSpeech>["t"]) {
   const range = workers.min === workers.max ? `${workers.min}` : `${workers.min}–${workers.max}`;
   const ready = replica?.workers.filter((worker) => worker.state === "ready").length ?? 0;
   return t("endpoints.workersReady", { ready, range });
+}
+
+function limitsText({ limits }: EndpointDetail, t: ReturnType<typeof useSpeech>["t"]) {
+  const said = [
+    limits.max_rate ? t("endpoints.maxRate", { n: limits.max_rate }) : "",
+    limits.max_token_rate ? t("endpoints.maxTokenRate", { n: limits.max_token_rate }) : "",
+    limits.max_concurrency ? t("endpoints.maxConcurrency", { n: limits.max_concurrency }) : "",
+  ];
+  return said.filter(Boolean).join(" · ");
 }
 
 function Try({ endpoint }: { endpoint: EndpointDetail }) {
@@ -45,6 +55,7 @@ function Try({ endpoint }: { endpoint: EndpointDetail }) {
               [t("word.model"), <RefChip key="model" id={endpoint.model} kind="model" />],
               [t("word.address"), endpoint.url && <span key="url" style={{ display: "flex", alignItems: "center", gap: 4 }}><span className="mono">{endpoint.url}</span><Copy text={endpoint.url} /></span>],
               [t("endpoints.workers"), workersText(endpoint, t)],
+              [t("endpoints.limits"), limitsText(endpoint, t)],
               [t("word.created"), moment(endpoint.created_at, tag)],
               [t("word.by"), endpoint.created_by],
             ]}
@@ -74,6 +85,7 @@ export function EndpointPage() {
       actions={may("endpoints.delete") && <Button variant="default" leftSection={<Icon name="trash" size={17} />} onClick={() => setDeleting(true)}>{t("do.delete")}</Button>}
     >
       {endpoint.state === "failed" && <div style={{ marginBottom: 20 }}><Problem title={t("state.failed")} error={new Error(endpoint.message)} /></div>}
+      <Rollout endpoint={endpoint} />
       <Try endpoint={endpoint} />
       <ConfirmDelete
         opened={deleting} onClose={() => setDeleting(false)} title={t("endpoints.deleteTitle", { name: endpoint.name })} text={t("endpoints.deleteText")} noun="endpoints"

@@ -48,26 +48,30 @@ Result = tuple[Sequence[Job], int, Ran]
 
 
 class Cost:
-    """How long a batch takes by its number of rows: a running mean for each power of two, in seconds."""
+    """How long a batch takes by its number of rows: running means for each power of two, of seconds and of rows."""
 
     def __init__(self) -> None:
         self._means: list[float] = []
+        self._rows: list[float] = []
 
     def note(self, rows: int, seconds: float) -> None:
         """Take one more measurement into account."""
         power = rows.bit_length()
         while len(self._means) <= power:
             self._means.append(0.0)
+            self._rows.append(0.0)
         known = self._means[power]
+        share = 1.0 if known == 0.0 else 0.1
         # Twice the mean at most: a batch during which the machine was busy elsewhere says little about the next.
-        self._means[power] = seconds if known == 0.0 else known + 0.1 * (min(seconds, 2 * known) - known)
+        self._means[power] = known + share * (min(seconds, 2 * known or seconds) - known)
+        self._rows[power] += share * (rows - self._rows[power])
 
     def expected_s(self, rows: int) -> float:
-        """How long a batch of so many rows will take: as long as those of its size did, or by the next smaller."""
+        """How long a batch of so many rows will take, by those of its size or the next smaller."""
         power = rows.bit_length()
         for near in range(min(power, len(self._means) - 1), 0, -1):
             if self._means[near]:
-                return self._means[near] * float(1 << (power - near))
+                return self._means[near] * max(1.0, rows / self._rows[near])
         return 0.0
 
 

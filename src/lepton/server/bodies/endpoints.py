@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from lepton.endpoints.records import EndpointState
+from lepton.endpoints.records import EndpointState, Role
 from lepton.server.bodies.models import SignatureAnswer
 from lepton.server.wire import Answer, Body
 
@@ -38,8 +38,53 @@ class ReplicaAnswer(Answer):
     workers: list[WorkerAnswer]
 
 
+class CompanionAnswer(Answer):
+    """A version beside the main one: a canary with its percentage of the requests, or a shadow, which has none."""
+
+    role: Role
+    model: str
+    percent: int
+    since: datetime
+
+
+class LimitsAnswer(Answer):
+    """How much an endpoint may be asked; null or 0: no limit. Rates are requests a second."""
+
+    max_rate: float | None
+    max_token_rate: float | None
+    max_concurrency: int | None
+
+
+class ComparedAnswer(Answer):
+    """What a shadow would have answered, against what was answered; null before the first row."""
+
+    rows: int
+    same_percent: float | None
+    mean_difference: float | None
+    largest_difference: float
+    failed: int
+    skipped: int
+
+
+class DeployedAnswer(Answer):
+    """One version of an endpoint, what it gets, and how it did since the platform first saw it."""
+
+    model: str
+    role: str
+    percent: int
+    requests: int
+    errors: int
+    limited: int
+    p50_ms: float | None
+    p99_ms: float | None
+    comparison: ComparedAnswer | None
+
+
 class EndpointAnswer(Answer):
-    """An endpoint; `url` is where programs ask it directly, null until it was started once."""
+    """An endpoint; `url` is where programs ask it directly, null until it was started once.
+
+    `previous` is where a rollback leads, empty if nowhere; `went_back` says why a companion was taken back by itself.
+    """
 
     name: str
     model: str
@@ -47,6 +92,10 @@ class EndpointAnswer(Answer):
     url: str | None
     message: str
     workers: WorkersAnswer
+    companions: list[CompanionAnswer]
+    previous: str
+    went_back: str
+    limits: LimitsAnswer
     created_at: datetime
     created_by: str
 
@@ -56,6 +105,7 @@ class DetailAnswer(EndpointAnswer):
 
     signature: SignatureAnswer
     replica: ReplicaAnswer | None
+    rollout: list[DeployedAnswer]
 
 
 class WorkersBody(Body):
@@ -65,12 +115,26 @@ class WorkersBody(Body):
     max: int
 
 
+class LimitsBody(Body):
+    """How much an endpoint may be asked; what is null stays as it was, 0 is no limit."""
+
+    max_rate: float | None = None
+    max_token_rate: float | None = None
+    max_concurrency: int | None = None
+
+
 class DeployBody(Body):
-    """Which model answers under which name; without `workers`, as many as before, one at first."""
+    """Which model answers under which name; without `workers` and `limits`, as before, one worker at first.
+
+    With `canary`, a percentage, or `shadow` it stands beside the version that answers.
+    """
 
     name: str
     model: str
     workers: WorkersBody | None = None
+    canary: int | None = None
+    shadow: bool = False
+    limits: LimitsBody | None = None
 
 
 class PointAnswer(Answer):

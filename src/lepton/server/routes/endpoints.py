@@ -6,7 +6,8 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from lepton.core.refs import parse_ref
-from lepton.endpoints.replica.config import Workers
+from lepton.endpoints.records import Beside
+from lepton.endpoints.replica.config import Limits, Workers
 from lepton.server.bodies.endpoints import DeployBody, DetailAnswer, EndpointAnswer, EndpointMetricsAnswer
 from lepton.server.wire import IN, Items, Merged, On, Project, RawBody, Who, items
 
@@ -25,8 +26,18 @@ def list_endpoints(platform: On, actor: Who, project: Project = IN) -> object:
 def deploy_endpoint(platform: On, actor: Who, body: DeployBody, project: Project = IN) -> object:
     """Let a model version answer under a name; an endpoint that exists moves over to it."""
     workers = Workers(body.workers.min, body.workers.max) if body.workers else None
+    limits = Limits(**body.limits.model_dump()) if body.limits else None
+    beside = Beside.of(body.canary, shadow=body.shadow)
     model = parse_ref(body.model, "model")
-    return platform.endpoints.deploy(actor, body.name, model, workers=workers, project=project)
+    return platform.endpoints.deploy(
+        actor, body.name, model, beside=beside, workers=workers, limits=limits, project=project
+    )
+
+
+@router.post("/{name}/rollback", operation_id="endpoints.rollback", response_model=EndpointAnswer, status_code=202)
+def rollback_endpoint(platform: On, actor: Who, name: str, project: Project = IN) -> object:
+    """Drop an endpoint's canary, or, without one, let the version before answer again."""
+    return platform.endpoints.rollback(actor, name, project=project)
 
 
 @router.get("/{name}", operation_id="endpoints.get", response_model=DetailAnswer)

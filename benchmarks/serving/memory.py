@@ -46,7 +46,7 @@ def serve(port: multiprocessing.SimpleQueue) -> None:
         def answer(self, request: Request) -> None:
             request.respond(200, BODY)
 
-        def refuse(self, status: int, sentence: str) -> tuple[bytes, bytes]:
+        def refuse(self, _path: bytes, status: int, sentence: str) -> tuple[bytes, bytes]:
             return b"%d %b" % (status, sentence.encode()), b""
 
     async def main() -> None:

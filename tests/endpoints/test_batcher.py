@@ -198,3 +198,21 @@ def test_more_rows_are_never_expected_to_be_cheaper_than_nothing(notes: list[tup
     expected = cost.expected_s(rows)
     assert 0.0 <= expected < math.inf
     assert not np.isnan(expected)
+
+
+def test_an_answer_that_cannot_be_written_fails_only_its_own_request() -> None:
+    async def script(batcher: Batcher, _runtime: FakeRuntime) -> None:
+        first, broken, last = Asked(1.0), Asked(2.0), Asked(3.0)
+
+        def done(_outputs: Outputs, _start: int, _stop: int) -> None:
+            raise ZeroDivisionError
+
+        broken.done = done  # type: ignore[method-assign]
+        for job in (first, broken, last):
+            batcher.submit(job)
+        await asyncio.sleep(0)
+        assert (first.values, last.values) == ([2.0], [4.0])
+        assert broken.error is not None
+        assert broken.error.message == "The answer could not be written."
+
+    play(script)

@@ -125,3 +125,23 @@ def test_a_body_over_the_limit_is_refused(http: httpx2.Client) -> None:
 def test_another_endpoint_is_not_answered_here(http: httpx2.Client) -> None:
     assert "endpoint 'size' can be asked here" in refused(http.post("/predict/other", json=[row()]), 404)
     assert "takes POST only" in refused(http.get("/predict/size"), 405)
+
+
+@pytest.mark.parametrize("timeout", ["0", "x", "-1", "3600001", "0" * 5000 + "9", "9" * 5000])
+def test_a_time_that_is_none_is_refused(http: httpx2.Client, timeout: str) -> None:
+    answer = http.post("/predict/size", json=[row()], headers={"X-Request-Timeout-Ms": timeout})
+    assert answer.status_code in (400, 431)
+    assert http.post("/predict/size", json=[row()], headers={"X-Request-Timeout-Ms": "60000"}).status_code == 200
+
+
+def test_what_the_server_itself_refuses_has_the_shape_of_the_protocol(http: httpx2.Client) -> None:
+    for path in ("/predict/size", "/v2/models/size/infer"):
+        refused(http.post(path, content=b" " * (9 << 20)), 413)
+    assert isinstance(http.post("/v2/models/size/infer", content=b" " * (9 << 20)).json()["error"], str)
+
+
+def test_the_type_of_the_body_is_read_in_any_case(http: httpx2.Client) -> None:
+    answer = http.post(
+        "/predict/size", content=b"no stream", headers={"Content-Type": "Application/vnd.apache.ARROW.stream"}
+    )
+    assert "no Arrow IPC stream" in refused(answer, 400)

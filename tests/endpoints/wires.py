@@ -58,7 +58,7 @@ class Echo:
         else:
             request.respond(200, said(request))
 
-    def refuse(self, status: int, sentence: str) -> tuple[bytes, bytes]:
+    def refuse(self, _path: bytes, status: int, sentence: str) -> tuple[bytes, bytes]:
         return json.dumps({"error": {"status": status, "message": sentence}}).encode(), b"X-Refused: yes\r\n"
 
 

@@ -182,18 +182,18 @@ class App:
             log.error("a request failed unexpectedly with %s", type(error).__name__)
             self.refused(request, served, Internal("Something unexpected happened while answering."))
 
-    def refuse(self, status: int, sentence: str) -> tuple[bytes, bytes]:
-        """Say in the one shape of errors what the protocol itself refuses."""
+    def refuse(self, path: bytes, status: int, sentence: str) -> tuple[bytes, bytes]:
+        """Say in the shape of errors what the protocol itself refuses."""
         code = _CODES.get(status, "invalid_input" if status < 500 else "internal")
         identity = self._identity()
-        return _failure(code, sentence, identity), _extra(identity)
+        return _failure(path, code, sentence, identity), _extra(identity)
 
     # The addresses
 
     def _predict(self, traffic: Traffic, served: Served, request: Request) -> None:
         started = perf_counter()
         kind = request.headers.get(b"content-type", JSON)
-        if kind.startswith(arrow.MEDIA_TYPE):
+        if kind is not JSON and kind.lower().startswith(arrow.MEDIA_TYPE):
             inputs = served.arrow.decode(request.body)
             asked = _Asked(self, (traffic, served), request, inputs, served.arrow.encode, arrow.MEDIA_TYPE, started)
         else:
@@ -253,10 +253,7 @@ class App:
             extra += b"WWW-Authenticate: Bearer\r\n"
         elif isinstance(error, TooManyRequests | Unavailable):
             extra += b"Retry-After: %d\r\n" % getattr(error, "retry_after_s", 1)
-        if request.path.startswith(b"/v2"):  # the Open Inference Protocol says that "error" is the sentence
-            body = orjson.dumps({"error": error.message, "code": error.code, "request_id": identity})
-        else:
-            body = _failure(error.code, error.message, identity)
+        body = _failure(request.path, error.code, error.message, identity)
         request.respond(status, body, JSON, extra)
         served.counts.answered(status, 0.0)
 
@@ -279,7 +276,9 @@ def _extra(identity: str) -> bytes:
     return b"X-Request-Id: " + identity.encode() + b"\r\n"
 
 
-def _failure(code: str, message: str, identity: str) -> bytes:
+def _failure(path: bytes, code: str, message: str, identity: str) -> bytes:
+    if path.startswith(b"/v2"):  # the Open Inference Protocol says that "error" is the sentence
+        return orjson.dumps({"error": message, "code": code, "request_id": identity})
     return orjson.dumps({"error": {"code": code, "message": message, "request_id": identity}})
 
 
@@ -301,6 +300,6 @@ def _timeout_s(request: Request) -> float | None:
     text = request.headers.get(b"x-request-timeout-ms")
     if text is None:
         return None
-    if not text.isdigit() or not 0 < int(text[:9]) <= 3_600_000:
+    if not text.isdigit() or len(text) > 7 or not 0 < int(text) <= 3_600_000:
         raise InvalidInput("The header X-Request-Timeout-Ms must be a number from 1 to 3600000.")
     return int(text) / 1000

@@ -265,7 +265,10 @@ class Batcher:
             start = 0
             for job in jobs:
                 stop = start + job.inputs.rows
-                job.done(result, start, stop)
+                try:
+                    job.done(result, start, stop)
+                except Exception:  # noqa: BLE001 - an edge: the others of the batch are still to be answered
+                    job.fail(Internal("The answer could not be written."))
                 start = stop
 
 

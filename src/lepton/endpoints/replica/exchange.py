@@ -83,8 +83,8 @@ class App(Protocol):
     def answer(self, request: Request) -> None:
         """Respond to a complete request, now or later."""
 
-    def refuse(self, status: int, sentence: str) -> tuple[bytes, bytes]:
-        """Return JSON body and extra header lines for what the protocol itself refuses."""
+    def refuse(self, path: bytes, status: int, sentence: str) -> tuple[bytes, bytes]:
+        """Return JSON body and extra header lines for what the protocol itself refuses; the path may be unknown."""
         ...
 
 
@@ -261,7 +261,7 @@ class Answers(asyncio.Protocol):
                 self._flush()
             return
         try:
-            body, extra = self._shared.app.refuse(status, sentence)
+            body, extra = self._shared.app.refuse(request.path, status, sentence)
         except Exception as error:  # noqa: BLE001 - an edge
             log.error("An answer could not be written (%s).", type(error).__name__)
             body, extra = b"", b""

@@ -44,6 +44,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = {
     "models.export": _EDITOR,
     "models.delete": _EDITOR,
     "endpoints.deploy": _EDITOR,
+    "endpoints.logs": _EDITOR,
     "endpoints.predict": _CALLER,
     "endpoints.delete": _EDITOR,
     # Everybody sees the projects they are in and looks after their own tokens, which never hold more than they do

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from lepton.endpoints.drift import Level
 from lepton.endpoints.replica.config import Workers
 from lepton.endpoints.replica.control import ReplicaStatus
 from lepton.models.signature import Signature
@@ -77,8 +78,10 @@ class EndpointDetail:
 
     Attributes:
         replica: None while there is none that answers.
+        drift: How far the rows of the deployment that answers by default are from those of training.
     """
 
     endpoint: Endpoint
     signature: Signature
     replica: ReplicaStatus | None
+    drift: Level = Level.STABLE

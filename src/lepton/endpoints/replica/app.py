@@ -176,7 +176,9 @@ class App:
                     request.respond(200, parts, BINARY, b"Inference-Header-Content-Length: %d\r\n" % json_bytes)
             else:
                 request.respond(200, body, how.kind)
-            served.counts.answered(200, perf_counter() - how.started)
+            seconds = perf_counter() - how.started
+            served.counts.answered(200, seconds)
+            served.observed(inputs, outputs, start, seconds)
             traffic.mirror(inputs, outputs, start, stop)
 
         refuse = partial(self._refuse, request, served)

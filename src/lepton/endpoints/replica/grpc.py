@@ -198,7 +198,7 @@ class Service:
                 raise InvalidInput(f"Output {name!r} is asked for twice. Ask for every output once.")
             names.append(name)
         inputs = served.oip.inputs(read_tensors(request))
-        identity = request.id
+        identity, started = request.id, perf_counter()
 
         def done(outputs: Outputs, start: int, stop: int) -> None:
             if not answer.done():  # nobody hung up meanwhile
@@ -207,6 +207,7 @@ class Service:
                 )
                 write_outputs(response, names or served.signature.outputs, (outputs, start, stop), raw=raw)
                 answer.set_result(response.SerializeToString())
+            served.observed(inputs, outputs, start, perf_counter() - started)
             traffic.mirror(inputs, outputs, start, stop)
 
         def fail(error: LeptonError) -> None:

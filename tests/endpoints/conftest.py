@@ -26,7 +26,8 @@ def workshop(settings: Settings) -> Iterator[Workshop]:
     """A workshop with a table of small numbers and a category, to train on."""
     workshop = Workshop(settings)
     with workshop.database.begin() as tx:
-        metadata.create_all(tx, tables=[rows.endpoints, rows.companions])
+        tables = [rows.endpoints, rows.companions, rows.endpoint_drift, rows.endpoint_requests]
+        metadata.create_all(tx, tables=tables)
     frame = pl.DataFrame(
         {
             "area": [float(n % 40 + 20) for n in range(200)],

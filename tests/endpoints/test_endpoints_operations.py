@@ -5,8 +5,13 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
+import polars as pl
 import pytest
+import sqlalchemy as sa
+from endpoints.callers import FakeHolders
+from endpoints.conftest import made_endpoints
 from models.workshop import EDITOR, OWNER, STEWARD, Workshop
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -14,7 +19,10 @@ from lepton.access.records import Actor, Role
 from lepton.core.columns import ColumnClass
 from lepton.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
 from lepton.core.refs import Ref
+from lepton.core.settings import Settings
 from lepton.endpoints import processes, rows
+from lepton.endpoints.drift import Level
+from lepton.endpoints.drifting import DriftReport
 from lepton.endpoints.measures import EndpointMetrics
 from lepton.endpoints.operations import Endpoints
 from lepton.endpoints.records import EndpointState
@@ -284,3 +292,103 @@ def test_metrics_count_what_was_answered_and_prometheus_reads_them(workshop: Wor
         endpoints.metrics(CALLER, "size")
     endpoints.delete(EDITOR, "size")
     assert "requests_total" not in endpoints.exposition(VIEWER)
+
+
+def ask(endpoints: Endpoints, area: float, times: int, city: str = "Bern") -> None:
+    rows = [{"area": area + n % 3, "city": city} for n in range(100)]
+    for _ in range(times):
+        endpoints.predict(CALLER, "size", json.dumps(rows).encode())
+
+
+def drift_of(endpoints: Endpoints, actor: Actor, rows: int, *, area: float = 500.0) -> DriftReport:
+    """Ask until so many rows were counted, and return what is told of drift."""
+    deadline = time.monotonic() + 30
+    while True:
+        report = endpoints.metrics(actor, "size").deployments[0].drift
+        if report is not None and report.counted >= rows:
+            return report
+        ask(endpoints, area, 1)
+        assert time.monotonic() < deadline, report
+        endpoints.tick(wait_s=0)
+
+
+def test_rows_unlike_those_of_training_are_noticed_and_a_restart_forgets_nothing(
+    workshop: Workshop, endpoints: Endpoints, restarted: Callable[[], Endpoints]
+) -> None:
+    workshop.train(target="big")
+    endpoints.deploy(EDITOR, "size", Ref("model", 1))
+    endpoints.tick()
+    report = drift_of(endpoints, VIEWER, 600)
+    levels = {column.name: column.level for column in report.columns}
+    assert levels == {"area": Level.MAJOR, "city": Level.MAJOR}  # training had two cities
+    area = report.columns[0].last_hour
+    assert area is not None
+    assert (area.unseen_share, area.rows) == (1.0, report.counted)
+    assert report.seen >= report.counted
+    assert endpoints.get(VIEWER, "size").drift is Level.MAJOR
+    replica = endpoints.get(VIEWER, "size").endpoint.replica
+    assert replica is not None
+    processes.stop(replica)  # and with it all that its workers have counted
+    later = restarted()
+    later.tick()
+    assert label(later) == "yes"
+    while later.get(VIEWER, "size").drift is Level.STABLE:
+        later.tick(wait_s=0)
+    assert later.get(VIEWER, "size").drift is Level.MAJOR
+
+
+def test_numbers_of_a_personal_column_are_shown_to_who_may_read_it(workshop: Workshop, endpoints: Endpoints) -> None:
+    frame = pl.DataFrame({"area": [float(n % 40) for n in range(200)], "city": ["Bern", "Graz"] * 100})
+    frame = frame.with_columns(big=pl.Series([("no", "yes")[n % 40 > 20] for n in range(200)]))
+    workshop.datasets.add("people", frame, run_id="01J00000000000000000000000", area=ColumnClass.PERSONAL)
+    workshop.train(STEWARD, dataset=Ref("people"), target="big", features=("area", "city"))
+    endpoints.deploy(STEWARD, "size", Ref("model", 1))
+    endpoints.tick()
+    seen = {column.name: column for column in drift_of(endpoints, STEWARD, 600).columns}
+    assert seen["area"].last_hour is not None
+    hidden = {column.name: column for column in drift_of(endpoints, VIEWER, 600).columns}
+    assert (hidden["area"].last_hour, hidden["area"].deployed) == (None, None)
+    assert hidden["area"].level is Level.MAJOR
+    assert hidden["city"].last_hour is not None
+
+
+def test_a_few_requests_are_kept_sealed_and_go_with_the_endpoint(workshop: Workshop, settings: Settings) -> None:
+    workshop.settings = replace(settings, request_log_one_in=1)
+    endpoints = made_endpoints(workshop, FakeHolders())
+    workshop.train(target="big")
+    endpoints.deploy(EDITOR, "size", Ref("model", 1))
+    endpoints.tick()
+    try:
+        ask(endpoints, area=77.125, times=3)
+        deadline = time.monotonic() + 30
+        while len(found := endpoints.logs(EDITOR, "size")) < 3:
+            assert time.monotonic() < deadline, found
+            endpoints.tick(wait_s=0)
+        assert {(one.model, one.rows, one.row["area"], one.row["city"]) for one in found} == {
+            ("model@1", 100, 77.125, "Bern")
+        }
+        assert [one.id for one in found] == sorted((one.id for one in found), reverse=True)
+        assert len(endpoints.logs(EDITOR, "size", limit=2)) == 2
+        with pytest.raises(Forbidden):
+            endpoints.logs(VIEWER, "size")
+        with workshop.database.read() as tx:
+            kept = tx.execute(sa.select(rows.endpoint_requests.c.sealed)).scalars().all()
+        assert not any(b"77.125" in sealed or b"Bern" in sealed for sealed in kept)
+        endpoints.delete(EDITOR, "size")
+        with workshop.database.read() as tx:
+            assert not tx.execute(sa.select(rows.endpoint_requests)).all()
+            assert not tx.execute(sa.select(rows.endpoint_drift)).all()
+    finally:
+        endpoints.stop_replicas()
+
+
+def test_the_newest_requests_are_kept(workshop: Workshop, endpoints: Endpoints) -> None:
+    workshop.train(target="big")
+    endpoint = endpoints.deploy(EDITOR, "size", Ref("model", 1))
+    with workshop.database.begin() as tx:
+        for first in (0, 5, 8):
+            added = {f"{n:026d}": b"sealed" for n in range(first, first + 10)}
+            rows.add_requests(tx, endpoint.id, added, most=12)
+        assert [id_ for id_, _ in rows.requests(tx, endpoint.id, 100)] == [f"{n:026d}" for n in range(17, 5, -1)]
+        rows.add_requests(tx, "nobody", {"x": b"sealed"}, most=12)
+        assert rows.requests(tx, "nobody", 100) == []

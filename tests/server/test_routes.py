@@ -66,6 +66,7 @@ CALLS = {
     "endpoints.rollback": a_call("POST", "/v1/endpoints/e/rollback", "endpoints.rollback"),
     "endpoints.get": a_call("GET", "/v1/endpoints/e", "endpoints.get"),
     "endpoints.metrics": a_call("GET", "/v1/endpoints/e/metrics", "endpoints.get"),
+    "endpoints.logs": a_call("GET", "/v1/endpoints/e/logs", "endpoints.logs"),
     "metrics.get": a_call("GET", "/v1/metrics", "endpoints.list"),
     "endpoints.predict": a_call("POST", "/v1/endpoints/e/predict", "endpoints.predict", json=[{"a": 1}]),
     "endpoints.delete": a_call("DELETE", "/v1/endpoints/e", "endpoints.delete"),

@@ -46,6 +46,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = {
     "models.delete": _EDITOR,
     "endpoints.deploy": _EDITOR,
     "endpoints.rollback": _EDITOR,
+    "endpoints.logs": _EDITOR,
     "endpoints.predict": _CALLER,
     "endpoints.delete": _EDITOR,
     # Everybody sees the projects they are in and looks after their own tokens, which never hold more than they do

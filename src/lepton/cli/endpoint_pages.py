@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import RenderableType
+from rich.table import Table
 from rich.text import Text
 
-from lepton.cli.tables import facts
-from lepton.cli.words import bars, number, share
-from lepton.client.endpoint_metrics import DeploymentMetrics, EndpointMetrics, ShadowComparison
+from lepton.cli.tables import facts, table
+from lepton.cli.words import bars, number, share, when
+from lepton.client.endpoint_metrics import (
+    ColumnDrift,
+    DeploymentMetrics,
+    Drift,
+    EndpointMetrics,
+    LoggedRequest,
+    ShadowComparison,
+)
 
 _WIDTH = 48
+_LEVELS = {"stable": "green", "moderate": "yellow", "major": "red"}
 
 
 def metrics(found: EndpointMetrics) -> list[RenderableType]:
@@ -48,7 +57,58 @@ def _deployment(found: DeploymentMetrics) -> list[RenderableType]:
         ("queue", f"{found.queued:,}"),
         ("shadow", _shadow(found.comparison)),
     ]
-    return [Text(found.model, "bold"), *lines, facts(about)]
+    return [Text(found.model, "bold"), *lines, facts(about), *_drift(found.drift)]
+
+
+def _drift(found: Drift | None) -> list[RenderableType]:
+    if found is None:
+        return []
+    part = "" if found.counted == found.seen else f" of {found.seen:,}"
+    head = Text.assemble(
+        "Drift from training: ", (found.level, _LEVELS[found.level]),
+        (f"  {found.rows:,} rows in the last hour, {found.counted:,}{part} counted since the deployment", "dim"),
+    )  # fmt: skip
+    rows = [
+        (
+            column.name,
+            Text(column.level, _LEVELS[column.level]),
+            *(["hidden"] + [""] * 5 if column.last_hour is None else _numbers(column.last_hour)),
+        )
+        for column in sorted(found.columns, key=lambda column: -_psi(column.last_hour))
+    ]
+    return [head, table(["column", "level", ">PSI", "", ">KS", ">moved by", ">missing", ">unseen"], rows)]
+
+
+def _psi(found: ColumnDrift | None) -> float:
+    return found.psi if found is not None and found.rows else 0.0
+
+
+def _numbers(found: ColumnDrift) -> list[Text | str]:
+    if not found.rows:
+        return ["–", "", "", "", "", ""]
+    bar = Text("█" * min(20, round(40 * found.psi)), "cyan")
+    unseen = "" if found.unseen_share is None else f"{100 * found.unseen_share:.1f}%"
+    missing = f"{100 * found.missing_share:.1f}%"
+    return [f"{found.psi:.3f}", bar, number(found.ks), number(found.wasserstein), missing, unseen]
+
+
+def logs(found: Sequence[LoggedRequest]) -> Table | str:
+    """List requests: what was asked and what was answered."""
+    if not found:
+        return "No request was kept yet. One in a hundred is, unless LEPTON_REQUEST_LOG_ONE_IN says otherwise."
+    return table(
+        [">at", "model", ">took", ">rows", "answer", "first row"],
+        [
+            (
+                when(one.at), one.model, latency(one.seconds), f"{one.rows:,}", number(one.answer),
+                ", ".join(
+                    [f"{name}={number(value)}" for name, value in one.row.items()]
+                    + [f"{name} hidden" for name in one.masked]
+                ),
+            )
+            for one in found
+        ],
+    )  # fmt: skip
 
 
 def _shadow(found: ShadowComparison | None) -> str:

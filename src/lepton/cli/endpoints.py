@@ -123,6 +123,19 @@ def metrics(
     door.answer(found.body, *endpoint_pages.metrics(found))
 
 
+@verb(ENDPOINTS, "lepton endpoints logs houses", "lepton endpoints logs houses --limit 5")
+def logs(
+    door: Door,
+    name: Name,
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=1000)] = 20,
+) -> None:
+    """Show a few of the requests that an endpoint has answered, the newest first."""
+    from lepton.cli import endpoint_pages
+
+    found = door.client.endpoints.logs(name, limit=limit)
+    door.answer(found.body, endpoint_pages.logs(found))
+
+
 @verb(ENDPOINTS, "lepton endpoints delete houses")
 def delete(door: Door, name: Name, yes: Yes = False) -> None:
     """Stop an endpoint and forget it; its model stays."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import cast
 
 from lepton.client.answers import Answer, Cell, Items, decode, decode_items
-from lepton.client.endpoint_metrics import EndpointMetrics
+from lepton.client.endpoint_metrics import EndpointMetrics, LoggedRequest
 from lepton.client.files import Frame
 from lepton.client.models import Signature
 from lepton.client.transport import Transport, path_of
@@ -146,6 +146,8 @@ class Endpoint(Answer):
         signature: What it takes and gives; only `get` fills it.
         replica: The processes behind it, None while none answers; only `get` fills it.
         rollout: Every version, the main one first, and how it did; only `get` fills it.
+        drift: How far its rows have drifted from those of training: ``stable``, ``moderate`` or ``major``; only `get`
+            fills it.
     """
 
     name: str
@@ -163,6 +165,7 @@ class Endpoint(Answer):
     signature: Signature | None = None
     replica: Replica | None = None
     rollout: tuple[Deployed, ...] = ()
+    drift: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +212,10 @@ class Endpoints:
     def metrics(self, name: str) -> EndpointMetrics:
         """Return how an endpoint's deployments do, now and in the last ten minutes."""
         return decode(EndpointMetrics, self._transport.get(path_of("endpoints", name, "metrics")))
+
+    def logs(self, name: str, *, limit: int = 100) -> Items[LoggedRequest]:
+        """Return a few of the requests that an endpoint has answered, the newest first."""
+        return decode_items(LoggedRequest, self._transport.get(path_of("endpoints", name, "logs"), {"limit": limit}))
 
     def deploy(
         self,

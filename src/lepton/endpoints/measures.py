@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from lepton.endpoints.drifting import DriftReport
 from lepton.endpoints.records import Endpoint
 from lepton.endpoints.replica.metrics import Counts
 from lepton.endpoints.replica.reports import Comparison
@@ -30,6 +31,7 @@ class DeploymentMetrics:
         p99_s: Latency that 99 in 100 stayed within.
         comparison: What a shadow would have said against what was said; None if nothing was compared.
         history: The last ten minutes, the oldest step first.
+        drift: How its rows differ from those its model learned from; None before the first comparison.
     """
 
     model: str
@@ -43,6 +45,7 @@ class DeploymentMetrics:
     p99_s: float | None
     comparison: Comparison | None
     history: tuple[Point, ...]
+    drift: DriftReport | None = None
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -16,20 +19,24 @@ from lepton.access.guard import Guard
 from lepton.access.records import Actor, Holder
 from lepton.core.clock import Clock
 from lepton.core.columns import ColumnClass
-from lepton.core.errors import Conflict, Forbidden, NotFound, Unavailable
+from lepton.core.errors import Conflict, Forbidden, LeptonError, NotFound, Unavailable
 from lepton.core.ids import new_id
 from lepton.core.refs import Ref, check_name, parse_ref
 from lepton.core.settings import Settings
 from lepton.endpoints import asking, plans, processes, rollout, rows
+from lepton.endpoints.drifting import Drifting, DriftReport
 from lepton.endpoints.keeper import Found, Keeper
 from lepton.endpoints.measures import EndpointMetrics, series
 from lepton.endpoints.plans import Asked
 from lepton.endpoints.records import Beside, Endpoint, EndpointDetail, EndpointState, Role
+from lepton.endpoints.references import reference_of
 from lepton.endpoints.replica.config import Deployment, Limits, ReplicaConfig, Workers
 from lepton.endpoints.replica.control import Control, ReplicaStatus
 from lepton.endpoints.replica.metrics import exposition
+from lepton.endpoints.request_log import KEPT, LoggedRequest
 from lepton.endpoints.token_lists import TokenLists
 from lepton.endpoints.watching import Watching
+from lepton.endpoints.windows import Reference
 from lepton.models.operations import Models
 from lepton.models.records import ModelArtifact
 from lepton.models.signature import Signature
@@ -108,6 +115,7 @@ class Endpoints:
                 endpoint = self._replace(tx, plans.replaced(old, artifact, asked), artifact)
             else:
                 endpoint = self._insert(tx, name, artifact, asked, project=project)
+            self._keep_reference(tx, endpoint, artifact)
         self.changed.set()
         return endpoint
 
@@ -159,7 +167,8 @@ class Endpoints:
         whole = Signature.from_json(self._unseal(endpoint, "signature", signature))
         masked = whole.masked(self._guard.readable(actor, project=project))
         standing = plans.rollout(endpoint, self._watching.tallies(endpoint.id))
-        return EndpointDetail(endpoint, masked, self._status(endpoint), standing)
+        drift = self._watching.level(endpoint.id, endpoint.model)
+        return EndpointDetail(endpoint, masked, self._status(endpoint), standing, drift)
 
     def metrics(self, actor: Actor, name: str, *, project: str = "default") -> EndpointMetrics:
         """Return how an endpoint's deployments do, now and in the last ten minutes.
@@ -169,7 +178,25 @@ class Endpoints:
         """
         with self._guard.allow(actor, "endpoints.get", project=project, target=name) as tx:
             endpoint = _existing(tx, project, name)
-        return EndpointMetrics(endpoint.name, tuple(self._watching.measures(endpoint.id, endpoint.model)))
+            sealed, _ = rows.sealed(tx, endpoint.id)
+        signature = Signature.from_json(self._unseal(endpoint, "signature", sealed))
+        readable = self._guard.readable(actor, project=project)
+        visible = frozenset(column.name for column in signature.inputs if column.column_class in readable)
+        self._watching.compare_soon(endpoint.id)
+        return EndpointMetrics(endpoint.name, tuple(self._watching.measures(endpoint.id, endpoint.model, visible)))
+
+    def logs(
+        self, actor: Actor, name: str, *, limit: int = 100, project: str = "default"
+    ) -> builtins.list[LoggedRequest]:
+        """Return a few of the requests that an endpoint has answered, the newest first.
+
+        Raises:
+            NotFound: if there is none of that name.
+        """
+        with self._guard.allow(actor, "endpoints.logs", project=project, target=name) as tx:
+            endpoint = _existing(tx, project, name)
+            kept = rows.requests(tx, endpoint.id, limit)
+        return [LoggedRequest.from_json(self._unseal(endpoint, f"request/{id_}", sealed)) for id_, sealed in kept]
 
     def exposition(self, actor: Actor, *, project: str = "default") -> str:
         """Return the counts of all endpoints of a project in the text format of Prometheus."""
@@ -253,7 +280,47 @@ class Endpoints:
         with self._looks:
             self._ended = self._begun
             self._looks.notify_all()
+        for endpoint in wanted:
+            self._watch(endpoint)
         return any(busy)
+
+    def _watch(self, endpoint: Endpoint) -> None:
+        """Hear how an endpoint does; whatever is wrong with that is no reason not to look after it."""
+        control = self._controls.get(endpoint.id)
+        if control is None or endpoint.replica is None or not endpoint.replica.mark.is_alive():
+            return
+        with suppress(LeptonError):  # it was deleted meanwhile, and its key with it
+            samples = self._watching.look(endpoint.id, control.watch)
+            drifts = self._watching.compare(endpoint.id, endpoint.model, partial(self._drifting, endpoint))
+            if not samples and not drifts:
+                return
+            self._keyring.get(endpoint.project, f"endpoint/{endpoint.id}")  # sealing would make another
+            sealed = {id_: self._seal(endpoint, f"request/{id_}", sample) for id_, sample in samples.items()}
+            reports = [(model, self._seal(endpoint, f"drift/{model}", report.to_json())) for model, report in drifts]
+            with self._database.begin() as tx:
+                rows.add_requests(tx, endpoint.id, sealed, most=KEPT)
+                for model, report in reports:
+                    rows.set_drift(tx, endpoint.id, model, report)
+
+    def _keep_reference(self, tx: sa.Connection, endpoint: Endpoint, artifact: ModelArtifact) -> None:
+        if artifact.profile is not None:
+            reference = reference_of(artifact.signature, artifact.profile).to_json()
+            sealed = self._seal(endpoint, f"reference/{artifact.ref}", reference)
+            rows.keep_reference(tx, endpoint.id, artifact.ref, sealed)
+
+    def _drifting(self, endpoint: Endpoint, model: str) -> Drifting | None:
+        with self._database.read() as tx:
+            kept = rows.drift(tx, endpoint.id, model)
+        if kept is None:
+            return None
+        reference = Reference.from_json(self._unseal(endpoint, f"reference/{model}", kept[0]))
+        report = None if kept[1] is None else self._unseal(endpoint, f"drift/{model}", kept[1])
+        return Drifting(reference, None if report is None else DriftReport.from_json(report))
+
+    def _reference(self, endpoint: Endpoint, model: str) -> str:
+        with self._database.read() as tx:
+            kept = rows.drift(tx, endpoint.id, model)
+        return "" if kept is None else self._unseal(endpoint, f"reference/{model}", kept[0]).decode()
 
     def _look_after(self, endpoint: Endpoint) -> bool:
         control = self._control(endpoint)
@@ -262,8 +329,6 @@ class Endpoints:
         if found.replica is not None and found.state is EndpointState.READY:
             # Before it is said to be ready: who hears so may ask at once.
             self._token_lists.tell(endpoint.project, found.replica, control, self.holders(endpoint.project))
-        if found.replica is not None:
-            self._watching.look(endpoint.id, control.watch)
         if endpoint.companions and self._go_back(endpoint, found):
             return True
         if (found.replica, found.state, found.message) == (before, endpoint.state, endpoint.message):
@@ -380,6 +445,8 @@ class Endpoints:
             token_key=self._token_lists.public_key(endpoint.project).hex(),
             weight=100.0 - sum(one.percent for one in endpoint.companions),
             limits=endpoint.limits,
+            reference=self._reference(endpoint, endpoint.model),
+            log_one_in=self._settings.request_log_one_in,
         )
         beside = [
             replace(
@@ -390,6 +457,7 @@ class Endpoints:
                 key=self._keyring.get(endpoint.project, f"model/{one.model_version_id}").hex(),
                 signature=self._unseal(endpoint, f"signature/{one.role}", signatures[one.role]).decode(),
                 weight=float(one.percent),
+                reference=self._reference(endpoint, one.model),
                 is_shadow=one.role is Role.SHADOW,
             )
             for one in endpoint.companions

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from lepton.core.errors import InvalidInput
+from lepton.endpoints.drift import Level
 from lepton.endpoints.replica.config import Limits, Workers
 from lepton.endpoints.replica.control import ReplicaStatus
 from lepton.models.signature import Signature
@@ -196,9 +197,11 @@ class EndpointDetail:
     Attributes:
         replica: None while there is none that answers.
         rollout: Every version that is deployed, the main one first.
+        drift: How far the rows of the deployment that answers by default are from those of training.
     """
 
     endpoint: Endpoint
     signature: Signature
     replica: ReplicaStatus | None
     rollout: tuple[Deployed, ...] = ()
+    drift: Level = Level.STABLE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import sqlalchemy as sa
@@ -54,6 +55,23 @@ companions = sa.Table(
     sa.Column("percent", sa.Integer, nullable=False),
     sa.Column("since", UtcDateTime, nullable=False),
     sa.Column("sealed_signature", sa.LargeBinary, nullable=False),
+)
+
+endpoint_drift = sa.Table(
+    "endpoint_drift",
+    metadata,
+    sa.Column("endpoint_id", sa.String(26), primary_key=True),
+    sa.Column("model", sa.String(80), primary_key=True),
+    sa.Column("sealed_reference", sa.LargeBinary, nullable=False),
+    sa.Column("sealed_report", sa.LargeBinary),
+)
+
+endpoint_requests = sa.Table(
+    "endpoint_requests",
+    metadata,
+    sa.Column("id", sa.String(26), primary_key=True),
+    sa.Column("endpoint_id", sa.String(26), nullable=False, index=True),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
 )
 
 
@@ -147,9 +165,53 @@ def using(tx: sa.Connection, model_version_id: str) -> str | None:
 
 
 def delete(tx: sa.Connection, endpoint_id: str) -> None:
-    """Forget an endpoint."""
+    """Forget an endpoint, with what was learned of its requests."""
+    tx.execute(endpoint_drift.delete().where(endpoint_drift.c.endpoint_id == endpoint_id))
+    tx.execute(endpoint_requests.delete().where(endpoint_requests.c.endpoint_id == endpoint_id))
     tx.execute(companions.delete().where(companions.c.endpoint_id == endpoint_id))
     tx.execute(endpoints.delete().where(endpoints.c.id == endpoint_id))
+
+
+def keep_reference(tx: sa.Connection, endpoint_id: str, model: str, sealed: bytes) -> None:
+    """Keep what a deployment is compared with, unless it is known already."""
+    if drift(tx, endpoint_id, model) is None:
+        values = {"endpoint_id": endpoint_id, "model": model, "sealed_reference": sealed}
+        tx.execute(endpoint_drift.insert().values(**values))
+
+
+def drift(tx: sa.Connection, endpoint_id: str, model: str) -> tuple[bytes, bytes | None] | None:
+    """Return what a deployment is compared with and its last report, both sealed; None if it is not compared."""
+    of = (endpoint_drift.c.endpoint_id == endpoint_id, endpoint_drift.c.model == model)
+    query = sa.select(endpoint_drift.c.sealed_reference, endpoint_drift.c.sealed_report).where(*of)
+    row = tx.execute(query).one_or_none()
+    return None if row is None else (row.sealed_reference, row.sealed_report)
+
+
+def set_drift(tx: sa.Connection, endpoint_id: str, model: str, sealed_report: bytes) -> None:
+    """Keep the last report on a deployment."""
+    of = (endpoint_drift.c.endpoint_id == endpoint_id, endpoint_drift.c.model == model)
+    tx.execute(endpoint_drift.update().where(*of).values(sealed_report=sealed_report))
+
+
+def add_requests(tx: sa.Connection, endpoint_id: str, sealed: Mapping[str, bytes], *, most: int) -> None:
+    """Keep requests by id, those that are not known yet, and forget the oldest above `most`."""
+    if not tx.execute(sa.select(endpoints.c.id).where(endpoints.c.id == endpoint_id)).one_or_none():
+        return  # deleted meanwhile
+    table = endpoint_requests
+    known = set(tx.execute(sa.select(table.c.id).where(table.c.id.in_([*sealed]))).scalars())
+    fresh = [{"id": id_, "endpoint_id": endpoint_id, "sealed": one} for id_, one in sealed.items() if id_ not in known]
+    if fresh:
+        tx.execute(table.insert(), fresh)
+    newest = sa.select(table.c.id).where(table.c.endpoint_id == endpoint_id).order_by(table.c.id.desc())
+    if first := tx.execute(newest.offset(most).limit(1)).scalar_one_or_none():
+        tx.execute(table.delete().where(table.c.endpoint_id == endpoint_id, table.c.id <= first))
+
+
+def requests(tx: sa.Connection, endpoint_id: str, limit: int) -> list[tuple[str, bytes]]:
+    """Return the id and the sealed content of requests, the newest first."""
+    table = endpoint_requests
+    query = sa.select(table.c.id, table.c.sealed).where(table.c.endpoint_id == endpoint_id)
+    return [(row.id, row.sealed) for row in tx.execute(query.order_by(table.c.id.desc()).limit(limit))]
 
 
 def _deployment(endpoint: Endpoint) -> dict[str, str | float | None]:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lepton.endpoints.drifting import joined
 from lepton.endpoints.replica.control import Words
 from lepton.endpoints.replica.metrics import Counts
 from lepton.endpoints.replica.reports import Comparison, Report, decode
@@ -95,7 +96,9 @@ class Watch:
         for reports in ended.values():
             for report in reports:
                 report.queued = 0
-                self._gone.setdefault(report.model, Tally()).add(report)
+                tally = self._gone.setdefault(report.model, Tally())
+                tally.add(report)
+                tally.windows = joined(tally.windows)  # workers come and go without end
         fresh = [
             report for name, found in (ended | alive).items() if found != self._alive.get(name) for report in found
         ]

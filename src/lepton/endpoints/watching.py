@@ -8,18 +8,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from lepton.core.clock import Clock
 from lepton.core.errors import Unavailable
 from lepton.endpoints.drift import Level
+from lepton.endpoints.drifting import Drifting, DriftReport
 from lepton.endpoints.measures import RECENT_S, DeploymentMetrics, measured
 from lepton.endpoints.replica.control import Words
 from lepton.endpoints.replica.metrics import Counts
-from lepton.endpoints.replica.reports import Report
+from lepton.endpoints.request_log import Fresh
 from lepton.endpoints.watch import Tally, Watch
 
 ASK_EVERY_S = 0.9
 """Workers tell once a second; the controller looks twice a second."""
+COMPARE_EVERY_S = 60.0
 SILENT_S = 5.0
 """A replica that did not answer is left alone for so long: asking must not slow the look at the others."""
 
@@ -32,9 +35,11 @@ class Watching:
         self._lock = threading.Lock()
         self._watches: dict[str, Watch] = {}
         self._ask_at_s: dict[str, float] = {}
-        self._levels: dict[tuple[str, str], Level] = {}
+        self._fresh: dict[str, Fresh] = {}
+        self._drifting: dict[tuple[str, str], Drifting] = {}
+        self._compare_at_s: dict[str, float] = {}
 
-    def look(self, endpoint_id: str, ask: Callable[[], Words]) -> list[Report]:
+    def look(self, endpoint_id: str, ask: Callable[[], Words]) -> dict[str, bytes]:
         """Ask a replica, if it is time to; one that does not answer is put up with.
 
         Args:
@@ -42,18 +47,49 @@ class Watching:
             ask: Returns what its workers tell.
 
         Returns:
-            The reports that are new.
+            The requests for its log that are new, as `Fresh.to_keep` gives them.
         """
         now_s = self._clock().timestamp()
         if now_s < self._ask_at_s.get(endpoint_id, 0.0):
-            return []
+            return {}
         self._ask_at_s[endpoint_id] = now_s + SILENT_S
         with suppress(Unavailable):
             words = ask()
             self._ask_at_s[endpoint_id] = now_s + ASK_EVERY_S
             with self._lock:
-                return self._watches.setdefault(endpoint_id, Watch()).take(words, now_s)
-        return []
+                reports = self._watches.setdefault(endpoint_id, Watch()).take(words, now_s)
+            return self._fresh.setdefault(endpoint_id, Fresh()).to_keep(reports)
+        return {}
+
+    def compare(
+        self, endpoint_id: str, first: str, load: Callable[[str], Drifting | None]
+    ) -> list[tuple[str, DriftReport]]:
+        """Compare the deployments of an endpoint with what their models learned from, if it is time to.
+
+        Args:
+            endpoint_id: The endpoint.
+            first: The model version that serves it, which may not have been heard of yet.
+            load: Returns what is kept of a deployment, by model version; None if it is not compared.
+
+        Returns:
+            The new reports, by model version.
+        """
+        now_s = self._clock().timestamp()
+        if now_s < self._compare_at_s.get(endpoint_id, 0.0):
+            return []
+        self._compare_at_s[endpoint_id] = now_s + COMPARE_EVERY_S
+        found: list[tuple[str, DriftReport]] = []
+        for model, tally in ({first: Tally()} | self.tallies(endpoint_id)).items():
+            drifting = self._drifting.get((endpoint_id, model)) or load(model)
+            if drifting is not None:
+                self._drifting[endpoint_id, model] = drifting
+                if drifting.look(tally.windows, now_s) and drifting.report is not None:
+                    found.append((model, drifting.report))
+        return found
+
+    def compare_soon(self, endpoint_id: str) -> None:
+        """Let the next look compare, as somebody wants to know."""
+        self._compare_at_s.pop(endpoint_id, None)
 
     def tallies(self, endpoint_id: str) -> dict[str, Tally]:
         """Return what each deployment of an endpoint has done, by model version, as far as is remembered."""
@@ -65,28 +101,43 @@ class Watching:
         with self._lock:
             return self._watch(endpoint_id).recent(model, seconds)
 
-    def measures(self, endpoint_id: str, first: str) -> list[DeploymentMetrics]:
-        """Return how each deployment of an endpoint does, the one that serves `first` before the others."""
+    def measures(self, endpoint_id: str, first: str, visible: frozenset[str]) -> list[DeploymentMetrics]:
+        """Return how each deployment of an endpoint does, the one that serves `first` before the others.
+
+        Args:
+            endpoint_id: The endpoint.
+            first: A model version.
+            visible: Columns of which numbers of drift are shown.
+        """
         now_s = self._clock().timestamp()
         with self._lock:
             watch = self._watch(endpoint_id)
             tallies = {first: Tally()} | watch.tallies()
-            return [
+            found = [
                 measured(model, tally, watch.latest(model, RECENT_S, now_s), watch.history(model))
                 for model, tally in tallies.items()
             ]
+        return [replace(one, drift=self._drift(endpoint_id, one.model, visible)) for one in found]
 
     def level(self, endpoint_id: str, model: str) -> Level:
         """Return the highest drift level among the columns of a deployment."""
-        with self._lock:
-            return self._levels.get((endpoint_id, model), Level.STABLE)
+        drifting = self._drifting.get((endpoint_id, model))
+        return Level.STABLE if drifting is None else drifting.level
 
     def forget(self, endpoint_id: str) -> None:
         """Forget an endpoint that was deleted."""
         with self._lock:
             self._watches.pop(endpoint_id, None)
             self._ask_at_s.pop(endpoint_id, None)
-            self._levels = {key: level for key, level in self._levels.items() if key[0] != endpoint_id}
+            self._fresh.pop(endpoint_id, None)
+            self._compare_at_s.pop(endpoint_id, None)
+            self._drifting = {key: one for key, one in self._drifting.items() if key[0] != endpoint_id}
+
+    def _drift(self, endpoint_id: str, model: str, visible: frozenset[str]) -> DriftReport | None:
+        drifting = self._drifting.get((endpoint_id, model))
+        if drifting is None or drifting.report is None:
+            return None
+        return drifting.report.of(visible)
 
     def _watch(self, endpoint_id: str) -> Watch:
         return self._watches.get(endpoint_id) or Watch()

@@ -196,6 +196,14 @@ class Window:
         self.below += other.below
         self.above += other.above
 
+    def since(self, before: Window) -> Window:
+        """Return the rows that came after `before`, an earlier state of the same window."""
+        later = Window(self.reference, self.rows - before.rows)
+        later.numbers = self.numbers - before.numbers
+        later.texts = [mine - theirs for mine, theirs in zip(self.texts, before.texts, strict=True)]
+        later.below, later.above = self.below - before.below, self.above - before.above
+        return later
+
     def to_json(self) -> bytes:
         """Write as JSON; `from_json` reads it back."""
         return json.dumps(

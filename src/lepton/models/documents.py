@@ -1,4 +1,5 @@
-"""What is kept of a version under its own key: its card (target, notes), signature and plots, as sealed JSON."""
+"""What is kept of a version under its own key: its card (target, notes), signature, plots and the
+profile of what it learned from, as sealed JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lepton.core.columns import ColumnClass
-from lepton.models.records import Plot
+from lepton.datasets.profile import ColumnProfile
+from lepton.models.records import Plot, TrainingProfile
 from lepton.models.signature import Signature
 from lepton.store.keys import Keyring
 
@@ -61,6 +63,16 @@ class Documents:
             Plot(plot["kind"], plot["data"], frozenset(map(ColumnClass, plot["learned_from"])))
             for plot in json.loads(self._open(place, sealed))
         )
+
+    def seal_profile(self, profile: TrainingProfile) -> bytes:
+        """Seal what the rows looked like that it learned from."""
+        written = {"rows": profile.rows, "columns": [column.to_json() for column in profile.columns]}
+        return self._seal("profile", json.dumps(written).encode())
+
+    def profile(self, sealed: bytes) -> TrainingProfile:
+        """Open what the rows looked like that it learned from."""
+        read = json.loads(self._open("profile", sealed))
+        return TrainingProfile(read["rows"], tuple(ColumnProfile.from_json(column) for column in read["columns"]))
 
     def _seal(self, place: str, plain: bytes) -> bytes:
         scope = scope_of(self.version_id)

@@ -304,8 +304,13 @@ class Models:
         """Return what a deployment needs of a version."""
         with self._guard.allow(actor, "models.get", project=project, target=f"model:{ref}") as tx:
             row = _found(tx, project, ref)
+        documents = self._documents(row)
         return ModelArtifact(
-            f"{row.name}@{row.version}", row.id, row.blob_id, self._documents(row).signature(row.sealed_signature)
+            ref=f"{row.name}@{row.version}",
+            version_id=row.id,
+            blob_id=row.blob_id,
+            signature=documents.signature(row.sealed_signature),
+            profile=None if row.sealed_profile is None else documents.profile(row.sealed_profile),
         )
 
     def open(self, actor: Actor, ref: Ref, *, project: str = "default", action: str = "models.evaluate") -> OpenModel:
@@ -386,6 +391,7 @@ class Models:
             sealed_card=documents.seal_card(Card(trained.signature.target, trained.notes)),
             sealed_signature=documents.seal_signature(trained.signature),
             sealed_plots=documents.seal_plots(trained.plots),
+            sealed_profile=None if trained.profile is None else documents.seal_profile(trained.profile),
         )
 
     @contextmanager

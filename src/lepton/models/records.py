@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lepton.core.columns import ColumnClass
 from lepton.core.refs import Ref
 from lepton.models.signature import Signature, Task
+
+if TYPE_CHECKING:
+    from lepton.datasets.profile import ColumnProfile
 
 Parameter = str | float | int | bool | None
 PlotData = Mapping[str, object]
@@ -127,13 +130,31 @@ class ModelDetail:
 
 
 @dataclass(frozen=True)
+class TrainingProfile:
+    """What the rows looked like that a version learned from. It tells of values: seal it.
+
+    Attributes:
+        rows: Rows of the dataset version.
+        columns: Statistics of each column that the model takes.
+    """
+
+    rows: int
+    columns: tuple[ColumnProfile, ...]
+
+
+@dataclass(frozen=True)
 class ModelArtifact:
-    """What a deployment needs: which version, what it takes, where its graph lies (scope ``model/<version_id>``)."""
+    """What a deployment needs: which version, what it takes, where its graph lies (scope ``model/<version_id>``).
+
+    Attributes:
+        profile: What later rows are compared with; None if that is not known of this version.
+    """
 
     ref: str
     version_id: str
     blob_id: str
     signature: Signature
+    profile: TrainingProfile | None = None
 
 
 @dataclass(frozen=True)
@@ -175,6 +196,7 @@ class Trained:
         metrics: Numbers on the held-out rows.
         plots: Plots on the held-out rows.
         notes: What was left out, a sentence each.
+        profile: What the rows looked like, those that were held out included.
     """
 
     name: str
@@ -185,6 +207,7 @@ class Trained:
     metrics: Mapping[str, float]
     plots: tuple[Plot, ...]
     notes: tuple[str, ...] = ()
+    profile: TrainingProfile | None = None
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ model_versions = sa.Table(
     sa.Column("sealed_card", sa.LargeBinary, nullable=False),
     sa.Column("sealed_signature", sa.LargeBinary, nullable=False),
     sa.Column("sealed_plots", sa.LargeBinary, nullable=False),
+    sa.Column("sealed_profile", sa.LargeBinary),
     sa.UniqueConstraint("project", "name", "version"),
 )
 
@@ -77,6 +78,7 @@ class ModelRow:
     sealed_card: bytes
     sealed_signature: bytes
     sealed_plots: bytes
+    sealed_profile: bytes | None = None
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,10 @@ class _Asked:
                 self._request.respond(200, parts[0], JSON)
             else:
                 self._request.respond(200, parts, BINARY, b"Inference-Header-Content-Length: %d\r\n" % json_bytes)
-        self._served.counts.answered(200, perf_counter() - self._started)
+        served, seconds = self._served, perf_counter() - self._started
+        served.counts.answered(200, seconds)
+        if served.is_observed:
+            served.observed(self.inputs, outputs, start, seconds)
         if self._traffic.has_shadows:
             self._traffic.mirror(self.inputs, outputs, start, stop)
 

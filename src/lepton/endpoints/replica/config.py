@@ -57,6 +57,8 @@ class Deployment:
         weight: Share of the endpoint's requests, relative to the weights of its other deployments.
         is_shadow: Whether it answers nobody and is only compared.
         limits: Of the whole endpoint; those of its first deployment count.
+        reference: What its rows are compared with, as `windows.Reference` writes it; empty if that is not known.
+        log_one_in: How many requests there are to one that is kept for the request log; 0 keeps none.
     """
 
     endpoint: str
@@ -71,6 +73,8 @@ class Deployment:
     token_key: str
     weight: float = 1.0
     is_shadow: bool = False
+    reference: str = field(default="", repr=False)
+    log_one_in: int = 0
     limits: Limits = Limits()
 
     @classmethod

@@ -200,7 +200,7 @@ class Service:
                 raise InvalidInput(f"Output {name!r} is asked for twice. Ask for every output once.")
             names.append(name)
         inputs = served.oip.inputs(read_tensors(request))
-        identity = request.id
+        identity, started = request.id, perf_counter()
 
         def done(outputs: Outputs, start: int, stop: int) -> None:
             if answer.done():  # somebody hung up meanwhile
@@ -213,6 +213,8 @@ class Service:
                 answer.set_result(response.SerializeToString())
             except Exception as error:  # noqa: BLE001 - as below, and the others of the batch are not to suffer
                 fail(_unexpected(error))
+                return
+            served.observed(inputs, outputs, start, perf_counter() - started)
             traffic.mirror(inputs, outputs, start, stop)
 
         def fail(error: LeptonError) -> None:

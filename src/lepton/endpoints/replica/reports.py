@@ -54,8 +54,8 @@ class Report:
         counts: Since the worker started.
         queued: Requests that wait for the model, now.
         comparison: What was compared since the worker started, for a shadow.
-        window: Live values since the worker started, counted as ``endpoints/windows.py`` does; empty if not watched.
-        samples: Requests since the last report, for the request log.
+        window: Live values since the worker started, as ``drifting.told_of`` writes them; empty if not watched.
+        samples: The newest requests for the request log, as `samples.py` writes them; each is told several times.
     """
 
     endpoint: str

@@ -15,11 +15,14 @@ from lepton.endpoints.replica.batcher import Batcher
 from lepton.endpoints.replica.config import Deployment
 from lepton.endpoints.replica.inputs import Inputs, Shape
 from lepton.endpoints.replica.invocations import Invocations
+from lepton.endpoints.replica.live import Live
 from lepton.endpoints.replica.metrics import Counts
 from lepton.endpoints.replica.oip import Oip
 from lepton.endpoints.replica.outputs import Outputs
 from lepton.endpoints.replica.records import Records
 from lepton.endpoints.replica.runtime import load
+from lepton.endpoints.replica.samples import Samples
+from lepton.endpoints.windows import Reference
 from lepton.models.signature import Signature
 
 Answer = Callable[[Outputs, int, int], None]
@@ -65,10 +68,26 @@ class Served:
         self.batcher = Batcher(self.runtime, shape, observe=self.counts.predicted)
         if signature.inputs:  # a server behind the endpoint takes no rows
             self.batcher.warm_up()
+        self.live = Live(Reference.from_json(deployment.reference.encode())) if deployment.reference else None
+        self.samples = Samples(signature, deployment.log_one_in)
+        self.is_observed = self.live is not None or deployment.log_one_in > 0
         self.records = Records(shape, endpoint=self.endpoint, model=self.model)
         self.oip = Oip(shape, endpoint=self.endpoint, version=self.version)
         self.invocations = Invocations(shape)
         self.arrow = Arrow(shape)
+
+    def observed(self, inputs: Inputs, outputs: Outputs, start: int, seconds: float) -> None:
+        """Take an answered request into account, for drift and for the request log.
+
+        Args:
+            inputs: Its rows.
+            outputs: Of its batch.
+            start: Its first row among them.
+            seconds: How long it took.
+        """
+        if self.live is not None:
+            self.live.note(inputs)
+        self.samples.note(inputs, outputs, start, seconds)
 
     def close(self) -> None:
         """Let go of the model's thread."""

@@ -72,6 +72,13 @@ class Serving:
             latency=tuple(total.latencies),
         )
 
+    def count(self) -> None:
+        """Count the rows that were answered lately, for drift."""
+        for traffic in self._endpoints:
+            for served in traffic.deployments:
+                if served.live is not None:
+                    served.live.count()
+
     def told(self) -> str:
         """Return what the control plane wants to know of each deployment."""
         return encode([report for traffic in self._endpoints for report in traffic.reports()])

@@ -117,6 +117,8 @@ class Traffic:
                 counts=served.counts,
                 queued=served.batcher.queued,
                 comparison=self.comparisons.get(served.model),
+                window="" if served.live is None else served.live.told(),
+                samples=served.samples.told(),
             )
             for served in self.deployments
         ]

@@ -49,6 +49,7 @@ class Worker:
         self._link.send(Closed())
         await self._serving.drain(self._drain.grace_s, self._drain.linger_s)
         reports.cancel()
+        self._serving.count()
         self._link.send(self._serving.load())
         self._link.send(Told(self._serving.told()))
 
@@ -75,6 +76,7 @@ class Worker:
     async def _report(self) -> None:
         for turn in count():
             await asyncio.sleep(REPORT_EVERY_S)
+            self._serving.count()
             self._link.send(self._serving.load())
             if turn % 2:
                 self._link.send(Told(self._serving.told()))

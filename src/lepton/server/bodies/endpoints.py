@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Annotated
 
+from pydantic import BeforeValidator
+
+from lepton.endpoints.drift import Level
 from lepton.endpoints.records import EndpointState, Role
 from lepton.server.bodies.models import SignatureAnswer
-from lepton.server.wire import Answer, Body
+from lepton.server.wire import Answer, Body, Scalar
+
+DriftLevel = Annotated[str, BeforeValidator(lambda level: level.name.lower() if isinstance(level, Level) else level)]
+"""``stable``, ``moderate`` or ``major``."""
 
 
 class WorkersAnswer(Answer):
@@ -101,11 +109,12 @@ class EndpointAnswer(Answer):
 
 
 class DetailAnswer(EndpointAnswer):
-    """An endpoint, what it takes, and how its replica stands; null while none answers."""
+    """An endpoint, what it takes, how its replica stands (null while none answers), how far its rows drifted."""
 
     signature: SignatureAnswer
     replica: ReplicaAnswer | None
     rollout: list[DeployedAnswer]
+    drift: DriftLevel
 
 
 class WorkersBody(Body):
@@ -158,6 +167,37 @@ class ComparisonAnswer(Answer):
     skipped: int
 
 
+class ColumnDriftAnswer(Answer):
+    """How the values of a column differ from those of training."""
+
+    psi: float
+    ks: float | None
+    wasserstein: float | None
+    missing_share: float
+    unseen_share: float | None
+    rows: int
+
+
+class ColumnReportAnswer(Answer):
+    """One column; the numbers are null for who may not read it."""
+
+    name: str
+    level: DriftLevel
+    last_hour: ColumnDriftAnswer | None
+    deployed: ColumnDriftAnswer | None
+
+
+class DriftAnswer(Answer):
+    """How the rows of a deployment differ from those its model learned from."""
+
+    at_s: float
+    level: DriftLevel
+    rows: int
+    counted: int
+    seen: int
+    columns: list[ColumnReportAnswer]
+
+
 class DeploymentMetricsAnswer(Answer):
     """One deployment; rates and latencies are of the last 30 s, counts since the platform first saw it."""
 
@@ -172,6 +212,7 @@ class DeploymentMetricsAnswer(Answer):
     p99_s: float | None
     comparison: ComparisonAnswer | None
     history: list[PointAnswer]
+    drift: DriftAnswer | None
 
 
 class EndpointMetricsAnswer(Answer):
@@ -179,3 +220,16 @@ class EndpointMetricsAnswer(Answer):
 
     name: str
     deployments: list[DeploymentMetricsAnswer]
+
+
+class LoggedRequestAnswer(Answer):
+    """A request that was answered; values of personal and secret columns are not in it."""
+
+    id: str
+    at: datetime
+    model: str
+    seconds: float
+    rows: int
+    row: Mapping[str, Scalar]
+    answer: Scalar
+    masked: list[str]

@@ -8,8 +8,14 @@ from starlette.responses import Response
 from lepton.core.refs import parse_ref
 from lepton.endpoints.records import Beside
 from lepton.endpoints.replica.config import Limits, Workers
-from lepton.server.bodies.endpoints import DeployBody, DetailAnswer, EndpointAnswer, EndpointMetricsAnswer
-from lepton.server.wire import IN, Items, Merged, On, Project, RawBody, Who, items
+from lepton.server.bodies.endpoints import (
+    DeployBody,
+    DetailAnswer,
+    EndpointAnswer,
+    EndpointMetricsAnswer,
+    LoggedRequestAnswer,
+)
+from lepton.server.wire import IN, Items, Limit, Merged, On, Project, RawBody, Who, items
 
 router = APIRouter(prefix="/v1/endpoints", tags=["endpoints"])
 
@@ -51,6 +57,12 @@ def get_endpoint(platform: On, actor: Who, name: str, project: Project = IN) -> 
 def get_metrics(platform: On, actor: Who, name: str, project: Project = IN) -> object:
     """Get how an endpoint's deployments do, now and in the last ten minutes."""
     return platform.endpoints.metrics(actor, name, project=project)
+
+
+@router.get("/{name}/logs", operation_id="endpoints.logs", response_model=Items[LoggedRequestAnswer])
+def get_logs(platform: On, actor: Who, name: str, limit: Limit = 100, project: Project = IN) -> object:
+    """Get a few of the requests that an endpoint has answered, the newest first."""
+    return items(platform.endpoints.logs(actor, name, limit=limit, project=project))
 
 
 @router.post(

@@ -353,7 +353,8 @@ class Endpoints:
 
     def _verdict(self, endpoint: Endpoint, found: Found) -> tuple[tuple[Role, ...], str]:
         """Say which companions should go, and why; an empty reason if all may stay."""
-        if found.state is EndpointState.FAILED and not found.busy:
+        lives = found.replica is not None and processes.alive(found.replica)
+        if lives and found.state is EndpointState.FAILED and not found.busy:  # and not: no process can be started
             return (Role.CANARY, Role.SHADOW), f"the endpoint could not be started with it: {found.message}"
         canary = endpoint.canary
         if canary is None or found.state is not EndpointState.READY:

@@ -21,7 +21,7 @@ class Rules:
         window_s: How far back is looked, at most to when the canary was deployed.
         min_requests: A canary that has answered fewer is not judged.
         deviations: How much worse it must be than the main version, in standard deviations of the difference of two
-            shares: about two in a thousand canaries that are no worse reach 4 by chance.
+            shares: one to two in a thousand canaries that are no worse reach 4 by chance.
         min_failing: How many more of its requests must fail than of the main version's, as a share.
         alone_failing: Share that must fail where the main version has too few answers to be compared with.
         slower: Factor over the main version's p99 from which a request counts as slow.

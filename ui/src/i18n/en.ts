@@ -384,7 +384,7 @@ export const en = {
   "deploy.limits": "Limits",
   "deploy.limitsHint": "Empty: as before. 0: no limit. What comes above is refused with 429.",
   "deploy.maxRate": "Requests a second",
-  "deploy.maxTokenRate": "A second with one token",
+  "deploy.maxTokenRate": "Of one token",
   "deploy.maxConcurrency": "At one time",
 
   "rollout.title": "Rollout",

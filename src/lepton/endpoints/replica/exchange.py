@@ -99,7 +99,8 @@ class Shared:
         self.made_heads = heads.made
         self.connections: set[Any] = set()
         self.held_bytes = 0
-        self.draining = False
+        self.ending = False  # every answer is the last of its connection
+        self.draining = False  # and whoever connects is told to go elsewhere
         self.emptied = asyncio.Event()  # no connection is left, while draining
 
 
@@ -130,7 +131,7 @@ class Answers(asyncio.Protocol):
         if request._held:
             shared.held_bytes -= request._held
             request._held = 0
-        if shared.draining and waiting[-1] is request:
+        if shared.ending and waiting[-1] is request:
             request._line = CLOSE
         head = shared.made_heads.get((status, content_type)) or shared.heads.make(status, content_type)
         if type(body) is bytes and len(body) <= _COPIED and status not in BODILESS and request.method != b"HEAD":
@@ -158,7 +159,7 @@ class Answers(asyncio.Protocol):
         shared.held_bytes -= request._held
         request._held = 0
         # The length is not known: chunks say where it ends, or the end of the connection if that is wanted anyway.
-        chunked = not request._line and not (shared.draining and self._waiting[-1] is request)
+        chunked = not request._line and not (shared.ending and self._waiting[-1] is request)
         if not chunked:
             request._line = CLOSE
         head = shared.made_heads.get((status, content_type)) or shared.heads.make(status, content_type)
@@ -205,7 +206,7 @@ class Answers(asyncio.Protocol):
                 return
             waiting.popleft()
             self._out += request._answer
-            if request._line is CLOSE or (self._shared.draining and not waiting):
+            if request._line is CLOSE or (self._shared.ending and not waiting):
                 self._deaf = self._leaving = True
 
     def _flush(self) -> None:

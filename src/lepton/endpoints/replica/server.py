@@ -122,6 +122,7 @@ class Server:
         loop = asyncio.get_running_loop()
         grace_s = self._shared.limits.drain_s if grace_s is None else grace_s
         ends = loop.time() + grace_s
+        self._shared.ending = True
         self._stop_listening()
         await asyncio.sleep(0)  # what lies in the sockets is read first: it may be a request
         await asyncio.sleep(0)

@@ -248,6 +248,44 @@ def test_predict_asks_for_the_types_and_shows_the_chances(
     assert "0.750" in told
 
 
+def test_deploy_sends_a_canary_and_limits_and_get_shows_who_gets_how_much(
+    fake: FakePlatform, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.on("POST", "/v1/endpoints/deploy", Prepared(ENDPOINT, 202))
+    typed = "endpoints deploy houses --model houses@2 --canary 10 --max-rate 5 --max-concurrency 0 --detach"
+    assert run(typed.split()) == 0
+    limits = {"max_rate": 5, "max_token_rate": None, "max_concurrency": 0}
+    sent = {"name": "houses", "model": "houses@2", "canary": 10, "limits": limits}
+    assert json.loads(fake.seen[-1].body) == sent
+    main = {
+        "model": "houses@1", "role": "main", "percent": 90, "requests": 1234, "errors": 0, "limited": 7, "p50_ms": 0.3,
+        "p99_ms": 1.5, "comparison": None,
+    }  # fmt: skip
+    compared = {
+        "rows": 80, "same_percent": 97.5, "mean_difference": 0.06, "largest_difference": 0.5, "failed": 1, "skipped": 2,
+    }  # fmt: skip
+    shadow = main | {"model": "houses@3", "role": "shadow", "percent": 0, "p99_ms": None, "comparison": compared}
+    told = {"went_back": "Canary houses@2 went back, as it failed.", "limits": limits, "rollout": [main, shadow]}
+    fake.on("GET", "/v1/endpoints/houses", ENDPOINT | told)
+    assert run(["endpoints", "get", "houses"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for part in (
+        "Canary houses@2 went back, as it failed.",
+        "main houses@1 90 % 1234 0 7 0.3 ms 1.5 ms",
+        "houses@3 would have answered 97.5 % of 80 rows the same",
+        "1 requests failed, 2 were skipped",
+        "Limits: 5 requests a second",
+    ):
+        assert part in shown
+
+
+def test_rollback_shows_what_answers_now(fake: FakePlatform, capsys: pytest.CaptureFixture[str]) -> None:
+    fake.on("POST", "/v1/endpoints/houses/rollback", Prepared(ENDPOINT, 202))
+    fake.on("GET", "/v1/endpoints/houses", ENDPOINT | {"state": "ready"})
+    assert run(["endpoints", "rollback", "houses"]) == 0
+    assert "houses answers with houses@1" in capsys.readouterr().out
+
+
 def test_predict_works_for_somebody_who_may_do_nothing_else(fake: FakePlatform) -> None:
     fake.on("GET", "/v1/endpoints/houses", Prepared(error("forbidden", "No."), 403))
     fake.on("POST", "/v1/endpoints/houses/predict", {"endpoint": "h", "model": "m@1", "predictions": [{"value": 1.0}]})

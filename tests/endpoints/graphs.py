@@ -1,4 +1,4 @@
-"""A trained version whose graph is put in another's place: one that loads, and fails when it is asked."""
+"""Trained versions that are changed where they lie: they fail or are slow when they are asked, or cannot be loaded."""
 
 from __future__ import annotations
 
@@ -16,20 +16,25 @@ from lepton.store.segments import SegmentWriter
 
 def make_it_fail(workshop: Workshop, model: Ref) -> None:
     """Let a version fail on rows with a number of one or more; zeros, which are for warming up, go well."""
-    graph = onnx.load_from_string(workshop.models.open(EDITOR, model, action="models.get").graph)
-    for node in graph.graph.node:
-        node.input[:] = ["guarded" if name == NUMBERS else name for name in node.input]
-    graph.graph.initializer.append(numpy_helper.from_array(np.zeros(1), "only"))
-    guards = [
+    steps = [
         helper.make_node("ReduceMax", [NUMBERS], ["most"], keepdims=0),
         helper.make_node("Cast", ["most"], ["index"], to=TensorProto.INT64),
         helper.make_node("Gather", ["only", "index"], ["nothing"]),  # beyond the only element it fails
-        helper.make_node("Add", [NUMBERS, "nothing"], ["guarded"]),
     ]
-    nodes = [*guards, *graph.graph.node]
-    del graph.graph.node[:]
-    graph.graph.node.extend(nodes)
-    _write(workshop, model, graph.SerializeToString())
+    _put_before(workshop, model, steps, numpy_helper.from_array(np.zeros(1), "only"))
+
+
+def make_it_slow(workshop: Workshop, model: Ref) -> None:
+    """Let a version multiply large matrices before every answer: about a tenth of a second."""
+    steps = [
+        helper.make_node("ReduceMax", [NUMBERS], ["most"], keepdims=0),
+        helper.make_node("Sub", ["most", "most"], ["zero"]),
+        helper.make_node("Add", ["large", "zero"], ["factor"]),
+        helper.make_node("MatMul", ["factor", "factor"], ["product"]),
+        helper.make_node("ReduceMax", ["product"], ["some"], keepdims=0),
+        helper.make_node("Sub", ["some", "some"], ["nothing"]),
+    ]
+    _put_before(workshop, model, steps, numpy_helper.from_array(np.full((900, 900), 1e-3), "large"))
 
 
 def damage(path: Path) -> None:
@@ -38,6 +43,18 @@ def damage(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
+
+
+def _put_before(workshop: Workshop, model: Ref, steps: list[onnx.NodeProto], constant: onnx.TensorProto) -> None:
+    """Add what steps give as ``nothing`` to the numbers that a version's graph begins with."""
+    graph = onnx.load_from_string(workshop.models.open(EDITOR, model, action="models.get").graph)
+    for node in graph.graph.node:
+        node.input[:] = ["changed" if name == NUMBERS else name for name in node.input]
+    graph.graph.initializer.append(constant)
+    nodes = [*steps, helper.make_node("Add", [NUMBERS, "nothing"], ["changed"]), *graph.graph.node]
+    del graph.graph.node[:]
+    graph.graph.node.extend(nodes)
+    _write(workshop, model, graph.SerializeToString())
 
 
 def _write(workshop: Workshop, model: Ref, graph: bytes) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -10,7 +12,7 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 import sqlalchemy as sa
-from endpoints.graphs import damage, make_it_fail
+from endpoints.graphs import damage, make_it_fail, make_it_slow
 from models.workshop import EDITOR, OWNER, Workshop
 
 from lepton.access.audit import audit
@@ -123,6 +125,42 @@ def test_a_canary_that_fails_goes_back_by_itself_and_no_main_request_is_lost(
     with workshop.database.read() as tx:
         (line,) = tx.execute(wanted)
     assert (line.actor, line.target, line.outcome) == ("(lepton)", "size", "allowed")
+
+
+def test_a_slow_canary_goes_back_by_itself_with_the_times(workshop: Workshop, two: Endpoints) -> None:
+    make_it_slow(workshop, Ref("model", 2))
+    two.deploy(EDITOR, "size", Ref("model", 2), beside=canary(40))
+    two.tick()
+    deadline = time.monotonic() + 120
+    while size(two).canary is not None:
+        assert time.monotonic() < deadline, two.get(EDITOR, "size").rollout
+        assert set(ask(two, 5)) <= {"model@1", "model@2"}
+        two.tick(wait_s=0)
+    assert "of its requests took over" in size(two).went_back
+    assert "99 in 100 of the main version's at most" in size(two).went_back
+
+
+def test_a_canary_beside_which_workers_keep_dying_goes_back(two: Endpoints) -> None:
+    two.deploy(EDITOR, "size", Ref("model", 2), beside=canary(1))
+    two.tick()
+    killed: set[int] = set()
+
+    def gone() -> bool:
+        detail = two.get(EDITOR, "size")
+        if detail.endpoint.canary is None:
+            return True
+        for worker in detail.replica.workers if detail.replica else ():
+            if worker.state == "ready" and worker.pid not in killed:
+                killed.add(worker.pid)
+                os.kill(worker.pid, signal.SIGKILL)
+        return False
+
+    until(two, gone)
+    assert (
+        size(two).went_back == "Canary model@2 went back, as workers ended by themselves 3 times since it was deployed."
+    )
+    two.tick()
+    assert ask(two, 10) == {"model@1": 10}
 
 
 @pytest.mark.parametrize("beside", [canary(10), SHADOW])

@@ -316,3 +316,18 @@ def _check(made: Yard) -> None:
     assert {worker.pid for worker in accepting} <= set(ready)
     dealt = sorted(number for worker in accepting for number in worker.accepts_on)
     assert dealt == (list(range(len(made.fleet.sockets))) if ready else [])
+
+
+def test_workers_are_told_which_part_of_the_limits_is_theirs() -> None:
+    yard = Yard(Workers(1, 4))
+    yard.get_ready()
+    (alone,) = yard.alive
+    assert [m.share for m in alone.hear() if isinstance(m, Listen)] == [1.0]
+    yard.fleet.scale(Workers(3, 4), yard.now_s)
+    yard.settle()
+    yard.get_ready()
+    shares = [[m.share for m in worker.hear() if isinstance(m, Listen)][-1] for worker in yard.alive]
+    assert len(shares) == 3
+    assert sum(shares) == 1.0
+    assert shares == [len(worker.accepts_on) / 16 for worker in yard.alive]
+    yard.close()

@@ -20,10 +20,12 @@ from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2 as peer
 
 from lepton.core.errors import InvalidInput, Unavailable
+from lepton.endpoints.replica.config import Limits
 from lepton.endpoints.replica.grpc import serve_grpc
 from lepton.endpoints.replica.inputs import Shape
 from lepton.endpoints.replica.messages import _MESSAGES, SERVICE, classes, read_tensors, write_outputs
 from lepton.endpoints.replica.oip import Oip
+from lepton.endpoints.replica.rates import Gate
 from lepton.endpoints.replica.tensors import DATATYPES
 from lepton.models.prediction import decode_rows
 
@@ -292,3 +294,20 @@ def test_without_grpcio_a_sentence_says_how_to_get_it(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "grpc", None)
     with pytest.raises(Unavailable, match="pip install grpcio"):
         asyncio.run(serve_grpc([], host="127.0.0.1"))
+
+
+def test_limits_hold_for_calls_as_for_requests(here: Here, channel: grpc.Channel) -> None:
+    traffic = next(each for each in here.traffic if each.endpoint == "price")
+    body = price().SerializeToString()
+    traffic.gate = Gate(Limits(max_token_rate=1), lambda: 0.0)
+    try:
+        call(channel, body)
+        status, sentence = refused(channel, body)
+        assert (status, "max_token_rate" in sentence) == ("RESOURCE_EXHAUSTED", True)
+        traffic.gate = Gate(Limits(max_concurrency=1))
+        call(channel, body)
+        call(channel, body)  # the first made room
+        assert refused(channel, body, metadata=())[0] == "UNAUTHENTICATED"  # who may not ask uses nothing up
+        call(channel, body)
+    finally:
+        traffic.gate = None

@@ -112,6 +112,28 @@ def test_a_whole_dataset_is_predicted_by_clicking(page: Page, live: Live, custom
     expect(page.get_by_role("link", name="Dataset many-buyers@1")).to_be_visible()
 
 
+def test_a_canary_is_started_promoted_and_taken_back_by_clicking(page: Page, live: Live, customers: Path) -> None:
+    with live.client() as client:
+        client.datasets.import_(customers, name="rolled")
+        for seed in (1, 2):
+            client.models.train("rolled", dataset="rolled", target="bought", seed=seed)
+        client.endpoints.deploy("rolled", model="rolled@1")
+    page.goto(f"{live.address['url']}/models/rolled@2")
+    click(page, "Deploy")
+    page.get_by_role("dialog").get_by_text("A share", exact=True).click()
+    page.get_by_role("dialog").get_by_label("Percent of the requests").fill("25")
+    click(page, "Start endpoint")
+    rollout = page.get_by_role("table", name="Rollout")
+    expect(rollout.get_by_role("img", name="rolled@2 answers 25% of the requests")).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_text("Ready", exact=True).first).to_be_visible(timeout=SLOW_MS)
+    click(page, "Promote rolled@2")
+    expect(rollout.get_by_role("img", name="rolled@2 answers 100% of the requests")).to_be_visible(timeout=SLOW_MS)
+    click(page, "Roll back to rolled@1")
+    expect(page.get_by_role("region", name="Rollout")).to_be_hidden(timeout=SLOW_MS)
+    with live.client() as client:
+        assert client.endpoints.get("rolled").model == "rolled@1"
+
+
 def test_personal_columns_are_masked_for_who_may_not_read_them(
     page: Page, chromium: Browser, live: Live, customers: Path
 ) -> None:

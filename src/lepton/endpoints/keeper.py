@@ -25,12 +25,14 @@ class Found:
     Attributes:
         replica: The last that was started; it may have died.
         busy: Whether something is on its way, so that another look soon is worth it.
+        restarts: How often workers of this deployment ended by themselves and were started again.
     """
 
     replica: ReplicaProcess | None
     state: EndpointState
     message: str
     busy: bool
+    restarts: int = 0
 
 
 class Keeper:
@@ -79,7 +81,7 @@ class Keeper:
             seen = control.scale(endpoint.workers)
         if seen.coming:
             return _on_its_way(endpoint, replica)
-        return Found(replica, *_state(seen), busy=False)
+        return Found(replica, *_state(seen), busy=False, restarts=sum(worker.restarts for worker in seen.workers))
 
     def _put_up_with(self, endpoint: Endpoint, replica: ReplicaProcess) -> Found:
         """Give a replica that lives but says nothing some time, then end it; the next look starts another."""

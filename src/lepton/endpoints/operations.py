@@ -359,6 +359,8 @@ class Endpoints:
         canary = endpoint.canary
         if canary is None or found.state is not EndpointState.READY:
             return (), ""
+        if found.restarts >= self.rules.restarts:
+            return (Role.CANARY,), f"workers ended by themselves {found.restarts} times since it was deployed"
         age_s = (self._clock() - canary.since).total_seconds()
         main, its = (
             self._watching.recent(endpoint.id, model, min(self.rules.window_s, age_s))

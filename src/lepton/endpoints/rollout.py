@@ -27,6 +27,7 @@ class Rules:
         slower: Factor over the main version's p99 from which a request counts as slow.
         min_slower_s: A p99 that is worse by less than this is not worth going back.
         slow_share: Share of its requests that must be slow: one in a hundred is what p99 means.
+        restarts: How often workers must have ended by themselves since it was deployed.
     """
 
     window_s: float = 300.0
@@ -37,6 +38,7 @@ class Rules:
     slower: float = 2.0
     min_slower_s: float = 0.01
     slow_share: float = 0.01
+    restarts: int = 3
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import inspect
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
+from endpoints.fake_openai import fake_openai
 
 import lepton
 from lepton.client.endpoints import Limits
@@ -146,6 +149,23 @@ def test_code_of_ones_own_becomes_a_model_that_answers(client: lepton.Client, tm
     assert [p.value for p in client.endpoints.predict("rules", [{"area": 7.0}, {"area": 2.0}])] == [21.0, 6.0]
     client.endpoints.delete("rules")
     client.models.delete("rules")
+
+
+def test_a_server_with_the_openai_api_answers_behind_an_endpoint(client: lepton.Client, tmp_path: Path) -> None:
+    with fake_openai() as fake:
+        where = tmp_path / "openai.json"
+        where.write_text(json.dumps({"base_url": fake.base_url, "api_key": "upstream-key"}))
+        assert client.models.register("llm", code=where).task == "generation"
+        endpoint = client.endpoints.deploy("llm", model="llm@1")
+        assert endpoint.url is not None
+        address = endpoint.url.partition("/predict")[0] + "/v1"
+        headers = {"Authorization": f"Bearer {_token(client)}"}
+        chat = {"model": "small", "messages": [{"role": "user", "content": "abc"}]}
+        answer = httpx2.post(f"{address}/chat/completions", json=chat, headers=headers)
+        assert answer.json()["choices"][0]["message"]["content"] == "cba"
+        with pytest.raises(NotFound, match="OpenAI"):
+            client.endpoints.predict("llm", [{"a": 1}])
+        client.endpoints.delete("llm")
 
 
 def test_models_and_endpoints(client: lepton.Client, people: lepton.DatasetDetail, tmp_path: Path) -> None:

@@ -245,6 +245,28 @@ def test_rows_that_break_a_class_cost_no_other_request_of_the_batch() -> None:
     asyncio.run(go())
 
 
+def test_where_namespaces_are_not_allowed_nothing_is_mounted_that_others_would_see(tmp_path: Path) -> None:
+    code = textwrap.dedent(f"""
+        from lepton.endpoints.replica import confine
+        for flag in ("_CLONE_NEWUSER", "_CLONE_NEWPID"):
+            setattr(confine, flag, 1)  # no namespace is called so, and the system refuses
+        separation = confine.separate()
+        confine.hide_places(separation, {str(tmp_path / "own")!r}, keep=(), folder_bytes=1 << 20)
+        print(separation.alone, "no namespaces" in separation.missing[-1])
+    """)
+    mounts = Path("/proc/self/mounts").read_text()
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert told == "False True\n"
+    assert Path("/proc/self/mounts").read_text() == mounts
+    assert (tmp_path / "own").is_dir()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can enter the other namespaces without one for users")
+def test_root_needs_no_user_namespace() -> None:
+    code = "from lepton.endpoints.replica import confine\nconfine._CLONE_NEWUSER = 1\nprint(confine.separate().alone)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "True\n"
+
+
 def _processes_with(mark: str) -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():

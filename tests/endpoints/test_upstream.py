@@ -41,6 +41,7 @@ class Here:
     address: str
     traffic: Traffic
     server: Server
+    loop: asyncio.AbstractEventLoop
 
 
 @contextmanager
@@ -67,7 +68,7 @@ def endpoint(folder: Path, base_url: str) -> Iterator[Here]:
         server = Server(App([traffic]))
         server.start()
         await server.listen({0: listener})
-        return Here(f"127.0.0.1:{listener.getsockname()[1]}", traffic, server)
+        return Here(f"127.0.0.1:{listener.getsockname()[1]}", traffic, server, loop)
 
     async def stop(here: Here) -> None:
         here.traffic.close()
@@ -223,6 +224,23 @@ def test_an_upstream_that_breaks_off_breaks_the_answer_and_does_not_end_it(
         http.stream("POST", "/v1/chat/completions", json=chat("one break", stream=True)) as answer,
     ):
         answer.read()
+
+
+def test_a_replica_that_ends_finishes_its_streams(here: Here, fake: FakeOpenAI) -> None:
+    body = json.dumps(chat("one two three", stream=True)).encode()
+    with socket.create_connection(here.address.split(":"), timeout=10) as client:
+        client.sendall(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\n"
+            b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+        )
+        seen = client.recv(65536)
+        drained = asyncio.run_coroutine_threadsafe(here.server.begin_drain(grace_s=15.0), here.loop)
+        eventually(lambda: here.server._shared.draining, "it drains")
+        fake.go.set()
+        seen += b"".join(iter(lambda: client.recv(65536), b""))  # until the replica closes
+    drained.result(5.0)
+    assert seen.endswith(b"0\r\n\r\n")
+    assert b"[DONE]" in seen
 
 
 @pytest.mark.parametrize(("says", "status"), [("400", 400), ("401", 503), ("500", 503), ("redirect", 503)])

@@ -47,6 +47,14 @@ def test_code_becomes_a_version_without_being_run(workshop: Workshop, tmp_path: 
     assert not mark.exists()
 
 
+def test_an_address_becomes_a_version_that_needs_no_signature(workshop: Workshop) -> None:
+    address = bundle.pack({"openai.json": b'{"base_url": "http://127.0.0.1:8000/v1"}'})
+    made = workshop.models.register(STEWARD, [address], name="llm")
+    assert (made.recipe, made.task, made.target) == ("openai", "generation", "text")
+    detail = workshop.models.get(STEWARD, Ref("llm"))
+    assert (detail.signature.inputs, detail.signature.classes) == ((), None)
+
+
 def test_what_was_registered_lies_encrypted(workshop: Workshop) -> None:
     workshop.models.register(STEWARD, [packed("SECRET = 'planted-in-the-code'")], name="rules")
     for path in workshop.settings.home.rglob("*"):

@@ -129,9 +129,12 @@ export const en = {
   "verb.models.predict": "Predict",
   "task.classification": "Classification",
   "task.regression": "Regression",
+  "task.generation": "Text generation",
   "recipe.auto": "Automatic",
   "recipe.linear_regression": "Linear regression",
   "recipe.logistic_regression": "Logistic regression",
+  "recipe.python": "Code of your own",
+  "recipe.openai": "Server with the OpenAI API",
 
   "type.number": "number",
   "type.integer": "integer",

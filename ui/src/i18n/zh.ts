@@ -131,9 +131,12 @@ export const zh: Dictionary = {
   "verb.models.predict": "预测",
   "task.classification": "分类",
   "task.regression": "回归",
+  "task.generation": "文本生成",
   "recipe.auto": "自动",
   "recipe.linear_regression": "线性回归",
   "recipe.logistic_regression": "逻辑回归",
+  "recipe.python": "自己的代码",
+  "recipe.openai": "OpenAI API 服务",
 
   "type.number": "数值",
   "type.integer": "整数",

@@ -49,7 +49,7 @@ export function ModelList() {
                         <td className={css.quiet}>
                           {measure && <>{metricName(measure[0], say)} <b className="figures" style={{ color: "var(--text)" }}>{metricText(measure[0], measure[1], tag)}</b></>}
                         </td>
-                        <td>{newest && <RefChip id={newest.dataset} kind="dataset" />}</td>
+                        <td>{newest?.dataset && <RefChip id={newest.dataset} kind="dataset" />}</td>
                         <td className={css.numeric}>{newest ? bytes(newest.size_bytes) : "–"}</td>
                         <td className={css.quiet}><When time={newest?.created_at ?? null} /></td>
                       </tr>

@@ -191,7 +191,7 @@ function DetailsPanel({ model }: { model: ModelDetail }) {
           [t("word.task"), say("task", model.task)],
           [t("word.recipe"), say("recipe", model.recipe)],
           [t("word.target"), model.target],
-          [t("word.dataset"), <RefChip key="dataset" id={model.dataset} kind="dataset" />],
+          [t("word.dataset"), model.dataset ? <RefChip key="dataset" id={model.dataset} kind="dataset" /> : "–"],
           [t("word.run"), model.run_id && <RefChip key="run" id={model.run_id} kind="run" />],
           [t("word.created"), moment(model.created_at, tag)],
           [t("word.by"), model.created_by],

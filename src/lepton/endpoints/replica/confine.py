@@ -75,41 +75,57 @@ def hide_memory() -> None:
     _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-def separate() -> list[str]:
+@dataclass(frozen=True)
+class Separation:
+    """How far a process was separated from others.
+
+    Attributes:
+        alone: Whether it has namespaces of its own; what is mounted then is seen by nobody else.
+        missing: A sentence for each thing that this machine did not allow.
+    """
+
+    alone: bool
+    missing: tuple[str, ...]
+
+
+def separate() -> Separation:
     """Leave root's user if possible, and enter namespaces of its own. The next fork is alone in its world.
 
     Must be called while the process has one thread.
-
-    Returns:
-        A sentence for each thing that this machine did not allow.
     """
     missing = []
     if os.getuid() == 0 and not _drop_user():
         missing.append("It keeps root's user id (without root's powers), so its processes are not counted.")
     uid, gid = os.getuid(), os.getgid()
-    if _libc.unshare(_CLONE_NEWUSER | _CLONE_NEWPID | _CLONE_NEWNET | _CLONE_NEWIPC | _CLONE_NEWNS):
-        missing.append(
-            "There are no user namespaces: it sees the network as far as Landlock does not refuse it, and a process "
-            "that it has started can outlive it."
-        )
-        return missing
-    with suppress(OSError):
-        Path("/proc/self/setgroups").write_text("deny")
-    # Anything but 0 inside, so that no program it starts gets powers back.
-    Path("/proc/self/uid_map").write_text(f"{_NOBODY} {uid} 1")
-    Path("/proc/self/gid_map").write_text(f"{_NOBODY} {gid} 1")
-    return missing
+    others = _CLONE_NEWPID | _CLONE_NEWNET | _CLONE_NEWIPC | _CLONE_NEWNS
+    if _libc.unshare(_CLONE_NEWUSER | others) == 0:
+        with suppress(OSError):
+            Path("/proc/self/setgroups").write_text("deny")
+        # Anything but 0 inside, so that no program it starts gets powers back.
+        Path("/proc/self/uid_map").write_text(f"{_NOBODY} {uid} 1")
+        Path("/proc/self/gid_map").write_text(f"{_NOBODY} {gid} 1")
+        return Separation(True, tuple(missing))
+    if _libc.unshare(others) == 0:  # root needs no user namespace for the others
+        return Separation(True, tuple(missing))
+    missing.append(
+        "There are no namespaces: it sees the network as far as Landlock does not refuse it, and a process that it has "
+        "started can outlive it."
+    )
+    return Separation(False, tuple(missing))
 
 
-def hide_places(folder: str, *, keep: Iterable[str], folder_bytes: int) -> None:
-    """Put empty folders over those where others leave sockets and files, and give the sandbox a folder of its own."""
+def hide_places(separation: Separation, folder: str, *, keep: Iterable[str], folder_bytes: int) -> None:
+    """Put empty folders over those where others leave sockets and files, and give the sandbox a folder of its own.
+
+    Does not mount anything unless nobody else would see it.
+    """
     kept = [*keep]
-    _libc.mount(b"none", b"/", None, _MS_REC_PRIVATE, None)
-    for place in _HIDDEN:
-        real = os.path.realpath(place)
-        if real == place and os.path.isdir(place) and not any(_within(path, place) for path in kept):
-            options = f"size={folder_bytes},mode=700,nr_inodes=65536".encode()
-            _libc.mount(b"tmpfs", place.encode(), b"tmpfs", _MS_NOSUID_NODEV, options)
+    if separation.alone and _libc.mount(b"none", b"/", None, _MS_REC_PRIVATE, None) == 0:
+        for place in _HIDDEN:
+            real = os.path.realpath(place)
+            if real == place and os.path.isdir(place) and not any(_within(path, place) for path in kept):
+                options = f"size={folder_bytes},mode=700,nr_inodes=65536".encode()
+                _libc.mount(b"tmpfs", place.encode(), b"tmpfs", _MS_NOSUID_NODEV, options)
     os.makedirs(folder, mode=0o700, exist_ok=True)
 
 
@@ -201,7 +217,7 @@ def _within(path: str, place: str) -> bool:
 
 
 if __name__ == "__main__":
-    told = separate() or ["This machine allows everything that a sandbox asks for, as far as namespaces go."]
+    told = [*separate().missing] or ["This machine allows everything that a sandbox asks for, as far as namespaces go."]
     landlock = _libc.syscall(_LANDLOCK_CREATE, None, 0, 1)
     told.append(f"Landlock: version {landlock} (below 1, no code of a user runs here).")
     sys.stdout.write("\n".join([*told, ""]))

@@ -23,13 +23,13 @@ def main() -> int:
     folder, limits = sys.argv[1], confine.Limits.from_arguments(sys.argv[2:])
     channel = _own_channel()
     confine.die_with_parent(signal.SIGTERM)
-    missing = confine.separate()
+    separation = confine.separate()
     confine.die_with_parent(signal.SIGTERM)  # once more: another user is another start for the kernel
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     child = os.fork()
     if child == 0:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-        _inside(channel, folder, limits, missing)
+        _inside(channel, folder, limits, separation)
     channel.close()
     return _guard(child)
 
@@ -42,23 +42,23 @@ def _guard(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF
 
 
-def _inside(channel: socket.socket, folder: str, limits: confine.Limits, missing: list[str]) -> None:
+def _inside(channel: socket.socket, folder: str, limits: confine.Limits, separation: confine.Separation) -> None:
     """Become the sandbox; never returns, so that nothing of the guard runs here."""
     try:
         confine.die_with_parent(signal.SIGKILL)
         os.setsid()
         readable = confine.readable_paths()
-        confine.hide_places(folder, keep=readable, folder_bytes=limits.folder_bytes)
+        confine.hide_places(separation, folder, keep=readable, folder_bytes=limits.folder_bytes)
         confine.lock_files(folder, readable)
         confine.drop_powers()
         confine.limit(limits)
         os.chdir(folder)
-        _serve(channel, folder, missing)
+        _serve(channel, folder, separation.missing)
     finally:
         os._exit(1)
 
 
-def _serve(connection: socket.socket, folder: str, missing: list[str]) -> None:
+def _serve(connection: socket.socket, folder: str, missing: tuple[str, ...]) -> None:
     from lepton.endpoints.replica.frames import Channel, Kind, unpack_batch, unpack_begin
 
     channel = Channel(connection)

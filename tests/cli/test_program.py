@@ -161,7 +161,7 @@ def test_a_slow_verb_prints_the_ended_run_as_json(fake: FakePlatform, capsys: py
 
 def test_a_predicted_dataset_is_shown_by_its_address(fake: FakePlatform, capsys: pytest.CaptureFixture[str]) -> None:
     fake.on("POST", "/v1/models/m@1/predict", Prepared(RUN, 202))
-    fake.on("GET", "/v1/runs/01RUN", RUN, DONE)
+    fake.on("GET", "/v1/runs/01RUN", stream(RUN, DONE))
     fake.on("GET", "/v1/datasets/houses@1", VERSION)
     step = {"step": "predict", "summary": "2 columns added by a model", "rows_before": 2, "rows_after": 2,
             "cells_changed": 0, "columns": []}  # fmt: skip

@@ -155,7 +155,7 @@ def test_each_role_gets_exactly_its_row_of_the_table(
 def a_run(platform: Any, owner_actor: Any) -> str:
     """The id of a run that waits."""
     with platform.guard.allow(owner_actor, "datasets.import") as tx:
-        run = platform.runs.submit(owner_actor, tx, project="default", task="datasets.import", arguments={})
+        run = platform.runs.submit(owner_actor, tx, project="default", task="datasets.clean", arguments={})
     return str(run.id)
 
 

@@ -15,6 +15,7 @@ import { Code, Copy, Problem, RefChip, StateBadge, When } from "../parts/words";
 import { useSession } from "../session";
 import css from "./endpoints.module.css";
 import { curlOf, exampleRow, shortRow } from "./form";
+import { Live } from "./live";
 import { AnswerPanel, PredictForm, usePrediction } from "./predict";
 
 function workersText({ workers, replica }: EndpointDetail, t: ReturnType<typeof useSpeech>["t"]) {
@@ -74,6 +75,7 @@ export function EndpointPage() {
       actions={may("endpoints.delete") && <Button variant="default" leftSection={<Icon name="trash" size={17} />} onClick={() => setDeleting(true)}>{t("do.delete")}</Button>}
     >
       {endpoint.state === "failed" && <div style={{ marginBottom: 20 }}><Problem title={t("state.failed")} error={new Error(endpoint.message)} /></div>}
+      <Live endpoint={endpoint} />
       <Try endpoint={endpoint} />
       <ConfirmDelete
         opened={deleting} onClose={() => setDeleting(false)} title={t("endpoints.deleteTitle", { name: endpoint.name })} text={t("endpoints.deleteText")} noun="endpoints"

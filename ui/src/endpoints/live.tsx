@@ -12,7 +12,6 @@ import { Panel, Tiles } from "../parts/page";
 import parts from "../parts/parts.module.css";
 import css from "./live.module.css";
 
-const SPAN_S = 600;
 const MODERATE_PSI = 0.1;
 const MAJOR_PSI = 0.25;
 /** Where the bar of a PSI is full. */
@@ -41,26 +40,33 @@ function Now({ found, endpoint }: { found: DeploymentMetrics; endpoint: Endpoint
   );
 }
 
+/** How much of the history to draw: whole minutes, two at least and ten at most. */
+export function spanOf(times: readonly number[]): number {
+  const there = (times.at(-1) ?? 0) - (times[0] ?? 0);
+  return Math.min(Math.max(Math.ceil(there / 60), 2), 10) * 60;
+}
+
 function History({ found }: { found: DeploymentMetrics }) {
   const { t, tag } = useSpeech();
   const times = found.history.map(({ at_s }) => at_s);
+  const span = spanOf(times);
   const lines = (pick: (point: DeploymentMetrics["history"][number]) => number | null) => found.history.map(pick);
   const milliseconds = (value: number | null) => (value === null ? null : value * 1000);
   return (
     <div className={css.charts}>
       <Timeline
-        label={t("live.throughputOver")} times={times} span={SPAN_S} write={(value) => number(value, tag, 3)}
+        label={t("live.throughputOver")} times={times} span={span} write={(value) => number(value, tag, 3)}
         lines={[{ name: t("live.throughput"), tone: "var(--accent-fill)", values: lines((point) => point.requests_per_s) }]}
       />
       <Timeline
-        label={t("live.latencyOver")} times={times} span={SPAN_S} write={(value) => number(value, tag, 3)}
+        label={t("live.latencyOver")} times={times} span={span} write={(value) => number(value, tag, 3)}
         lines={[
           { name: "p50", tone: "var(--accent-fill)", values: lines((point) => milliseconds(point.p50_s)) },
           { name: "p99", tone: "var(--warm)", values: lines((point) => milliseconds(point.p99_s)) },
         ]}
       />
       <Timeline
-        label={t("live.errorsOver")} times={times} span={SPAN_S} write={(value) => number(value, tag, 3)}
+        label={t("live.errorsOver")} times={times} span={span} write={(value) => number(value, tag, 3)}
         lines={[{ name: t("live.errors"), tone: "var(--bad)", values: lines((point) => point.errors_per_s) }]}
       />
     </div>
@@ -102,7 +108,7 @@ function DriftRow({ column }: { column: ColumnReport }) {
       {!blank && (
         <>
           <td style={{ minWidth: 130 }}><PsiBar psi={drift.psi} level={column.level} /></td>
-          <td className={css.figure}>{number(drift.psi, tag, 2)}</td>
+          <td className={css.figure}>{drift.psi.toLocaleString(tag, { minimumFractionDigits: 3, maximumFractionDigits: 3 })}</td>
           <td className={css.figure}>{number(drift.ks, tag, 2)}</td>
           <td className={css.figure}>{number(drift.wasserstein, tag, 3)}</td>
           <td className={css.figure}>{percent(drift.missing_share, tag)}</td>
@@ -157,7 +163,7 @@ export function Live({ endpoint }: { endpoint: EndpointDetail }) {
     <div className={css.live}>
       {several && <SegmentedControl aria-label={t("word.model")} value={found.model} onChange={setChosen} data={data.deployments.map(({ model }) => model)} style={{ justifySelf: "start" }} />}
       <Now found={found} endpoint={endpoint} />
-      <Panel title={t("live.tenMinutes")}><History found={found} /></Panel>
+      {found.history.length > 1 && Object.keys(found.requests).length > 0 && <Panel title={t("live.tenMinutes")}><History found={found} /></Panel>}
       {found.drift && found.drift.columns.length > 0 && <DriftPanel drift={found.drift} />}
     </div>
   );

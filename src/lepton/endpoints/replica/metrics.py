@@ -22,7 +22,7 @@ class Counts:
 
     Attributes:
         requests: By HTTP status.
-        latencies: Answers by time from the complete request to the answer, without what was refused at once; the last bin
+        latencies: Answers by time from the complete request to the answer, less what was refused at once; the last bin
             is beyond all bounds.
         latency_sum_s: The same times added up.
         batches: Runs of the model by rows.

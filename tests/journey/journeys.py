@@ -61,8 +61,8 @@ class Live:
         return int(json.loads((self.home / "server.json").read_text())["pid"])
 
 
-def start(home: Path, catalog: str) -> Live:
-    """Type ``lepton up`` over an empty or an earlier home."""
+def start(home: Path, catalog: str, **settings: str) -> Live:
+    """Type ``lepton up`` over an empty or an earlier home, with some ``LEPTON_…`` of the environment set."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("LEPTON_") and name != "PYTHONWARNINGS"
     }
@@ -72,7 +72,7 @@ def start(home: Path, catalog: str) -> Live:
         "LEPTON_PORT": "0",
         "NO_COLOR": "1",
         "COLUMNS": "120",
-    }
+    } | settings
     live = Live(environment, home)
     live.cli("up")
     return live

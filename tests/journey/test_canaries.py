@@ -66,7 +66,8 @@ def home(
         server.psql(f"CREATE DATABASE {database};")
         catalog = server.get_uri(database)
         folders.append(Path(server.pgdata))
-    live = start(tmp_path / "lepton", catalog)
+    # Every request is kept in the log, so that the planted ones are among them.
+    live = start(tmp_path / "lepton", catalog, LEPTON_REQUEST_LOG_ONE_IN="1")
     yield live, folders
     live.cli("down")
 
@@ -124,6 +125,8 @@ def plant_and_use(live: Live, canaries: Canaries, said: list[str], tmp_path: Pat
         client.models.predict(model.ref, dataset=clean.ref)
         endpoint = client.endpoints.deploy("planted", model=model.ref)
         client.endpoints.predict("planted", [{"amount": numbers[0], "city": cities[0]}])
+        until(lambda: [one for one in client.endpoints.logs("planted") if one.row["city"] == cities[0]])
+        until(lambda: client.endpoints.metrics("planted").deployments[0].drift)
 
         fails = [
             lambda: client.datasets.import_(broken, name="broken"),

@@ -290,6 +290,7 @@ def test_endpoints(answers: Callable[..., Any]) -> None:
             "signature": SIGNATURE_JSON,
             "replica": shown,
             "rollout": [DEPLOYED_JSON],
+            "drift": "stable",
         }
     assert answers("endpoints", "rollback", ENDPOINT, "/v1/endpoints/cancer/rollback", "POST") == ENDPOINT_JSON
     raw = b'{"predictions":[{"value":1.5}]}'

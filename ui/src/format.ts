@@ -31,6 +31,13 @@ export function percent(share: number, language = "en"): string {
   return write(share);
 }
 
+/** A latency: 850 µs, 1.2 ms, 2 s. */
+export function latency(seconds: number | null | undefined, language = "en"): string {
+  if (seconds === null || seconds === undefined) return MISSING;
+  if (seconds < 0.001) return `${number(seconds * 1e6, language, 3)} µs`;
+  return seconds < 1 ? `${number(seconds * 1e3, language, 3)} ms` : `${number(seconds, language, 3)} s`;
+}
+
 export function bytes(size: number): string {
   const units = ["B", "kB", "MB", "GB", "TB", "PB"];
   let left = size;

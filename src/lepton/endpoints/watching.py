@@ -24,7 +24,8 @@ ASK_EVERY_S = 0.9
 """Workers tell once a second; the controller looks twice a second."""
 COMPARE_EVERY_S = 60.0
 SILENT_S = 5.0
-"""A replica that did not answer is left alone for so long: asking must not slow the look at the others."""
+"""A replica that did not answer, or counted no row yet, is left alone for so long: that must not slow the look at the
+others."""
 
 
 class Watching:
@@ -77,7 +78,6 @@ class Watching:
         now_s = self._clock().timestamp()
         if now_s < self._compare_at_s.get(endpoint_id, 0.0):
             return []
-        self._compare_at_s[endpoint_id] = now_s + COMPARE_EVERY_S
         found: list[tuple[str, DriftReport]] = []
         for model, tally in ({first: Tally()} | self.tallies(endpoint_id)).items():
             drifting = self._drifting.get((endpoint_id, model)) or load(model)
@@ -85,6 +85,7 @@ class Watching:
                 self._drifting[endpoint_id, model] = drifting
                 if drifting.look(tally.windows, now_s) and drifting.report is not None:
                     found.append((model, drifting.report))
+        self._compare_at_s[endpoint_id] = now_s + (COMPARE_EVERY_S if found else SILENT_S)
         return found
 
     def compare_soon(self, endpoint_id: str) -> None:

@@ -3,10 +3,11 @@ import { queryOptions } from "@tanstack/react-query";
 
 import { address, request } from "./request";
 import type {
-  AuditRow, Dataset, DatasetDetail, Endpoint, EndpointDetail, Items, Lineage, Me, MetricSeries, ModelDetail, ModelSummary, Profile, Report, Rows, Run, Token, User,
+  AuditRow, Dataset, DatasetDetail, Endpoint, EndpointDetail, EndpointMetrics, Items, Lineage, Me, MetricSeries, ModelDetail, ModelSummary, Profile, Report, Rows, Run, Token, User,
 } from "./types";
 
 const SOON = 2_000;
+const LIVE = 5_000;
 const NOW_AND_THEN = 15_000;
 
 export const isOpen = (run: Run): boolean => run.state === "queued" || run.state === "running";
@@ -54,6 +55,10 @@ export const endpoint = (name: string) =>
     ...get<EndpointDetail>(`/endpoints/${part(name)}`),
     refetchInterval: ({ state: { data } }) => (data?.state === "starting" || data?.companions.length ? SOON : NOW_AND_THEN),
   });
+
+/** Looked at every five seconds while its page is open and seen. */
+export const endpointMetrics = (name: string) =>
+  queryOptions({ ...get<EndpointMetrics>(`/endpoints/${part(name)}/metrics`), refetchInterval: LIVE });
 
 export const users = () => queryOptions(get<Items<User>>("/users"));
 export const tokens = () => queryOptions(get<Items<Token>>("/tokens"));

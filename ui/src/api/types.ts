@@ -303,6 +303,54 @@ export interface EndpointDetail extends Endpoint {
   replica: { wanted: number; requests: number; errors: number; workers: Worker[] } | null;
   /** Every version, the main one first. */
   rollout: Deployed[];
+  drift: DriftLevel;
+}
+
+export type DriftLevel = "stable" | "moderate" | "major";
+
+export interface ColumnDrift {
+  psi: number;
+  ks: number | null;
+  wasserstein: number | null;
+  missing_share: number;
+  unseen_share: number | null;
+  rows: number;
+}
+
+export interface ColumnReport {
+  name: string;
+  level: DriftLevel;
+  /** Null for who may not read the column. */
+  last_hour: ColumnDrift | null;
+  deployed: ColumnDrift | null;
+}
+
+export interface Drift {
+  at_s: number;
+  level: DriftLevel;
+  rows: number;
+  counted: number;
+  seen: number;
+  columns: ColumnReport[];
+}
+
+export interface DeploymentMetrics {
+  model: string;
+  requests: Record<string, number>;
+  rows: number;
+  mean_batch_rows: number | null;
+  queued: number;
+  requests_per_s: number;
+  errors_per_s: number;
+  p50_s: number | null;
+  p99_s: number | null;
+  history: { at_s: number; requests_per_s: number; errors_per_s: number; p50_s: number | null; p99_s: number | null }[];
+  drift: Drift | null;
+}
+
+export interface EndpointMetrics {
+  name: string;
+  deployments: DeploymentMetrics[];
 }
 
 export interface Prediction {

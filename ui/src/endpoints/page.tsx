@@ -15,6 +15,7 @@ import { Code, Copy, Problem, RefChip, StateBadge, When } from "../parts/words";
 import { useSession } from "../session";
 import css from "./endpoints.module.css";
 import { curlOf, exampleRow, shortRow } from "./form";
+import { Live } from "./live";
 import { AnswerPanel, PredictForm, usePrediction } from "./predict";
 import { Rollout } from "./rollout";
 
@@ -86,6 +87,7 @@ export function EndpointPage() {
     >
       {endpoint.state === "failed" && <div style={{ marginBottom: 20 }}><Problem title={t("state.failed")} error={new Error(endpoint.message)} /></div>}
       <Rollout endpoint={endpoint} />
+      <Live endpoint={endpoint} />
       <Try endpoint={endpoint} />
       <ConfirmDelete
         opened={deleting} onClose={() => setDeleting(false)} title={t("endpoints.deleteTitle", { name: endpoint.name })} text={t("endpoints.deleteText")} noun="endpoints"

@@ -22,7 +22,8 @@ class Counts:
 
     Attributes:
         requests: By HTTP status.
-        latencies: Answers by time from the complete request to the answer; the last bin is beyond all bounds.
+        latencies: Answers by time from the complete request to the answer, less what was refused at once; the last bin
+            is beyond all bounds.
         latency_sum_s: The same times added up.
         batches: Runs of the model by rows.
         rows: Rows predicted.
@@ -39,11 +40,12 @@ class Counts:
     limited: int = 0
 
     def answered(self, status: int, seconds: float) -> None:
-        """Count an answer."""
+        """Count an answer; of 0 seconds if it was refused at once, which tells nothing of how long predicting takes."""
         requests = self.requests
         requests[status] = requests.get(status, 0) + 1
-        self.latencies[bisect_left(LATENCY_BOUNDS_S, seconds)] += 1
-        self.latency_sum_s += seconds
+        if seconds:
+            self.latencies[bisect_left(LATENCY_BOUNDS_S, seconds)] += 1
+            self.latency_sum_s += seconds
 
     def predicted(self, rows: int, seconds: float) -> None:
         """Count a run of the model."""
@@ -114,7 +116,12 @@ def exposition(series: Iterable[tuple[Mapping[str, str], Counts, Mapping[str, fl
         statuses = [f'{{{of},status="{s}"}} {n}' for s, n in sorted(counts.requests.items())]
         put("requests_total", "counter", "Requests answered, by HTTP status.", statuses)
         latencies = _histogram(of, counts.latencies, LATENCY_BOUNDS_S, counts.latency_sum_s)
-        put("latency_seconds", "histogram", "Time from the complete request to the answer.", latencies)
+        put(
+            "latency_seconds",
+            "histogram",
+            "Time from the complete request to the answer, of what was not refused at once.",
+            latencies,
+        )
         sizes = _histogram(of, counts.batches, BATCH_BOUNDS, float(counts.rows))
         put("batch_rows", "histogram", "Rows that the model predicted together.", sizes)
         put("model_seconds_total", "counter", "Time the model worked.", [f"{{{of}}} {counts.model_s:.9g}"])

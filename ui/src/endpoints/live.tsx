@@ -1,0 +1,170 @@
+/** How an endpoint does, live: numbers of now, the last ten minutes, and how far its rows are from those of training. */
+import { SegmentedControl } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+
+import { endpointMetrics } from "../api/queries";
+import type { ColumnReport, DeploymentMetrics, Drift, EndpointDetail } from "../api/types";
+import { Timeline } from "../charts/timeline";
+import { latency, number, percent } from "../format";
+import { useSpeech } from "../i18n";
+import { Panel, Tiles } from "../parts/page";
+import parts from "../parts/parts.module.css";
+import css from "./live.module.css";
+
+const MODERATE_PSI = 0.1;
+const MAJOR_PSI = 0.25;
+/** Where the bar of a PSI is full. */
+const FULL_PSI = 0.5;
+
+function Now({ found, endpoint }: { found: DeploymentMetrics; endpoint: EndpointDetail }) {
+  const { t, tag } = useSpeech();
+  const ready = endpoint.replica?.workers.filter(({ state }) => state === "ready").length ?? 0;
+  const answers = Object.values(found.requests).reduce((sum, count) => sum + count, 0);
+  const errors = Object.entries(found.requests).reduce((sum, [status, count]) => sum + (Number(status) >= 500 ? count : 0), 0);
+  return (
+    <Tiles
+      label={t("live.title")}
+      tiles={[
+        { label: t("live.throughput"), value: t("live.perSecond", { n: number(found.requests_per_s, tag, 3) }), note: t("live.answers", { n: answers }) },
+        { label: t("live.median"), value: latency(found.p50_s, tag), note: t("live.lastSeconds") },
+        { label: t("live.p99"), value: latency(found.p99_s, tag), note: t("live.lastSeconds") },
+        {
+          label: t("live.errors"), value: <span style={{ color: found.errors_per_s > 0 ? "var(--bad)" : undefined }}>{t("live.perSecond", { n: number(found.errors_per_s, tag, 3) })}</span>,
+          note: t("live.errorsTotal", { n: errors }),
+        },
+        { label: t("live.batch"), value: number(found.mean_batch_rows, tag, 3), note: t("live.rowsTotal", { n: found.rows }) },
+        { label: t("endpoints.workers"), value: number(ready, tag), note: t("live.queued", { n: found.queued }) },
+      ]}
+    />
+  );
+}
+
+/** How much of the history to draw: whole minutes, two at least and ten at most. */
+export function spanOf(times: readonly number[]): number {
+  const there = (times.at(-1) ?? 0) - (times[0] ?? 0);
+  return Math.min(Math.max(Math.ceil(there / 60), 2), 10) * 60;
+}
+
+function History({ found }: { found: DeploymentMetrics }) {
+  const { t, tag } = useSpeech();
+  const times = found.history.map(({ at_s }) => at_s);
+  const span = spanOf(times);
+  const lines = (pick: (point: DeploymentMetrics["history"][number]) => number | null) => found.history.map(pick);
+  const milliseconds = (value: number | null) => (value === null ? null : value * 1000);
+  return (
+    <div className={css.charts}>
+      <Timeline
+        label={t("live.throughputOver")} times={times} span={span} write={(value) => number(value, tag, 3)}
+        lines={[{ name: t("live.throughput"), tone: "var(--accent-fill)", values: lines((point) => point.requests_per_s) }]}
+      />
+      <Timeline
+        label={t("live.latencyOver")} times={times} span={span} write={(value) => number(value, tag, 3)}
+        lines={[
+          { name: "p50", tone: "var(--accent-fill)", values: lines((point) => milliseconds(point.p50_s)) },
+          { name: "p99", tone: "var(--warm)", values: lines((point) => milliseconds(point.p99_s)) },
+        ]}
+      />
+      <Timeline
+        label={t("live.errorsOver")} times={times} span={span} write={(value) => number(value, tag, 3)}
+        lines={[{ name: t("live.errors"), tone: "var(--bad)", values: lines((point) => point.errors_per_s) }]}
+      />
+    </div>
+  );
+}
+
+function Level({ level }: { level: Drift["level"] }) {
+  const { say } = useSpeech();
+  const tone = { stable: "var(--good)", moderate: "var(--warm)", major: "var(--bad)" }[level];
+  return (
+    <span className={parts.badge} style={{ "--tone": tone } as React.CSSProperties} data-level={level}>
+      <span className={parts.dot} />
+      {say("level", level)}
+    </span>
+  );
+}
+
+function PsiBar({ psi, level }: { psi: number; level: Drift["level"] }) {
+  const tone = { stable: "var(--accent-fill)", moderate: "var(--warm)", major: "var(--bad)" }[level];
+  const place = (value: number) => `${Math.min(value / FULL_PSI, 1) * 100}%`;
+  return (
+    <span className={css.psi}>
+      <i style={{ width: place(psi), background: tone }} />
+      <b style={{ left: place(MODERATE_PSI) }} />
+      <b style={{ left: place(MAJOR_PSI) }} />
+    </span>
+  );
+}
+
+function DriftRow({ column }: { column: ColumnReport }) {
+  const { t, tag } = useSpeech();
+  const drift = column.last_hour;
+  const blank = drift === null || drift.rows === 0;
+  return (
+    <tr>
+      <td><span className={css.column}>{column.name}</span></td>
+      <td><Level level={column.level} /></td>
+      {blank && <td colSpan={6} className={parts.quiet}>{drift === null ? t("live.hidden") : t("live.noRows")}</td>}
+      {!blank && (
+        <>
+          <td style={{ minWidth: 130 }}><PsiBar psi={drift.psi} level={column.level} /></td>
+          <td className={css.figure}>{drift.psi.toLocaleString(tag, { minimumFractionDigits: 3, maximumFractionDigits: 3 })}</td>
+          <td className={css.figure}>{number(drift.ks, tag, 2)}</td>
+          <td className={css.figure}>{number(drift.wasserstein, tag, 3)}</td>
+          <td className={css.figure}>{percent(drift.missing_share, tag)}</td>
+          <td className={css.figure}>{drift.unseen_share === null ? "–" : percent(drift.unseen_share, tag)}</td>
+        </>
+      )}
+    </tr>
+  );
+}
+
+/** The columns that moved most come first. */
+export function byDrift(columns: readonly ColumnReport[]): ColumnReport[] {
+  const rank = { stable: 0, moderate: 1, major: 2 };
+  return [...columns].sort((a, b) => rank[b.level] - rank[a.level] || (b.last_hour?.psi ?? 0) - (a.last_hour?.psi ?? 0));
+}
+
+function DriftPanel({ drift }: { drift: Drift }) {
+  const { t } = useSpeech();
+  const counted = drift.counted === drift.seen ? t("live.counted", { n: drift.counted }) : t("live.countedOf", { n: drift.counted, seen: drift.seen });
+  return (
+    <Panel flush title={t("live.drift")} hint={`${t("live.driftHint", { n: drift.rows })} ${counted}`} side={<Level level={drift.level} />}>
+      <div className={parts.scroll}>
+        <table className={parts.table} aria-label={t("live.drift")}>
+          <thead>
+            <tr>
+              <th>{t("word.column")}</th>
+              <th>{t("live.level")}</th>
+              <th colSpan={2}>PSI</th>
+              <th className={css.figure}>KS</th>
+              <th className={css.figure}>{t("live.movedBy")}</th>
+              <th className={css.figure}>{t("live.missing")}</th>
+              <th className={css.figure}>{t("live.unseen")}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {byDrift(drift.columns).map((column) => <DriftRow key={column.name} column={column} />)}
+          </tbody>
+        </table>
+      </div>
+    </Panel>
+  );
+}
+
+export function Live({ endpoint }: { endpoint: EndpointDetail }) {
+  const { t } = useSpeech();
+  const { data } = useQuery(endpointMetrics(endpoint.name));
+  const [chosen, setChosen] = useState<string | null>(null);
+  const found = data?.deployments.find(({ model }) => model === chosen) ?? data?.deployments[0];
+  if (!data || !found) return null;
+  const several = data.deployments.length > 1;
+  return (
+    <div className={css.live}>
+      {several && <SegmentedControl aria-label={t("word.model")} value={found.model} onChange={setChosen} data={data.deployments.map(({ model }) => model)} style={{ justifySelf: "start" }} />}
+      <Now found={found} endpoint={endpoint} />
+      {found.history.length > 1 && Object.keys(found.requests).length > 0 && <Panel title={t("live.tenMinutes")}><History found={found} /></Panel>}
+      {found.drift && found.drift.columns.length > 0 && <DriftPanel drift={found.drift} />}
+    </div>
+  );
+}

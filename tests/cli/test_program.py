@@ -7,8 +7,10 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from client.fakes import RUN, FakePlatform, Prepared, error, fake_platform, stream
@@ -186,6 +188,31 @@ def test_a_detached_verb_returns_at_once(fake: FakePlatform, capsys: pytest.Capt
     assert run(["models", "evaluate", "m", "--dataset", "d", "--detach"]) == 0
     assert "lepton runs logs --follow 01RUN" in capsys.readouterr().out
     assert len(fake.seen) == 1
+
+
+def test_code_is_sent_with_its_signature(
+    fake: FakePlatform, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "model.py").write_text("class Model: pass")
+    (tmp_path / "says.json").write_text("{}")
+    made = {
+        "ref": "rules@1", "name": "rules", "version": 1, "task": "regression", "recipe": "python", "target": "price",
+        "dataset": "", "run_id": "", "created_at": "2026-01-01T12:00:00Z", "created_by": "owner", "size_bytes": 9,
+        "sha256": "ab", "metrics": {},
+    }  # fmt: skip
+    signature = {"task": "regression", "target": "price", "inputs": [{"name": "area", "type": "number"}]}
+    fake.on("POST", "/v1/models/register", Prepared(made, 201))
+    fake.on("GET", "/v1/models/rules@1", Prepared(made | {"signature": signature}))
+    code, declared = str(tmp_path / "model.py"), str(tmp_path / "says.json")
+    assert run(["models", "register", "rules", "--code", code, "--signature", declared]) == 0
+    assert "rules@1 predicts price (regression, python), registered by owner" in capsys.readouterr().out
+    assert fake.seen[0].query["name"] == ["rules"]
+    with zipfile.ZipFile(io.BytesIO(fake.seen[0].body)) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == {
+            "model.py": b"class Model: pass", "signature.json": b"{}",
+        }  # fmt: skip
+    assert run(["models", "register", "rules", "--code", "nowhere.py", "--signature", declared]) == 1
+    assert "no file or folder" in capsys.readouterr().err
 
 
 def test_a_run_that_fails_is_exit_code_1_and_its_sentence(

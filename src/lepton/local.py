@@ -206,7 +206,7 @@ def _serve_in_thread(platform: Platform) -> tuple[uvicorn.Server, threading.Thre
 
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    platform.start(url)
+    platform.start()
     app = create_app(platform)
     config = uvicorn.Config(
         app, ws="none", lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=3

@@ -64,18 +64,13 @@ class Platform:
         self._tables = tables
         self._controllers: list[RunController | EndpointController] = []
 
-    def start(self, control_url: str) -> None:
-        """Begin to carry out what the catalog asks for: queued runs, endpoints; sweep what a crash left.
-
-        Args:
-            control_url: Where replicas ask who may predict.
-        """
+    def start(self) -> None:
+        """Begin to carry out what the catalog asks for: queued runs, endpoints; sweep what a crash left."""
         self._tables.sweep()
         with self.database.read() as tx:
             if not self.runs.working(tx):
                 self.datasets.sweep(tx)
                 self.models.sweep(tx)
-        self.endpoints.control_url = control_url
         self._controllers = [RunController(self.runs), EndpointController(self.endpoints)]
         for controller in self._controllers:
             controller.start()

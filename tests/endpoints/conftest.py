@@ -56,7 +56,6 @@ def made_endpoints(workshop: Workshop, holders: FakeHolders) -> Endpoints:
     )  # fmt: skip
     workshop.models.used_by = made.using
     made.holders = holders
-    made.control_url = "http://127.0.0.1:1"
     return made
 
 

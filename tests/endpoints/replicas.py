@@ -44,7 +44,7 @@ class Models:
         return ReplicaConfig(
             deployments=(replace(deployment, generation=generation),), generation=generation, host="127.0.0.1", port=0,
             workers=workers or Workers(), control_path=str(self.home / "replicas" / new_id()),
-            control_secret="of-the-test", control_url="http://127.0.0.1:1",
+            control_secret="of-the-test",
         )  # fmt: skip
 
 

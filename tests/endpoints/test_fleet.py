@@ -74,7 +74,7 @@ class Yard:
         fake = FakeWorker(100 + len(self.all), config.generation, Link(theirs))
         self.all.append(fake)
         worker = Worker(slot, epoch, config.generation, fake, Link(ours), deadline_s)
-        worker.link.send(Start(config.deployments, config.control_url))
+        worker.link.send(Start(config.deployments))
         return worker
 
     @property
@@ -108,7 +108,7 @@ class Yard:
 
 def config(generation: int, workers: Workers) -> ReplicaConfig:
     deployment = Deployment("size", "default", f"size@{generation}", generation, "p", "b", "k", "{}", "s", "t")
-    return ReplicaConfig((deployment,), generation, "127.0.0.1", 0, workers, "unused", "secret", "http://127.0.0.1:1")
+    return ReplicaConfig((deployment,), generation, "127.0.0.1", 0, workers, "unused", "secret")
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from endpoints.replicas import ROWS, SECRET, Clients, Models, Running, running, trained
 
@@ -175,6 +176,28 @@ def test_a_supervisor_that_is_killed_leaves_nobody_behind_and_its_port_free(mode
             assert again.ask()[0] == "model@1"
         for connection in kept:
             connection.close()
+
+
+def test_all_workers_speak_grpc_on_one_port_of_their_own(models: Models) -> None:
+    import tritonclient.grpc as triton
+
+    with running(replace(models.config(1, workers=TWO), grpc=True)) as replica:
+        port = replica.serves(1, workers=2).grpc_port
+        assert port not in (0, replica.process.port)
+        rows = json.loads(ROWS)
+        inputs = []
+        for name, value in rows[0].items():
+            is_text = isinstance(value, str)
+            inputs.append(triton.InferInput(name, [1], "BYTES" if is_text else "FP64"))
+            inputs[-1].set_data_from_numpy(np.array([value], dtype=object if is_text else np.float64))
+        with triton.InferenceServerClient(f"127.0.0.1:{port}") as client:
+            headers = {"authorization": f"Bearer {SECRET}"}
+            answer = client.infer("size", inputs, headers=headers)
+            assert answer.as_numpy("label").tolist() == [b"yes"]
+            with pytest.raises(triton.InferenceServerException, match="needs a token"):
+                client.infer("size", inputs)
+    with running(models.config(1)) as silent:
+        assert silent.serves(1).grpc_port == 0
 
 
 def test_a_replica_does_not_share_the_port_of_another(models: Models) -> None:

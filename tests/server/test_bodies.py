@@ -78,7 +78,7 @@ RUN_JSON = {
 }  # fmt: skip
 ENDPOINT = Endpoint(
     "E1", "default", "cancer", "cancer@1", "M1", "B1", 1, EndpointState.READY, "",
-    ReplicaProcess(ProcessMark(1, 2, "boot"), 41234, 1, "http://127.0.0.1:7070"), "127.0.0.1", Workers(1, 4),
+    ReplicaProcess(ProcessMark(1, 2, "boot"), 41234, 1), "127.0.0.1", Workers(1, 4),
     NOW, "ana", (Companion(Role.CANARY, "cancer@2", "M2", "B2", 10, NOW),), "cancer@0", "It failed.",
     Limits(100.0, None, 8),
 )  # fmt: skip
@@ -275,11 +275,11 @@ def test_endpoints(answers: Callable[..., Any]) -> None:
     body = {"name": "cancer", "model": "cancer@1"}
     assert answers("endpoints", "deploy", ENDPOINT, "/v1/endpoints/deploy", "POST", json=body) == ENDPOINT_JSON
     replica = ReplicaStatus(
-        pid=76, told=1, serving=1, coming=False, message="", host="127.0.0.1", port=41234, control_url="http://127.0.0.1:7070",
+        pid=76, told=1, serving=1, coming=False, message="", host="127.0.0.1", port=41234, grpc_port=0,
         min=1, max=4, wanted=2, requests=10, errors=1, workers=(WorkerStatus(generation=1, **WORKER_JSON),),
     )  # fmt: skip
     for status, shown in (
-        (replica, {"wanted": 2, "requests": 10, "errors": 1, "workers": [WORKER_JSON]}),
+        (replica, {"wanted": 2, "grpc_port": 0, "requests": 10, "errors": 1, "workers": [WORKER_JSON]}),
         (None, None),
     ):
         compared = Compared(8, 50.0, 0.25, 1.0, 1, 2)

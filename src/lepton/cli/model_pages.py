@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from urllib.parse import urlsplit
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -235,6 +236,8 @@ def workers(found: Endpoint) -> list[RenderableType]:
     least, most = found.workers.min, found.workers.max
     kept = f"{least}" if least == most else f"{least} to {most}"
     head = f"Workers: {kept}, {found.replica.wanted} wanted now; {found.replica.requests} requests answered"
+    if found.replica.grpc_port and found.url:
+        head += f"\nThey speak gRPC at {urlsplit(found.url).hostname}:{found.replica.grpc_port}"
     if not found.replica.workers:
         return [head, "None runs, as nobody asks; the next request starts one."]
     rows = [

@@ -51,10 +51,12 @@ class Replica:
 
     Attributes:
         wanted: How many workers the load needs now; 0 when nobody has asked for a while and none is kept.
+        grpc_port: TCP port of gRPC, on the host of the endpoint's address; 0 if it is not spoken.
         requests: Requests answered, also by workers that have ended since; `errors` of them with 500 or more.
     """
 
     wanted: int
+    grpc_port: int = 0
     requests: int
     errors: int
     workers: tuple[Worker, ...]

@@ -23,6 +23,7 @@ class Settings:
         request_log_one_in: How many predictions of an endpoint there are to one that is kept to look at; 0 keeps none
             (``LEPTON_REQUEST_LOG_ONE_IN``, default 100).
         max_body_bytes: Largest other request body.
+        grpc: Whether endpoints speak gRPC too, on a port of their own (``LEPTON_GRPC``, default 0).
     """
 
     home: Path
@@ -32,6 +33,7 @@ class Settings:
     max_upload_bytes: int = 4 << 30
     request_log_one_in: int = 100
     max_body_bytes: int = 8 << 20
+    grpc: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -55,6 +57,7 @@ class Settings:
             port=_whole_number(env, "LEPTON_PORT", 7070, 0, 65535),
             request_log_one_in=_whole_number(env, "LEPTON_REQUEST_LOG_ONE_IN", 100, 0, 1_000_000),
             max_upload_bytes=_whole_number(env, "LEPTON_MAX_UPLOAD_MB", 4096, 1, 1 << 20) << 20,
+            grpc=_whole_number(env, "LEPTON_GRPC", 0, 0, 1) == 1,
         )
 
     @property

@@ -42,28 +42,24 @@ class Keeper:
         self._restarts = RestartDelays()
         self._silent_since_s: dict[str, float] = {}
 
-    def look_after(
-        self, endpoint: Endpoint, control: Control, control_url: str, config: Callable[[], ReplicaConfig]
-    ) -> Found:
+    def look_after(self, endpoint: Endpoint, control: Control, config: Callable[[], ReplicaConfig]) -> Found:
         """Do what is to be done for an endpoint now, without waiting for it to be ready.
 
         Args:
             endpoint: As the catalog has it.
             control: Where its replica is spoken to.
-            control_url: Where its replica should ask for grants.
             config: Gives what a replica is told; opens keys, so it is asked for only when one is told.
         """
         replica = endpoint.replica
         if replica is None or not processes.alive(replica):
             return self._start(endpoint, control, config)
         try:
-            return self._compare(endpoint, replica, control, control_url, config)
+            return self._compare(endpoint, replica, control, config)
         except Unavailable:
             return self._put_up_with(endpoint, replica)
 
     def _compare(
-        self, endpoint: Endpoint, replica: ReplicaProcess, control: Control, control_url: str,
-        config: Callable[[], ReplicaConfig],
+        self, endpoint: Endpoint, replica: ReplicaProcess, control: Control, config: Callable[[], ReplicaConfig],
     ) -> Found:  # fmt: skip
         """Tell a replica what it does not know yet, and find out how it stands."""
         seen = control.status()
@@ -71,12 +67,12 @@ class Keeper:
         if seen.host != endpoint.host:  # its sockets stay where they are
             processes.stop(replica)
             return _on_its_way(endpoint, replica)
-        is_new = (seen.told, seen.control_url) != (endpoint.generation, control_url)
+        is_new = seen.told != endpoint.generation
         has_failed = bool(seen.message) and seen.serving != seen.told
         if is_new or (has_failed and self._may_start(endpoint)):
             self._note(endpoint)
             seen = control.deploy(config())
-            replica = replace(replica, generation=endpoint.generation, control_url=control_url)
+            replica = replace(replica, generation=endpoint.generation)
         elif (seen.min, seen.max) != (endpoint.workers.min, endpoint.workers.max):
             seen = control.scale(endpoint.workers)
         if seen.coming:
@@ -125,7 +121,7 @@ def _orphan(control: Control) -> ReplicaProcess | None:
     except Unavailable:
         return None
     mark = ProcessMark.of(seen.pid)
-    return None if mark is None else ReplicaProcess(mark, seen.port, seen.told, seen.control_url)
+    return None if mark is None else ReplicaProcess(mark, seen.port, seen.told)
 
 
 def _state(seen: ReplicaStatus) -> tuple[EndpointState, str]:

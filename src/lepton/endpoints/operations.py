@@ -70,7 +70,6 @@ class Endpoints:
         self.holders: Callable[[str], Sequence[Holder]] = lambda _project: ()
         """Says of a project who holds tokens there and which are good for predicting. The platform sets it."""
         self._controls: dict[str, Control] = {}
-        self.control_url = ""
         self._looks = threading.Condition()
         self._begun = self._ended = 0
         self.is_looked_after = False
@@ -324,7 +323,7 @@ class Endpoints:
 
     def _look_after(self, endpoint: Endpoint) -> bool:
         control = self._control(endpoint)
-        found = self._keeper.look_after(endpoint, control, self.control_url, lambda: self._config(endpoint))
+        found = self._keeper.look_after(endpoint, control, lambda: self._config(endpoint))
         before = endpoint.replica
         if found.replica is not None and found.state is EndpointState.READY:
             # Before it is said to be ready: who hears so may ask at once.
@@ -474,7 +473,7 @@ class Endpoints:
             workers=endpoint.workers,
             control_path=str(self._control_path(endpoint)),
             control_secret=_derived(own_secret, "control"),
-            control_url=self.control_url,
+            grpc=self._settings.grpc,
         )
 
     def _seal(self, endpoint: Endpoint, kind: str, plain: bytes) -> bytes:

@@ -59,7 +59,7 @@ def start(config: ReplicaConfig) -> ReplicaProcess:
         process.wait()
         raise Unavailable("The replica ended right after it started.")
     _children[process.pid] = process
-    return ReplicaProcess(mark, int(answer["port"]), config.generation, config.control_url)
+    return ReplicaProcess(mark, int(answer["port"]), config.generation)
 
 
 def alive(replica: ReplicaProcess) -> bool:

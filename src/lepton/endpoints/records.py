@@ -30,13 +30,11 @@ class ReplicaProcess:
         mark: The process, told apart from any other that had or will have its number.
         port: TCP port it listens on.
         generation: The deployment that it was told of last.
-        control_url: Where it asks who may predict.
     """
 
     mark: ProcessMark
     port: int
     generation: int
-    control_url: str
 
 
 class Role(StrEnum):

@@ -32,7 +32,6 @@ endpoints = sa.Table(
     sa.Column("replica_started", sa.BigInteger),
     sa.Column("replica_boot", sa.String(36)),
     sa.Column("replica_generation", sa.Integer),
-    sa.Column("replica_control_url", sa.String(255)),
     sa.Column("sealed_signature", sa.LargeBinary, nullable=False),
     sa.Column("sealed_secret", sa.LargeBinary, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
@@ -137,7 +136,6 @@ def set_standing(
             "replica_started": replica.mark.started,
             "replica_boot": replica.mark.boot,
             "replica_generation": replica.generation,
-            "replica_control_url": replica.control_url,
             "port": replica.port,
         }
     still = (endpoints.c.id == endpoint.id, endpoints.c.generation == endpoint.generation)
@@ -252,7 +250,6 @@ def _endpoint(row: sa.Row[tuple[object, ...]], beside: tuple[Companion, ...]) ->
             mark=ProcessMark(value["replica_pid"], value["replica_started"], value["replica_boot"]),
             port=value["port"],
             generation=value["replica_generation"],
-            control_url=value["replica_control_url"],
         )
     return Endpoint(
         id=value["id"],

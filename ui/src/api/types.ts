@@ -300,7 +300,7 @@ export interface Worker {
 export interface EndpointDetail extends Endpoint {
   signature: Signature;
   /** Null while no replica answers. */
-  replica: { wanted: number; requests: number; errors: number; workers: Worker[] } | null;
+  replica: { wanted: number; grpc_port: number; requests: number; errors: number; workers: Worker[] } | null;
   /** Every version, the main one first. */
   rollout: Deployed[];
   drift: DriftLevel;

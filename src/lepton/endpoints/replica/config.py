@@ -117,7 +117,8 @@ class ReplicaConfig:
         port: Port to listen on; 0, or one that is taken by another program, means any free one.
         control_path: Where the supervisor's Unix socket is made.
         control_secret: Who knows it may speak on that socket.
-        control_url: Where grants are asked for.
+        grpc: Whether gRPC is spoken too.
+        grpc_port: On which TCP port; the supervisor chooses it.
     """
 
     deployments: tuple[Deployment, ...]
@@ -127,7 +128,8 @@ class ReplicaConfig:
     workers: Workers
     control_path: str
     control_secret: str = field(repr=False)
-    control_url: str
+    grpc: bool = False
+    grpc_port: int = 0
 
     def to_json(self) -> bytes:
         """Write as JSON; `from_json` reads it back."""

@@ -70,7 +70,7 @@ class ReplicaStatus:
     message: str
     host: str
     port: int
-    control_url: str
+    grpc_port: int
     min: int
     max: int
     wanted: int

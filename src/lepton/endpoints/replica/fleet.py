@@ -52,7 +52,8 @@ class Fleet:
         self._selector = selector
         self._start_worker = start
         self._workers: list[Worker] = []
-        self._told = self._serving = config
+        self._grpc: sockets.Reserved | None = None
+        self._told = self._serving = self._with_grpc(config)
         self._told_epoch, self._serving_epoch = 1, 0
         self._message = ""
         self._grants: Grants | None = None
@@ -84,7 +85,7 @@ class Fleet:
         """Answer for something else as soon as its workers are ready; what was still being started is given up."""
         if self._is_coming:
             self._give_up(self._told_epoch)
-        self._told = config
+        self._told = self._with_grpc(config)
         self._told_epoch += 1
         self._message = ""
 
@@ -140,7 +141,7 @@ class Fleet:
             message=self._message,
             host=self._told.host,
             port=self.sockets.port,
-            control_url=self._told.control_url,
+            grpc_port=self._told.grpc_port,
             min=self._told.workers.min,
             max=self._told.workers.max,
             wanted=self._scale.wanted,
@@ -154,6 +155,11 @@ class Fleet:
         ended = [*self._last_words]
         self._last_words.clear()
         return {"alive": [(_name(w), w.told) for w in self._workers if w.told], "ended": [e for e in ended if e[1]]}
+
+    def _with_grpc(self, config: ReplicaConfig) -> ReplicaConfig:
+        if config.grpc and self._grpc is None:
+            self._grpc = sockets.Reserved(config.host, self.sockets.port + 1)
+        return replace(config, grpc_port=self._grpc.port if config.grpc and self._grpc else 0)
 
     @property
     def _is_coming(self) -> bool:

@@ -26,11 +26,13 @@ class Start:
     """Down, first: what to answer for.
 
     Attributes:
-        control_url: Where grants are asked for.
+        host: Where gRPC listens, if it does.
+        grpc_port: TCP port of gRPC, shared by all workers; 0 for none.
     """
 
     deployments: tuple[Deployment, ...]
-    control_url: str
+    host: str = ""
+    grpc_port: int = 0
 
 
 @dataclass(frozen=True)

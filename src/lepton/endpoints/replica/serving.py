@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from lepton.core.errors import Unauthenticated
 from lepton.endpoints.replica.app import App
@@ -18,6 +20,9 @@ from lepton.endpoints.replica.served import Served
 from lepton.endpoints.replica.server import Server
 from lepton.endpoints.replica.tokens import Tokens
 from lepton.endpoints.replica.traffic import Traffic
+
+if TYPE_CHECKING:
+    from lepton.endpoints.replica.grpc import GrpcServer
 
 log = logging.getLogger("lepton.replica")
 
@@ -36,7 +41,18 @@ class Serving:
         self._endpoints = [_traffic(deployments) for deployments in by_name.values()]
         self._server = Server(App(self._endpoints))
         self._server.start()
+        self._grpc: GrpcServer | None = None
         self._cpu_to_start_s = time.process_time()  # loading is no load: it must not call for more workers
+
+    async def open_grpc(self, host: str, port: int) -> None:
+        """Answer over gRPC as well, on a port that all workers share.
+
+        Raises:
+            Unavailable: if grpcio is not installed, or the port cannot be opened.
+        """
+        from lepton.endpoints.replica.grpc import serve_grpc
+
+        self._grpc = await serve_grpc(self._endpoints, host=host, port=port)
 
     def listen(self, sockets: Mapping[int, socket.socket]) -> None:
         """Accept connections on exactly these sockets from now on."""
@@ -85,7 +101,10 @@ class Serving:
 
     async def drain(self, grace_s: float, linger_s: float) -> None:
         """Answer what is asked with ``Connection: close``; return when nobody is connected, or the grace is over."""
-        await self._server.begin_drain(linger_s=linger_s, grace_s=grace_s)
+        ends = [self._server.begin_drain(linger_s=linger_s, grace_s=grace_s)]
+        if self._grpc is not None:
+            ends.append(self._grpc.drain(grace_s))
+        await asyncio.gather(*ends)
         for traffic in self._endpoints:
             traffic.close()
 

@@ -16,6 +16,7 @@ from lepton.endpoints.replica.config import Workers
 BACKLOG = 2048
 _PATIENCE_S = 2.0
 _MOST = 128
+_NEAR = 50
 
 
 def count_for(workers: Workers) -> int:
@@ -78,6 +79,41 @@ class Sockets:
         """Let go of them all; connections are refused from when the workers have let go too."""
         for made in self._all:
             made.close()
+
+
+class Reserved:
+    """A port that this process keeps for its workers, which listen on it by themselves.
+
+    Args:
+        host: Address.
+        near: The port to begin with; the next free one is taken.
+
+    Raises:
+        OSError: if the address is not one of this machine.
+    """
+
+    def __init__(self, host: str, near: int) -> None:
+        wanted = [*range(near, min(near + _NEAR, 65536)), 0]
+        port = next(port for port in wanted if port == 0 or _is_free(host, port))
+        # Bound and not listening: connections go to the workers, and nobody else of another user gets the port.
+        self._held = _bound(host, port)
+
+    @property
+    def port(self) -> int:
+        """The TCP port."""
+        return int(self._held.getsockname()[1])
+
+
+def _is_free(host: str, port: int) -> bool:
+    # Without SO_REUSEPORT: with it, a port that another replica has would be shared with that one.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return False
+        return True
 
 
 def _wait_for(host: str, port: int) -> int:

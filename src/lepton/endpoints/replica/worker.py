@@ -95,6 +95,8 @@ def main() -> int:
     async def serve() -> int:
         try:
             serving = Serving(start)
+            if start.grpc_port:
+                await serving.open_grpc(start.host, start.grpc_port)
         except LeptonError as error:
             link.send(Failed(error.message))
             return 1

@@ -38,9 +38,10 @@ class WorkerAnswer(Answer):
 
 
 class ReplicaAnswer(Answer):
-    """What a replica says of itself; `wanted` is how many workers its load needs now."""
+    """What a replica says of itself; `wanted` is how many workers its load needs now, `grpc_port` is 0 without gRPC."""
 
     wanted: int
+    grpc_port: int
     requests: int
     errors: int
     workers: list[WorkerAnswer]

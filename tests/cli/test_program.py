@@ -407,13 +407,13 @@ def test_metrics_are_numbers_and_small_pictures(fake: FakePlatform, capsys: pyte
         assert part in said
 
 
-def test_followed_metrics_are_drawn_until_there_are_none(
-    fake: FakePlatform, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_followed_metrics_are_shown_until_the_endpoint_is_gone(
+    fake: FakePlatform, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from lepton.cli import waiting
-
-    monkeypatch.setattr(waiting, "REDRAW_S", 0.0)
-    fake.on("GET", "/v1/endpoints/houses/metrics", METRICS, METRICS, Prepared(error("not_found", "Gone."), 404))
-    assert run(["endpoints", "metrics", "houses", "--follow", "--json"]) == 1
+    events = f"event: metrics\ndata: {json.dumps(METRICS)}\n\n" * 2 + "event: end\ndata: \n\n"
+    fake.on(
+        "GET", "/v1/endpoints/houses/metrics", Prepared(events.encode(), headers={"Content-Type": "text/event-stream"})
+    )
+    assert run(["endpoints", "metrics", "houses", "--follow", "--json"]) == 0
     lines = capsys.readouterr().out.strip().splitlines()
-    assert [json.loads(line)["name"] for line in lines[:2]] == ["houses"] * 2
+    assert [json.loads(line)["name"] for line in lines] == ["houses"] * 2

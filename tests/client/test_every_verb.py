@@ -200,8 +200,11 @@ def test_models_and_endpoints(client: lepton.Client, people: lepton.DatasetDetai
         stranger.send("POST", "/predict/buyers", json=[{"age": 70, "city": "Bern"}])
     stranger.close()
     assert client.endpoints.metrics("buyers").deployments[0].model == "buyers@1"
-    assert all(logged.model == "buyers@1" for logged in client.endpoints.logs("buyers"))
+    assert isinstance(client.endpoints.logs("buyers"), list)
+    followed = client.endpoints.metrics("buyers", follow=True)
+    assert next(followed).name == "buyers"
     client.endpoints.delete("buyers")
+    assert {found.name for found in followed} <= {"buyers"}  # and that it ends, as there is nothing left to tell of
     client.models.delete("buyers@1")
     assert "buyers" not in [found.name for found in client.models.list()]
 

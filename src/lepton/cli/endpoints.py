@@ -117,7 +117,7 @@ def metrics(
     from lepton.cli import endpoint_pages, waiting
 
     if follow:
-        waiting.redraw(door, lambda: door.client.endpoints.metrics(name), endpoint_pages.metrics)
+        waiting.redraw(door, door.client.endpoints.metrics(name, follow=True), endpoint_pages.metrics)
         return
     found = door.client.endpoints.metrics(name)
     door.answer(found.body, *endpoint_pages.metrics(found))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
@@ -20,7 +19,6 @@ from lepton.client.runs import OnProgress, Run
 from lepton.core.errors import RunFailed
 
 T = TypeVar("T", bound=Answer)
-REDRAW_S = 2.0
 
 
 @contextmanager
@@ -105,15 +103,13 @@ def _interrupted(door: Door, run: Run) -> RunFailed:
     return RunFailed(f"Run {run.id} goes on by itself. See: lepton runs logs --follow {run.id}")
 
 
-def redraw(door: Door, ask: Callable[[], T], draw: Callable[[T], Sequence[RenderableType]]) -> None:
+def redraw(door: Door, found: Iterable[T], draw: Callable[[T], Sequence[RenderableType]]) -> None:
     """Show something as it changes until Ctrl-C; where nobody looks, one answer after the other."""
     with suppress(KeyboardInterrupt):
         if door.json or not door.out.is_terminal:
-            while True:
-                found = ask()
-                door.answer(found.body, *draw(found))
-                time.sleep(REDRAW_S)
+            for one in found:
+                door.answer(one.body, *draw(one))
+            return
         with Live(console=door.out, auto_refresh=False) as live:
-            while True:
-                live.update(Group(*draw(ask())), refresh=True)
-                time.sleep(REDRAW_S)
+            for one in found:
+                live.update(Group(*draw(one)), refresh=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import cast
+from typing import Literal, cast, overload
 
 from lepton.client.answers import Answer, Cell, Items, decode, decode_items
 from lepton.client.endpoint_metrics import EndpointMetrics, LoggedRequest
@@ -211,9 +211,22 @@ class Endpoints:
         """Return one endpoint with its signature."""
         return decode(Endpoint, self._transport.get(path_of("endpoints", name)))
 
-    def metrics(self, name: str) -> EndpointMetrics:
-        """Return how an endpoint's deployments do, now and in the last ten minutes."""
-        return decode(EndpointMetrics, self._transport.get(path_of("endpoints", name, "metrics")))
+    @overload
+    def metrics(self, name: str, *, follow: Literal[False] = False) -> EndpointMetrics: ...
+    @overload
+    def metrics(self, name: str, *, follow: Literal[True]) -> Iterator[EndpointMetrics]: ...
+    def metrics(self, name: str, *, follow: bool = False) -> EndpointMetrics | Iterator[EndpointMetrics]:
+        """Return how an endpoint's deployments do, now and in the last ten minutes.
+
+        Args:
+            name: The endpoint.
+            follow: Whether to iterate instead, over what there is every two seconds until the endpoint is deleted.
+        """
+        path = path_of("endpoints", name, "metrics")
+        if follow:
+            events = self._transport.events(path)
+            return (decode(EndpointMetrics, event.data) for event in events if event.name == "metrics")
+        return decode(EndpointMetrics, self._transport.get(path))
 
     def logs(self, name: str, *, limit: int = 100) -> Items[LoggedRequest]:
         """Return a few of the requests that an endpoint has answered, the newest first."""

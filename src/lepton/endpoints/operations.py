@@ -175,14 +175,24 @@ class Endpoints:
         Raises:
             NotFound: if there is none of that name.
         """
+        return self.watch_metrics(actor, name, project=project)()
+
+    def watch_metrics(self, actor: Actor, name: str, *, project: str = "default") -> Callable[[], EndpointMetrics]:
+        """Follow how an endpoint does; permission is asked here, once, and each look reads one row."""
         with self._guard.allow(actor, "endpoints.get", project=project, target=name) as tx:
-            endpoint = _existing(tx, project, name)
-            sealed, _ = rows.sealed(tx, endpoint.id)
-        signature = Signature.from_json(self._unseal(endpoint, "signature", sealed))
+            _existing(tx, project, name)
         readable = self._guard.readable(actor, project=project)
-        visible = frozenset(column.name for column in signature.inputs if column.column_class in readable)
-        self._watching.compare_soon(endpoint.id)
-        return EndpointMetrics(endpoint.name, tuple(self._watching.measures(endpoint.id, endpoint.model, visible)))
+
+        def look() -> EndpointMetrics:
+            with self._database.read() as tx:
+                endpoint = _existing(tx, project, name)
+                sealed, _ = rows.sealed(tx, endpoint.id)
+            signature = Signature.from_json(self._unseal(endpoint, "signature", sealed))
+            visible = frozenset(column.name for column in signature.inputs if column.column_class in readable)
+            self._watching.compare_soon(endpoint.id)
+            return EndpointMetrics(name, tuple(self._watching.measures(endpoint.id, endpoint.model, visible)))
+
+        return look
 
     def logs(
         self, actor: Actor, name: str, *, limit: int = 100, project: str = "default"

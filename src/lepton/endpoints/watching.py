@@ -22,10 +22,11 @@ from lepton.endpoints.watch import Tally, Watch
 
 ASK_EVERY_S = 0.9
 """Workers tell once a second; the controller looks twice a second."""
-COMPARE_EVERY_S = 60.0
 SILENT_S = 5.0
-"""A replica that did not answer, or counted no row yet, is left alone for so long: that must not slow the look at the
-others."""
+"""A replica that did not answer is left alone for so long: asking must not slow the look at the others."""
+COMPARE_EVERY_S = 60.0
+SOON_S = 5.0
+"""While somebody looks."""
 
 
 class Watching:
@@ -38,7 +39,8 @@ class Watching:
         self._ask_at_s: dict[str, float] = {}
         self._fresh: dict[str, Fresh] = {}
         self._drifting: dict[tuple[str, str], Drifting] = {}
-        self._compare_at_s: dict[str, float] = {}
+        self._compared_s: dict[str, float] = {}
+        self._wanted: set[str] = set()
 
     def look(self, endpoint_id: str, ask: Callable[[], Words]) -> dict[str, bytes]:
         """Ask a replica, if it is time to; one that does not answer is put up with.
@@ -76,8 +78,11 @@ class Watching:
             The new reports, by model version.
         """
         now_s = self._clock().timestamp()
-        if now_s < self._compare_at_s.get(endpoint_id, 0.0):
+        pause_s = SOON_S if endpoint_id in self._wanted else COMPARE_EVERY_S
+        if now_s - self._compared_s.get(endpoint_id, 0.0) < pause_s:
             return []
+        self._wanted.discard(endpoint_id)
+        self._compared_s[endpoint_id] = now_s
         found: list[tuple[str, DriftReport]] = []
         for model, tally in ({first: Tally()} | self.tallies(endpoint_id)).items():
             drifting = self._drifting.get((endpoint_id, model)) or load(model)
@@ -85,12 +90,13 @@ class Watching:
                 self._drifting[endpoint_id, model] = drifting
                 if drifting.look(tally.windows, now_s) and drifting.report is not None:
                     found.append((model, drifting.report))
-        self._compare_at_s[endpoint_id] = now_s + (COMPARE_EVERY_S if found else SILENT_S)
+        if not found:  # no row was counted yet
+            self._wanted.add(endpoint_id)
         return found
 
     def compare_soon(self, endpoint_id: str) -> None:
-        """Let the next look compare, as somebody wants to know."""
-        self._compare_at_s.pop(endpoint_id, None)
+        """Compare more often until it was done once, as somebody wants to know."""
+        self._wanted.add(endpoint_id)
 
     def tallies(self, endpoint_id: str) -> dict[str, Tally]:
         """Return what each deployment of an endpoint has done, by model version, as far as is remembered."""
@@ -131,7 +137,8 @@ class Watching:
             self._watches.pop(endpoint_id, None)
             self._ask_at_s.pop(endpoint_id, None)
             self._fresh.pop(endpoint_id, None)
-            self._compare_at_s.pop(endpoint_id, None)
+            self._compared_s.pop(endpoint_id, None)
+            self._wanted.discard(endpoint_id)
             self._drifting = {key: one for key, one in self._drifting.items() if key[0] != endpoint_id}
 
     def _drift(self, endpoint_id: str, model: str, visible: frozenset[str]) -> DriftReport | None:

@@ -1,4 +1,4 @@
-"""A run, and its live log, as server-sent events.
+"""A run and its live log, and how an endpoint does, as server-sent events.
 
 Source: WHATWG HTML, section 9.2 (server-sent events).
 """
@@ -26,9 +26,12 @@ LAST_LOOK_S = 0.5
 SLOWER = 1.3
 """While nothing changes, each pause between two looks is so many times the one before."""
 HEARTBEAT_S = 15.0
+REPEAT_S = 2.0
 ASK_AGAIN_S = 60.0
 """An open stream is closed within this long after its reader was locked out."""
 
+LIVE: dict[int | str, dict[str, object]] = {200: {"content": {"text/event-stream": {}}}}
+"""How the description of the interface says that an answer can be followed."""
 Begin = Callable[[Actor], Look]
 """Asks for permission to follow."""
 
@@ -63,6 +66,38 @@ def stream(platform: Platform, request: Request, look: Look, begin: Begin, *, af
         media_type="text/event-stream",
         headers={"X-Accel-Buffering": "no"},  # a proxy that gathers pages would hold back what is live
     )
+
+
+def repeat(
+    platform: Platform, request: Request, look: Callable[[], object], begin: Callable[[Actor], Callable[[], object]],
+    *, name: str, answer: type[Answer],
+) -> StreamingResponse:  # fmt: skip
+    """Stream what a look returns, again and again; an event ``end`` when there is nothing to look at any more.
+
+    Args:
+        platform: Where to look up who asks.
+        request: Of the one who follows.
+        look: What `begin` has returned for the first time.
+        begin: Asks for permission once more, now and then.
+        name: Of the events.
+        answer: How what was seen is written.
+    """
+
+    async def events() -> AsyncIterator[bytes]:
+        latest, asked = look, time.monotonic()
+        while not request.app.state.is_closing():
+            try:
+                if time.monotonic() - asked > ASK_AGAIN_S:
+                    asked = time.monotonic()
+                    actor = await run_in_threadpool(identify, platform.access, request.method, request.headers)
+                    latest = await run_in_threadpool(begin, actor)
+                yield _event(name, answer.model_validate(await run_in_threadpool(latest)))
+            except LeptonError:
+                yield b"event: end\ndata: \n\n"
+                return
+            await anyio.sleep(REPEAT_S)
+
+    return StreamingResponse(events(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
 async def _events(

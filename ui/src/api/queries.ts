@@ -7,7 +7,6 @@ import type {
 } from "./types";
 
 const SOON = 2_000;
-const LIVE = 5_000;
 const NOW_AND_THEN = 15_000;
 
 export const isOpen = (run: Run): boolean => run.state === "queued" || run.state === "running";
@@ -56,9 +55,9 @@ export const endpoint = (name: string) =>
     refetchInterval: ({ state: { data } }) => (data?.state === "starting" || data?.companions.length ? SOON : NOW_AND_THEN),
   });
 
-/** Looked at every five seconds while its page is open and seen. */
-export const endpointMetrics = (name: string) =>
-  queryOptions({ ...get<EndpointMetrics>(`/endpoints/${part(name)}/metrics`), refetchInterval: LIVE });
+/** How an endpoint does; `told` says that a stream tells, so that nobody has to ask. */
+export const endpointMetrics = (name: string, told = false) =>
+  queryOptions({ ...get<EndpointMetrics>(`/endpoints/${part(name)}/metrics`), refetchInterval: told ? false : NOW_AND_THEN });
 
 export const users = () => queryOptions(get<Items<User>>("/users"));
 export const tokens = () => queryOptions(get<Items<Token>>("/tokens"));

@@ -2,9 +2,9 @@
 import { type QueryClient, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 
-import { run as runQuery } from "./queries";
+import { endpointMetrics, run as runQuery } from "./queries";
 import { address, request } from "./request";
-import type { LogLine, LogPage, Run } from "./types";
+import type { EndpointMetrics, LogLine, LogPage, Run } from "./types";
 
 const KEPT_LINES = 5_000;
 const POLL_MS = 1_500;
@@ -38,6 +38,21 @@ export function useRunChanges(id: string): boolean {
     events.onerror = () => setLive(events.readyState !== EventSource.CLOSED);
     return () => events.close();
   }, [id, client]);
+  return live;
+}
+
+/** Follow how an endpoint does; whether the stream stands. */
+export function useEndpointChanges(name: string): boolean {
+  const client = useQueryClient();
+  const [live, setLive] = useState(true);
+  useEffect(() => {
+    setLive(true);
+    const events = new EventSource(address(`/endpoints/${encodeURIComponent(name)}/metrics`));
+    events.addEventListener("metrics", (event) => client.setQueryData(endpointMetrics(name).queryKey, JSON.parse(event.data) as EndpointMetrics));
+    events.addEventListener("end", () => events.close());
+    events.onerror = () => setLive(events.readyState !== EventSource.CLOSED);
+    return () => events.close();
+  }, [name, client]);
   return live;
 }
 

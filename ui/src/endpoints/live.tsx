@@ -4,6 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { endpointMetrics } from "../api/queries";
+import { useEndpointChanges } from "../api/stream";
 import type { ColumnReport, DeploymentMetrics, Drift, EndpointDetail } from "../api/types";
 import { Timeline } from "../charts/timeline";
 import { latency, number, percent } from "../format";
@@ -154,7 +155,7 @@ function DriftPanel({ drift }: { drift: Drift }) {
 
 export function Live({ endpoint }: { endpoint: EndpointDetail }) {
   const { t } = useSpeech();
-  const { data } = useQuery(endpointMetrics(endpoint.name));
+  const { data } = useQuery(endpointMetrics(endpoint.name, useEndpointChanges(endpoint.name)));
   const [chosen, setChosen] = useState<string | null>(null);
   const found = data?.deployments.find(({ model }) => model === chosen) ?? data?.deployments[0];
   if (!data || !found) return null;

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from functools import partial
+
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from lepton.core.refs import parse_ref
@@ -15,6 +17,7 @@ from lepton.server.bodies.endpoints import (
     EndpointMetricsAnswer,
     LoggedRequestAnswer,
 )
+from lepton.server.events import LIVE, repeat, wants_events
 from lepton.server.wire import IN, Items, Limit, Merged, On, Project, RawBody, Who, items
 
 router = APIRouter(prefix="/v1/endpoints", tags=["endpoints"])
@@ -53,9 +56,12 @@ def get_endpoint(platform: On, actor: Who, name: str, project: Project = IN) -> 
     return Merged(detail, detail.endpoint)
 
 
-@router.get("/{name}/metrics", operation_id="endpoints.metrics", response_model=EndpointMetricsAnswer)
-def get_metrics(platform: On, actor: Who, name: str, project: Project = IN) -> object:
-    """Get how an endpoint's deployments do, now and in the last ten minutes."""
+@router.get("/{name}/metrics", operation_id="endpoints.metrics", response_model=EndpointMetricsAnswer, responses=LIVE)
+def get_metrics(platform: On, actor: Who, request: Request, name: str, project: Project = IN) -> object | Response:
+    """Get how an endpoint's deployments do; with ``Accept: text/event-stream``, again every two seconds."""
+    if wants_events(request):
+        begin = partial(platform.endpoints.watch_metrics, name=name, project=project)
+        return repeat(platform, request, begin(actor), begin, name="metrics", answer=EndpointMetricsAnswer)
     return platform.endpoints.metrics(actor, name, project=project)
 
 

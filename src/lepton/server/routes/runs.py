@@ -10,12 +10,10 @@ from starlette.responses import Response
 
 from lepton.runs.records import RunState
 from lepton.server.bodies.runs import LogPageAnswer, MetricsAnswer, RunAnswer
-from lepton.server.events import last_line, stream, wants_events
+from lepton.server.events import LIVE, last_line, stream, wants_events
 from lepton.server.wire import IN, Items, Limit, On, Project, Who, items
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
-
-_LIVE: dict[int | str, dict[str, object]] = {200: {"content": {"text/event-stream": {}}}}
 
 
 @router.get("", operation_id="runs.list", response_model=Items[RunAnswer])
@@ -26,7 +24,7 @@ def list_runs(
     return items(platform.runs.list(actor, project=project, state=state, limit=limit))
 
 
-@router.get("/{run_id}", operation_id="runs.get", response_model=RunAnswer, responses=_LIVE)
+@router.get("/{run_id}", operation_id="runs.get", response_model=RunAnswer, responses=LIVE)
 def get_run(platform: On, actor: Who, request: Request, run_id: str) -> object | Response:
     """Get a run as it is now; with ``Accept: text/event-stream``, follow it until it has ended."""
     if wants_events(request):
@@ -35,7 +33,7 @@ def get_run(platform: On, actor: Who, request: Request, run_id: str) -> object |
     return platform.runs.get(actor, run_id)
 
 
-@router.get("/{run_id}/logs", operation_id="runs.logs", response_model=LogPageAnswer, responses=_LIVE)
+@router.get("/{run_id}/logs", operation_id="runs.logs", response_model=LogPageAnswer, responses=LIVE)
 def get_logs(
     platform: On, actor: Who, request: Request, run_id: str, after: int = Query(default=0, ge=0)
 ) -> object | Response:

@@ -120,6 +120,7 @@ EDGES = {
     "endpoints/replica/app.py",
     "endpoints/replica/batcher.py",
     "endpoints/replica/jail.py",
+    "endpoints/replica/upstream.py",
     "endpoints/replica/wire.py",
     "endpoints/replica/reading.py",
     "endpoints/replica/exchange.py",

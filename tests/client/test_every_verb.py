@@ -166,6 +166,7 @@ def test_a_server_with_the_openai_api_answers_behind_an_endpoint(client: lepton.
         with pytest.raises(NotFound, match="OpenAI"):
             client.endpoints.predict("llm", [{"a": 1}])
         client.endpoints.delete("llm")
+        client.models.delete("llm")
 
 
 def test_models_and_endpoints(client: lepton.Client, people: lepton.DatasetDetail, tmp_path: Path) -> None:

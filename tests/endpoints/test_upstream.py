@@ -258,6 +258,21 @@ def test_a_deadline_ends_the_wait(http: httpx2.Client, fake: FakeOpenAI) -> None
     assert "in time" in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_goes_away_is_answered_no_further(here: Here, fake: FakeOpenAI, stream: bool) -> None:
+    body = json.dumps(chat("one two" if stream else "hang", stream=stream)).encode()
+    with socket.create_connection(here.address.split(":"), timeout=10) as client:
+        client.sendall(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\n"
+            b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+        )
+        eventually(lambda: len(fake.bodies) == 1, "the upstream was asked")
+        if stream:
+            assert client.recv(65536)
+    eventually(lambda: here.traffic.main.counts.requests == {499: 1}, "the client is seen to be gone")
+    assert not fake.go.is_set()  # while the upstream has still to say the rest
+
+
 def test_an_upstream_that_is_away_is_one_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from lepton.endpoints.replica.heads import BODILESS, CLOSE, CONTINUE, Heads
@@ -33,10 +33,13 @@ class Request:
         query: The target after ``?``.
         headers: Names in lower case; repeated ones joined by ``", "``. Trailers are dropped.
         body: Complete, without its transfer and content encodings; empty while the app admits.
+        on_lost: Called if the client goes, or only closes its half, before the answer is complete; for whoever can
+            save work then.
     """
 
     __slots__ = (
-        "_answer", "_connection", "_expects", "_held", "_line", "_stream", "body", "headers", "method", "path", "query",
+        "_answer", "_connection", "_expects", "_held", "_line", "_stream", "body", "headers", "method", "on_lost",
+        "path", "query",
     )  # fmt: skip
 
     def __init__(
@@ -45,6 +48,7 @@ class Request:
         self._connection: Answers | None = connection
         self._answer: list[Buffer] | None = None
         self._stream: Stream | None = None
+        self.on_lost: Callable[[], object] | None = None
         self._line = b""  # the Connection header of the answer
         self._expects = False  # waits for 100 Continue
         self._held = 0  # what its body counts in Shared.held_bytes

@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,6 +35,10 @@ SILENCE_S = 120.0
 MAX_ERROR_BYTES = 64 << 10
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _KINDS = (b"text/event-stream", b"application/json")
+
+_CLIENT_GONE = 499
+"""Counted, as other servers do, for a client that did not wait for its answer."""
+_GONE = "the client has gone"
 
 Answered = Callable[[int], None]
 Refuse = Callable[[LeptonError], None]
@@ -85,6 +90,7 @@ class Upstream:
         if len(self._tasks) >= MAX_IN_FLIGHT:
             raise TooManyRequests(f"{MAX_IN_FLIGHT} requests are being answered here. Try again in a moment.")
         task = asyncio.get_running_loop().create_task(self._answer(request, timeout_s, answered, refuse))
+        request.on_lost = partial(task.cancel, _GONE)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -106,15 +112,23 @@ class Upstream:
                     await stream.end()
             answered(200)
         except Gone:
-            answered(499)
-        except BaseException as error:  # an edge: what was begun must not look complete
+            answered(_CLIENT_GONE)
+        except asyncio.CancelledError as error:
+            if stream is not None:
+                stream.abort()
+            elif _GONE in error.args:
+                request.respond(_CLIENT_GONE, b"")  # for nobody; the connection ends with it
+            else:
+                refuse(Unavailable("This replica is ending. Try again."))
+            if _GONE in error.args:
+                answered(_CLIENT_GONE)
+            raise
+        except Exception as error:  # noqa: BLE001 - an edge: what was begun must not look complete
             if stream is not None:
                 stream.abort()
                 answered(500)
             else:
                 refuse(_sentence(error))
-            if not isinstance(error, Exception):
-                raise
 
     def _asked(self, request: Request) -> Any:
         if self._http is None:
@@ -176,15 +190,13 @@ async def _refusal(response: httpx2.Response) -> tuple[int, bytes]:
     return response.status_code, body
 
 
-def _sentence(error: BaseException) -> LeptonError:
+def _sentence(error: Exception) -> LeptonError:
     if isinstance(error, LeptonError):
         return error
     if isinstance(error, TimeoutError | httpx2.TimeoutException):
         return Unavailable("The server behind this endpoint did not answer in time. Try again.")
     if isinstance(error, httpx2.HTTPError):
         return Unavailable("The server behind this endpoint cannot be reached. Try again in a moment.")
-    if isinstance(error, asyncio.CancelledError):
-        return Unavailable("This replica is ending. Try again.")
     return Internal("Something unexpected happened while answering.")
 
 

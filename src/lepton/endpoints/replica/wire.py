@@ -80,6 +80,9 @@ class Connection(Reading):
             self._waiting.pop()._connection = None  # its body will never be complete
             self._shared.held_bytes -= self._request._held
             self._request = None
+        for request in self._waiting:
+            if request.on_lost is not None:
+                request.on_lost()
         return bool(self._waiting)
 
     def pause_writing(self) -> None:
@@ -103,6 +106,8 @@ class Connection(Reading):
             self._shared.held_bytes -= request._held
             if request._stream is not None:
                 request._stream.lost()
+            if request.on_lost is not None:
+                request.on_lost()
         self._waiting.clear()
         self._out.clear()
         self._pieces.clear()

@@ -12,7 +12,7 @@ from lepton.access.records import Actor, Role
 CONTRACT = """
 datasets.{list,get,import,profile,rows,clean,split,export,delete,read_personal,read_secret} labels.{list}
 runs.{list,get,logs,cancel,retry} models.{list,get,train,register,evaluate,predict,export,delete}
-endpoints.{list,get,deploy,rollback,predict,delete} projects.{list,create} users.{list,create,update,delete}
+endpoints.{list,get,logs,deploy,rollback,predict,delete} projects.{list,create} users.{list,create,update,delete}
 tokens.{list,create,delete} audit.{list}
 """
 

@@ -36,3 +36,14 @@ def test_an_unknown_catalog_is_refused_without_showing_it() -> None:
     with pytest.raises(InvalidInput, match="LEPTON_CATALOG must be 'sqlite' or a URL") as caught:
         Settings.from_environment({"LEPTON_CATALOG": "mysql://root:hunter2@db/x"})
     assert "hunter2" not in caught.value.message
+
+
+def test_a_certificate_and_its_key_belong_together(tmp_path: Path) -> None:
+    pem = tmp_path / "a.pem"
+    pem.touch()
+    both = {"LEPTON_TLS_CERTIFICATE": str(pem), "LEPTON_TLS_KEY": str(pem)}
+    assert Settings.from_environment(both).tls == (pem, pem)
+    assert Settings.from_environment({}).tls is None
+    for wrong in ({"LEPTON_TLS_KEY": str(pem)}, both | {"LEPTON_TLS_KEY": str(tmp_path / "none")}):
+        with pytest.raises(InvalidInput, match="belong together"):
+            Settings.from_environment(wrong)

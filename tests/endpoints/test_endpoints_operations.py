@@ -3,14 +3,18 @@ from __future__ import annotations
 import json
 import os
 import signal
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+import httpx2
 import polars as pl
 import pytest
 import sqlalchemy as sa
 from endpoints.callers import FakeHolders
+from endpoints.certificates import certificate
 from endpoints.conftest import made_endpoints
 from models.workshop import EDITOR, OWNER, STEWARD, Workshop
 from prometheus_client.parser import text_string_to_metric_families
@@ -392,3 +396,39 @@ def test_the_newest_requests_are_kept(workshop: Workshop, endpoints: Endpoints) 
         assert [id_ for id_, _ in rows.requests(tx, endpoint.id, 100)] == [f"{n:026d}" for n in range(17, 5, -1)]
         rows.add_requests(tx, "nobody", {"x": b"sealed"}, most=12)
         assert rows.requests(tx, "nobody", 100) == []
+
+
+def test_endpoints_are_asked_over_https_when_there_is_a_certificate(
+    workshop: Workshop, endpoints: Endpoints, tmp_path: Path
+) -> None:
+    certificate(tmp_path)
+    endpoints._settings = replace(workshop.settings, tls=(tmp_path / "cert.pem", tmp_path / "key.pem"))
+    workshop.train(target="big")
+    endpoints.deploy(EDITOR, "size", Ref("model", 1))
+    endpoints.tick()
+    url = endpoints.get(EDITOR, "size").endpoint.url
+    assert url is not None
+    assert url.startswith("https://")
+    assert label(endpoints) == "yes"  # through the platform, which trusts this certificate and no other
+    trusted = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
+    with httpx2.Client(verify=trusted, headers={"Authorization": "Bearer good"}) as client:
+        assert client.post(url, json=[ROW]).json()["predictions"][0]["label"] == "yes"
+    with pytest.raises(httpx2.TransportError):
+        httpx2.post(url.replace("https", "http"), json=[ROW])
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.post(url, json=[ROW])  # who does not trust it
+
+
+def test_a_certificate_that_cannot_be_read_fails_with_a_sentence(
+    workshop: Workshop, endpoints: Endpoints, tmp_path: Path
+) -> None:
+    certificate(tmp_path)
+    (tmp_path / "key.pem").write_text("no key")
+    endpoints._settings = replace(workshop.settings, tls=(tmp_path / "cert.pem", tmp_path / "key.pem"))
+    workshop.train(target="big")
+    endpoints.deploy(EDITOR, "size", Ref("model", 1))
+    endpoints.tick()
+    failed = endpoints.get(EDITOR, "size").endpoint
+    assert failed.state is EndpointState.FAILED
+    assert "LEPTON_TLS_KEY" in failed.message
+    assert str(tmp_path) not in failed.message

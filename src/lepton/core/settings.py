@@ -23,6 +23,8 @@ class Settings:
         request_log_one_in: How many predictions of an endpoint there are to one that is kept to look at; 0 keeps none
             (``LEPTON_REQUEST_LOG_ONE_IN``, default 100).
         max_body_bytes: Largest other request body.
+        tls: Certificate chain and private key that endpoints speak TLS with, both PEM (``LEPTON_TLS_CERTIFICATE`` and
+            ``LEPTON_TLS_KEY``); None for plain HTTP.
         grpc: Whether endpoints speak gRPC too, on a port of their own (``LEPTON_GRPC``, default 0).
     """
 
@@ -33,6 +35,7 @@ class Settings:
     max_upload_bytes: int = 4 << 30
     request_log_one_in: int = 100
     max_body_bytes: int = 8 << 20
+    tls: tuple[Path, Path] | None = None
     grpc: bool = False
 
     @classmethod
@@ -57,6 +60,7 @@ class Settings:
             port=_whole_number(env, "LEPTON_PORT", 7070, 0, 65535),
             request_log_one_in=_whole_number(env, "LEPTON_REQUEST_LOG_ONE_IN", 100, 0, 1_000_000),
             max_upload_bytes=_whole_number(env, "LEPTON_MAX_UPLOAD_MB", 4096, 1, 1 << 20) << 20,
+            tls=_tls(env),
             grpc=_whole_number(env, "LEPTON_GRPC", 0, 0, 1) == 1,
         )
 
@@ -102,3 +106,17 @@ def _whole_number(env: Mapping[str, str], name: str, default: int, low: int, hig
     if not text.isdecimal() or not low <= int(text) <= high:
         raise InvalidInput(f"{name} must be a whole number from {low} to {high}. Unset it to use {default}.")
     return int(text)
+
+
+def _tls(env: Mapping[str, str]) -> tuple[Path, Path] | None:
+    names = ("LEPTON_TLS_CERTIFICATE", "LEPTON_TLS_KEY")
+    if not any(env.get(name) for name in names):
+        return None
+    for name in names:
+        if not env.get(name) or not Path(env[name]).is_file():
+            raise InvalidInput(
+                f"{name} must be a file in PEM, as LEPTON_TLS_CERTIFICATE and LEPTON_TLS_KEY belong together. "
+                "Unset both to use plain HTTP."
+            )
+    certificate, key = (Path(env[name]).absolute() for name in names)
+    return certificate, key

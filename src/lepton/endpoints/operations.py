@@ -229,7 +229,8 @@ class Endpoints:
         if endpoint.url is None:
             raise Unavailable(_not_ready(endpoint))
         secret = self._unseal(endpoint, "secret", sealed_secret)
-        return asking.ask(endpoint.url, _derived(secret, "predict"), body)
+        certificate, *_ = self._tls_files(endpoint) or ("",)
+        return asking.ask(endpoint.url, _derived(secret, "predict"), body, trusted=certificate)
 
     def delete(self, actor: Actor, name: str, *, project: str = "default") -> None:
         """Stop an endpoint and forget it; the model stays.
@@ -391,6 +392,7 @@ class Endpoints:
             message="",
             replica=None,
             host=self._settings.host,
+            tls=self._settings.tls is not None,
             workers=asked.workers or Workers(),
             created_at=self._clock(),
             created_by=asked.by,
@@ -402,7 +404,7 @@ class Endpoints:
         return endpoint
 
     def _replace(self, tx: sa.Connection, endpoint: Endpoint, artifact: ModelArtifact) -> Endpoint:
-        moved = replace(endpoint, host=self._settings.host)
+        moved = replace(endpoint, host=self._settings.host, tls=self._settings.tls is not None)
         rows.redeploy(tx, moved, sealed_signature=self._seal(moved, "signature", artifact.signature.to_json()))
         return moved
 
@@ -435,6 +437,10 @@ class Endpoints:
             opened = _derived(self._unseal(endpoint, "secret", secret), "control")
             self._controls[endpoint.id] = Control(self._control_path(endpoint), opened)
         return self._controls[endpoint.id]
+
+    def _tls_files(self, endpoint: Endpoint) -> tuple[str, ...]:
+        """Certificate and key of an endpoint that is asked over HTTPS; none for others."""
+        return tuple(map(str, self._settings.tls)) if endpoint.tls and self._settings.tls else ()
 
     def _control_path(self, endpoint: Endpoint) -> Path:
         return self._settings.replicas / endpoint.id
@@ -484,6 +490,7 @@ class Endpoints:
             control_path=str(self._control_path(endpoint)),
             control_secret=_derived(own_secret, "control"),
             grpc=self._settings.grpc,
+            tls=self._tls_files(endpoint),
         )
 
     def _seal(self, endpoint: Endpoint, kind: str, plain: bytes) -> bytes:

@@ -108,6 +108,7 @@ class Endpoint:
         message: One sentence on the state; empty when there is nothing to say.
         companions: Versions beside the main one, one of each role at most.
         previous: The main version before this one, where a rollback leads; empty if there is none.
+        tls: Whether it is asked over HTTPS.
         went_back: Why Lepton took a companion back by itself since the last deployment; empty if it did not.
     """
 
@@ -129,6 +130,7 @@ class Endpoint:
     previous: str = ""
     went_back: str = ""
     limits: Limits = field(default_factory=Limits)
+    tls: bool = False
 
     @property
     def canary(self) -> Companion | None:
@@ -140,7 +142,7 @@ class Endpoint:
         """Where predictions are asked for; None until a replica was started, which refuses until it is ready."""
         if self.replica is None:
             return None
-        return f"http://{self.host}:{self.replica.port}/predict/{self.name}"
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.replica.port}/predict/{self.name}"
 
 
 @dataclass(frozen=True)

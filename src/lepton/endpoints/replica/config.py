@@ -117,6 +117,7 @@ class ReplicaConfig:
         port: Port to listen on; 0, or one that is taken by another program, means any free one.
         control_path: Where the supervisor's Unix socket is made.
         control_secret: Who knows it may speak on that socket.
+        tls: Files of the certificate chain and of its key; empty for plain HTTP.
         grpc: Whether gRPC is spoken too.
         grpc_port: On which TCP port; the supervisor chooses it.
     """
@@ -128,6 +129,7 @@ class ReplicaConfig:
     workers: Workers
     control_path: str
     control_secret: str = field(repr=False)
+    tls: tuple[str, ...] = ()
     grpc: bool = False
     grpc_port: int = 0
 
@@ -144,4 +146,5 @@ class ReplicaConfig:
     def from_values(cls, values: dict[str, Any]) -> ReplicaConfig:
         """Read the parsed JSON of what `to_json` wrote."""
         deployments = tuple(Deployment.from_values(deployment) for deployment in values["deployments"])
-        return cls(**(values | {"deployments": deployments, "workers": Workers(**values["workers"])}))
+        parsed = {"deployments": deployments, "workers": Workers(**values["workers"]), "tls": tuple(values["tls"])}
+        return cls(**(values | parsed))

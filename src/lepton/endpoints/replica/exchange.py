@@ -189,7 +189,7 @@ class Answers(asyncio.Protocol):
                 self._transport.abort()
             return
         request = self._waiting.popleft()
-        if request._line is CLOSE or (self._shared.draining and not self._waiting):
+        if request._line is CLOSE or (self._shared.ending and not self._waiting):
             self._deaf = self._leaving = True
         self._release()
         if not self._corked:

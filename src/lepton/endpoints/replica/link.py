@@ -27,12 +27,14 @@ class Start:
 
     Attributes:
         host: Where gRPC listens, if it does.
+        tls: Files of the certificate chain and of its key; empty for plain text.
         grpc_port: TCP port of gRPC, shared by all workers; 0 for none.
     """
 
     deployments: tuple[Deployment, ...]
     host: str = ""
     grpc_port: int = 0
+    tls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lepton.core.errors import Unauthenticated
+from lepton.core.errors import InvalidInput, Unauthenticated
 from lepton.endpoints.replica.app import App
 from lepton.endpoints.replica.config import Deployment
 from lepton.endpoints.replica.link import Load, Start
@@ -41,22 +43,27 @@ class Serving:
         self._endpoints = [_traffic(deployments) for deployments in by_name.values()]
         self._server = Server(App(self._endpoints))
         self._server.start()
+        self._tls = _context(start.tls) if start.tls else None
         self._grpc: GrpcServer | None = None
         self._cpu_to_start_s = time.process_time()  # loading is no load: it must not call for more workers
 
-    async def open_grpc(self, host: str, port: int) -> None:
-        """Answer over gRPC as well, on a port that all workers share.
+    async def open_grpc(self, start: Start) -> None:
+        """Answer over gRPC as well, on a port that all workers share, if that is wanted.
 
         Raises:
             Unavailable: if grpcio is not installed, or the port cannot be opened.
         """
+        if not start.grpc_port:
+            return
         from lepton.endpoints.replica.grpc import serve_grpc
 
-        self._grpc = await serve_grpc(self._endpoints, host=host, port=port)
+        certificate, key = (Path(name).read_bytes() for name in start.tls) if start.tls else (b"", b"")
+        credentials = (key, certificate) if start.tls else None
+        self._grpc = await serve_grpc(self._endpoints, host=start.host, port=start.grpc_port, credentials=credentials)
 
     def listen(self, sockets: Mapping[int, socket.socket]) -> None:
         """Accept connections on exactly these sockets from now on."""
-        self._server.listen(sockets)
+        self._server.listen(sockets, ssl=self._tls)
 
     def share(self, share: float) -> None:
         """Hold this part of every endpoint's limits from now on."""
@@ -107,6 +114,19 @@ class Serving:
         await asyncio.gather(*ends)
         for traffic in self._endpoints:
             traffic.close()
+
+
+def _context(files: Sequence[str]) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(*files)
+    except OSError:  # of which ssl.SSLError is one
+        raise InvalidInput(
+            "The certificate and its key cannot be read, or do not belong together. See LEPTON_TLS_CERTIFICATE and "
+            "LEPTON_TLS_KEY."
+        ) from None
+    return context
 
 
 def _traffic(deployments: Sequence[Deployment]) -> Traffic:

@@ -95,8 +95,7 @@ def main() -> int:
     async def serve() -> int:
         try:
             serving = Serving(start)
-            if start.grpc_port:
-                await serving.open_grpc(start.host, start.grpc_port)
+            await serving.open_grpc(start)
         except LeptonError as error:
             link.send(Failed(error.message))
             return 1

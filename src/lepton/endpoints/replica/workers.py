@@ -130,7 +130,7 @@ def start(config: ReplicaConfig, *, slot: int, epoch: int, deadline_s: float) ->
         ours.close()
         raise
     worker = Worker(slot, epoch, config.generation, process, Link(ours), deadline_s)
-    worker.link.send(Start(config.deployments, config.host, config.grpc_port))
+    worker.link.send(Start(config.deployments, config.host, config.grpc_port, config.tls))
     return worker
 
 

@@ -167,6 +167,8 @@ def endpoint(found: Endpoint) -> list[RenderableType]:
     parts: list[RenderableType] = [Text.assemble(f"{found.name} answers with {found.model}: ", state(found.state))]
     if found.message:
         parts.append(found.message)
+    if found.drift in ("moderate", "major"):
+        parts.append(Text(f"Drift from training: {found.drift}. See: lepton endpoints metrics {found.name}", "yellow"))
     if found.url:
         parts.append(f"Programs ask it at {found.url} with a token.")
     if found.replica is not None:

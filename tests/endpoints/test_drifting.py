@@ -17,7 +17,7 @@ from lepton.endpoints.drift import Level
 from lepton.endpoints.drifting import HORIZON_S, Drifting, DriftReport, added_up, joined, told_of
 from lepton.endpoints.references import reference_of
 from lepton.endpoints.replica.inputs import Inputs
-from lepton.endpoints.replica.live import MOST_ROWS, Live
+from lepton.endpoints.replica.live import MOST_CHARACTERS, MOST_ROWS, Live
 from lepton.endpoints.windows import Reference, Window, number_reference, text_reference
 from lepton.models.records import TrainingProfile
 from lepton.models.signature import Input, Signature, Task
@@ -61,6 +61,23 @@ def test_more_rows_than_are_counted_at_a_time_are_thinned_and_that_is_told(sizes
     if seen <= MOST_ROWS:
         assert window.rows == seen
     assert int(window.numbers.sum()) == int(window.texts[0].sum()) == window.rows
+
+
+def test_long_texts_are_left_out_rather_than_held() -> None:
+    live = Live(REFERENCE)
+    live.note(inputs([0.0], "x" * (MOST_CHARACTERS + 1)))
+    live.note(inputs([0.0], "Rome"))
+    live.count()
+    assert (live.seen, live.window.rows) == (2, 1)
+
+
+def test_no_view_keeps_the_body_of_a_request() -> None:
+    live = Live(REFERENCE)
+    body = bytearray(np.zeros(1).tobytes())
+    live.note(Inputs(1, memoryview(body), [["Rome"]]))
+    body.clear()  # fails while anything looks into it
+    live.count()
+    assert live.window.rows == 1
 
 
 def test_one_request_of_many_rows_in_order_is_not_counted_by_its_first_rows() -> None:

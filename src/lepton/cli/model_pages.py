@@ -175,6 +175,8 @@ def endpoint(found: Endpoint) -> list[RenderableType]:
         parts.append(Text(found.went_back, "yellow"))
     if found.rollout or found.companions:
         parts += rollout(found)
+    if found.drift in ("moderate", "major"):
+        parts.append(Text(f"Drift from training: {found.drift}. See: lepton endpoints metrics {found.name}", "yellow"))
     if found.url:
         parts.append(f"Programs ask it at {found.url} with a token.")
     if found.replica is not None:

@@ -5,6 +5,8 @@ An answer costs one entry in a list. What comes above a bound is left out, and h
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from lepton.endpoints.drifting import told_of
@@ -13,6 +15,9 @@ from lepton.endpoints.windows import Reference, Window
 
 MOST_ROWS = 512
 """Counted at a time, twice a second: four tenths of a millisecond with thirty columns."""
+
+MOST_CHARACTERS = 4 << 20
+"""Of texts held until they are counted; long ones are left out rather than kept."""
 
 
 class Live:
@@ -29,30 +34,38 @@ class Live:
         self.window = Window(reference)
         self.seen = 0
         self._width = len(reference.numbers)
-        self._gathered: list[Inputs] = []
+        self._gathered: list[tuple[bytes, Sequence[Sequence[str]]]] = []
         self._rows = 0
+        self._characters = 0
         self._told = ""
         self._told_seen = 0
 
     def note(self, inputs: Inputs) -> None:
         """Take rows that were answered."""
         self.seen += inputs.rows
-        if self._rows < MOST_ROWS:
-            self._rows += inputs.rows
-            self._gathered.append(inputs)
+        if self._rows >= MOST_ROWS:
+            return
+        if inputs.texts:
+            characters = self._characters + sum([sum(map(len, column)) for column in inputs.texts])
+            if characters > MOST_CHARACTERS:
+                return
+            self._characters = characters
+        self._rows += inputs.rows
+        # As bytes of their own: a view would keep the whole body of its request.
+        self._gathered.append((bytes(inputs.numbers), inputs.texts))
 
     def count(self) -> None:
         """Count what was gathered. To be called from a timer, not while somebody waits."""
         gathered, rows = self._gathered, self._rows
         if not gathered:
             return
-        self._gathered, self._rows = [], 0
+        self._gathered, self._rows, self._characters = [], 0, 0
         # Every n-th row, not the first ones: rows that come together may lie in an order.
         step = -(-rows // MOST_ROWS)
-        numbers = np.frombuffer(b"".join([one.numbers for one in gathered]), np.float64)
+        numbers = np.frombuffer(b"".join([one for one, _ in gathered]), np.float64)
         numbers = numbers.reshape(rows, self._width)[::step]
         places = range(len(self.window.texts))
-        texts = [[text for one in gathered for text in one.texts[place]][::step] for place in places]
+        texts = [[text for _, one in gathered for text in one[place]][::step] for place in places]
         self.window.add(numbers, texts)
 
     def told(self) -> str:

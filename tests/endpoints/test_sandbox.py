@@ -194,17 +194,19 @@ def test_it_goes_with_the_worker_and_with_all_that_it_was() -> None:
         runtime = PythonRuntime(pack({"model.py": stubborn}), NUMERIC)
         guard = runtime._sandbox.process.pid
         children = open(f"/proc/{guard}/task/{guard}/children").read().split()
-        print(guard, *children, flush=True)
+        print(guard, *children, runtime._sandbox._folder, flush=True)
         signal.pause()
     """)
     worker = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert worker.stdout is not None
-    pids = [int(pid) for pid in worker.stdout.readline().split()]
+    *numbers, folder = worker.stdout.readline().decode().split()
+    pids = [int(number) for number in numbers]
     worker.kill()
     worker.wait()
     worker.stdout.close()
     assert len(pids) == 2
     eventually(lambda: not any(map(is_running, pids)), "guard and class have ended with the worker")
+    assert not Path(folder).exists()
 
 
 def test_a_class_that_hangs_stops_neither_the_loop_nor_who_comes_next() -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import signal
 import socket
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,9 @@ def main() -> int:
     channel = _own_channel()
     confine.die_with_parent(signal.SIGTERM)
     separation = confine.separate()
+    if separation.alone:
+        with suppress(OSError):
+            os.rmdir(folder)  # it will have one that nobody else sees; this one would stay if the worker is killed
     confine.die_with_parent(signal.SIGTERM)  # once more: another user is another start for the kernel
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     child = os.fork()
@@ -31,7 +36,9 @@ def main() -> int:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         _inside(channel, folder, limits, separation)
     channel.close()
-    return _guard(child)
+    code = _guard(child)
+    shutil.rmtree(folder, ignore_errors=True)
+    return code
 
 
 def _guard(child: int) -> int:

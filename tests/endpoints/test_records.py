@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from endpoints.models import MIXED, NUMERIC, ROW, TEXTS, outputs_of
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from lepton.core.columns import ColumnType
 from lepton.core.errors import InvalidInput
 from lepton.endpoints.replica.inputs import Shape
+from lepton.endpoints.replica.outputs import Outputs
 from lepton.endpoints.replica.records import Records
 from lepton.models.prediction import Arrays, decode_rows
 from lepton.models.signature import Signature
@@ -130,3 +133,11 @@ def test_answers_are_cut_out_of_a_batch() -> None:
     assert json.loads(records(TEXTS).encode(spam, 0, 1))["predictions"][0] == {
         "label": False, "probabilities": {"false": 1.0, "true": 0.0}
     }  # fmt: skip
+
+
+def test_labels_that_are_whole_numbers_stay_numbers() -> None:
+    counted = replace(TEXTS, target_type=ColumnType.NUMBER, classes=(0, 1))
+    outputs = Outputs(counted, {"label": np.array([1]), "probabilities": np.array([[0.25, 0.75]])})
+    assert json.loads(records(counted).encode(outputs, 0, 1))["predictions"] == [
+        {"label": 1, "probabilities": {"0": 0.25, "1": 0.75}}
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import weakref
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -21,9 +22,12 @@ from lepton.core.errors import Conflict, Forbidden, InvalidInput, LeptonError, N
 from lepton.core.refs import Ref, parse_ref
 from lepton.core.settings import Settings
 from lepton.datasets.schema import Column, Schema
+from lepton.endpoints.replica.inputs import Shape
+from lepton.endpoints.replica.outputs import Outputs
+from lepton.endpoints.replica.records import Records
 from lepton.models.batch import add_answers, added_columns, check_inputs
 from lepton.models.operations import Models
-from lepton.models.prediction import decode_rows, encode_predictions, open_session, run_session
+from lepton.models.prediction import open_session, run_session
 from lepton.models.records import TrainRequest
 from lepton.models.signature import LABEL, PROBABILITIES, Input, Label, Signature, Task
 from lepton.models.tasks import run_predict, run_train
@@ -80,9 +84,14 @@ def answers_of_the_endpoint(office: Office, rows: list[dict[str, Any]]) -> list[
     """Each row in a request of its own, on the road the replica takes."""
     model = office.models.open(OWNER, Ref("buyers"))
     session, signature = open_session(model.graph), model.signature
-    return [
-        encode_predictions(signature, run_session(session, signature, decode_rows(signature, [row])))[0] for row in rows
-    ]
+    shape = Shape(signature)
+    records = Records(shape, endpoint="buyers", model="buyers@1")
+    found = []
+    for row in rows:
+        arrays = shape.arrays([records.decode(json.dumps([row]).encode())])
+        outputs = Outputs(signature, run_session(session, signature, arrays))
+        found += json.loads(records.encode(outputs, 0, 1))["predictions"]
+    return found
 
 
 def test_every_row_gets_the_answer_of_the_endpoint_missing_and_unseen_values_included(office: Office) -> None:

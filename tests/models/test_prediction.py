@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
@@ -16,7 +15,6 @@ from lepton.core.errors import Internal, InvalidInput
 from lepton.models.prediction import (
     MAX_ROWS,
     decode_rows,
-    encode_predictions,
     open_session,
 )
 from lepton.models.signature import Input, Signature, Task
@@ -90,27 +88,6 @@ def test_any_json_is_decoded_or_refused(value: object) -> None:
         return
     assert isinstance(value, list)
     assert all(len(array) == len(value) for array in arrays.values())
-
-
-def test_predictions_are_written_with_the_names_of_the_classes() -> None:
-    outputs = {"label": np.array(["yes"], dtype=object), "probabilities": np.array([[0.25, 0.75]])}
-    assert encode_predictions(SIGNATURE, outputs) == [{"label": "yes", "probabilities": {"no": 0.25, "yes": 0.75}}]
-
-
-def test_boolean_and_whole_number_labels_keep_their_type() -> None:
-    outputs = {"label": np.array([1]), "probabilities": np.array([[0.25, 0.75]])}
-    boolean = Signature(Task.CLASSIFICATION, "t", ColumnType.BOOLEAN, SIGNATURE.inputs, (False, True))
-    number = Signature(Task.CLASSIFICATION, "t", ColumnType.NUMBER, SIGNATURE.inputs, (0, 1))
-    assert json.loads(json.dumps(encode_predictions(boolean, outputs))) == [
-        {"label": True, "probabilities": {"false": 0.25, "true": 0.75}}
-    ]
-    assert encode_predictions(number, outputs) == [{"label": 1, "probabilities": {"0": 0.25, "1": 0.75}}]
-
-
-def test_regressions_answer_values() -> None:
-    signature = Signature(Task.REGRESSION, "price", ColumnType.NUMBER, SIGNATURE.inputs)
-    outputs = {"prediction": np.array([1.5, 2.5])}
-    assert encode_predictions(signature, outputs) == [{"value": 1.5}, {"value": 2.5}]
 
 
 def test_what_is_no_graph_is_an_error_of_ours() -> None:

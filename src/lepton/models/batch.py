@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lepton.core.columns import ColumnClass, ColumnType
 from lepton.core.errors import InvalidInput
 from lepton.datasets.schema import Column, Schema, dtype_of, strictest
-from lepton.models.signature import LABEL, PREDICTION, PROBABILITIES, Signature, class_name
+from lepton.models.signature import LABEL, PREDICTION, PROBABILITIES, Signature, class_name, fits
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from lepton.models.values import Array
 
 PROBABILITY = "probability"
-_NUMERIC = (ColumnType.NUMBER, ColumnType.INTEGER, ColumnType.BOOLEAN)
 _LABEL_CHARACTERS = 60
 _NAMES_SHOWN = 20
 
@@ -41,7 +40,7 @@ def check_inputs(signature: Signature, schema: Schema, dataset: str) -> None:
     wrong = [
         f"{column.name!r} ({found[column.name].value}, the model takes {column.type.value})"
         for column in signature.inputs
-        if column.name in found and not _fits(found[column.name], column.type)
+        if column.name in found and not fits(found[column.name], column.type)
     ]
     problems = []
     if missing:
@@ -96,10 +95,6 @@ def _series(column: Column, values: Array) -> pl.Series:
     # Text comes as an array of objects; classes that are booleans as 0 and 1.
     made = pl.Series(column.name, values.tolist(), dtype=pl.String) if values.dtype == object else pl.Series(values)
     return made.cast(dtype_of(column.type)).alias(column.name)
-
-
-def _fits(found: ColumnType, wanted: ColumnType) -> bool:
-    return found is wanted or (found in _NUMERIC and wanted in _NUMERIC)
 
 
 def _short(label: str) -> str:

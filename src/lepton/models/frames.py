@@ -13,13 +13,11 @@ from lepton.core.errors import InvalidInput
 from lepton.datasets.schema import Schema, suggestion
 from lepton.models.features import Column, number_expression, text_expression
 from lepton.models.prediction import Arrays, Session, run_session
-from lepton.models.signature import NUMBERS, Input, Signature, tensor_names
+from lepton.models.signature import NUMBERS, Input, Signature, fits, tensor_names
 from lepton.models.words import text_parts
 
 if TYPE_CHECKING:
     import polars as pl
-
-_NUMERIC = (ColumnType.NUMBER, ColumnType.INTEGER, ColumnType.BOOLEAN)
 
 
 def frame_arrays(frame: pl.DataFrame, inputs: Sequence[Input]) -> Arrays:
@@ -58,7 +56,7 @@ def check_columns(signature: Signature, schema: Schema) -> None:
                 f"The dataset has no column {name[:80]!r}, which the model needs. {suggestion(name, schema.names)}"
             )
         found = schema.column(name).type
-        if (found in _NUMERIC) != (kind in _NUMERIC) or (kind not in _NUMERIC and found is not kind):
+        if not fits(found, kind):
             raise InvalidInput(
                 f"Column {name!r} holds {found.value} values and the model was trained on {kind.value}. "
                 f"Cast it to {kind.value} with datasets.clean."

@@ -11,17 +11,10 @@ from typing import Protocol
 
 import numpy as np
 
-from lepton.core.columns import ColumnType
 from lepton.core.errors import Internal, InvalidInput
 from lepton.models.signature import (
-    LABEL,
     NUMBERS,
-    PREDICTION,
-    PROBABILITIES,
-    Label,
     Signature,
-    Task,
-    class_name,
 )
 from lepton.models.values import Array, column_array
 
@@ -30,8 +23,6 @@ MAX_ROWS = 10_000
 
 Arrays = dict[str, Array]
 """By name of the graph's input or output. Inputs: `NUMBERS` float64 [N, k], texts str [N]; NaN and "" for missing."""
-
-Prediction = dict[str, "Label | float | dict[str, float]"]
 
 
 class Session(Protocol):
@@ -118,26 +109,6 @@ def pack_columns(signature: Signature, columns: Mapping[str, Array], rows: int) 
         for index, column in enumerate(signature.numbers):
             matrix[:, index] = columns[column.name]
     return arrays
-
-
-def encode_predictions(signature: Signature, outputs: Arrays) -> list[Prediction]:
-    """Write outputs as records: ``{"label", "probabilities"}`` or ``{"value"}`` for each row."""
-    if signature.task is Task.REGRESSION:
-        return [{"value": value} for value in outputs[PREDICTION].tolist()]
-    names = [class_name(label) for label in signature.classes or ()]
-    labels = _labels(signature, outputs[LABEL])
-    shares = outputs[PROBABILITIES].tolist()
-    return [
-        {"label": label, "probabilities": dict(zip(names, row, strict=True))}
-        for label, row in zip(labels, shares, strict=True)
-    ]
-
-
-def _labels(signature: Signature, array: Array) -> list[Label]:
-    if signature.target_type is ColumnType.BOOLEAN:
-        return [bool(value) for value in array.tolist()]
-    labels: list[Label] = array.tolist()
-    return labels
 
 
 def _check_count(rows: int) -> None:

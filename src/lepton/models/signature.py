@@ -22,6 +22,7 @@ PREDICTION = "prediction"
 OUTPUTS = (LABEL, PROBABILITIES, PREDICTION)
 NUMBERS = "numbers"
 """The graph's input that holds all columns of numbers side by side."""
+_NUMERIC = frozenset((ColumnType.NUMBER, ColumnType.INTEGER, ColumnType.BOOLEAN))
 _RESERVED = frozenset((*OUTPUTS, NUMBERS))
 
 
@@ -179,6 +180,11 @@ def tensor_names(columns: Iterable[str]) -> dict[str, str]:
         taken.add(tensor)
         result[name] = tensor
     return result
+
+
+def fits(found: ColumnType, wanted: ColumnType) -> bool:
+    """Whether a column of a dataset holds the kind of values that a model takes or predicts."""
+    return found is wanted or _NUMERIC.issuperset((found, wanted))
 
 
 def class_name(label: Label) -> str:

@@ -167,14 +167,14 @@ def endpoint(found: Endpoint) -> list[RenderableType]:
     parts: list[RenderableType] = [Text.assemble(f"{found.name} answers with {found.model}: ", state(found.state))]
     if found.message:
         parts.append(found.message)
+    if found.drift in ("moderate", "major"):
+        parts.append(Text(f"Drift from training: {found.drift}. See: lepton endpoints metrics {found.name}", "yellow"))
     if found.url:
         parts.append(f"Programs ask it at {found.url} with a token.")
     if found.replica is not None:
         parts += workers(found)
     if found.signature is not None:
         parts.append(inputs(found.signature))
-    if found.drift in ("moderate", "major"):
-        parts.append(Text(f"Drift from training: {found.drift}. See: lepton endpoints metrics {found.name}", "yellow"))
     return parts
 
 

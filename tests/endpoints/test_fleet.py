@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lepton.endpoints.replica.config import Deployment, ReplicaConfig, Workers
 from lepton.endpoints.replica.fleet import SILENT_S, START_TIMEOUT_S, Fleet
-from lepton.endpoints.replica.link import Closed, Drain, Failed, Grants, Link, Listen, Load, Message, Ready, Start
+from lepton.endpoints.replica.link import Closed, Drain, Failed, Link, Listen, Load, Message, Ready, SignedTokens, Start
 from lepton.endpoints.replica.workers import Worker
 
 
@@ -210,13 +210,13 @@ def test_a_worker_that_keeps_dying_comes_back_with_growing_pauses() -> None:
         assert made.fleet.status().workers[0].restarts == 9
 
 
-def test_grants_reach_every_worker_also_later_ones() -> None:
+def test_lists_of_tokens_reach_every_worker_also_later_ones() -> None:
     with yard(1) as made:
         made.get_ready()
-        made.fleet.grants("signed")
+        made.fleet.tokens("signed")
         made.fleet.deploy(config(2, Workers(1, 1)))
         made.settle()
-        assert [Grants("signed") in worker.hear() for worker in made.all] == [True, True]
+        assert [SignedTokens("signed") in worker.hear() for worker in made.all] == [True, True]
 
 
 def test_load_brings_more_workers_and_quiet_ends_them() -> None:

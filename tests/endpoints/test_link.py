@@ -17,12 +17,12 @@ from lepton.endpoints.replica.link import (
     Closed,
     Drain,
     Failed,
-    Grants,
     Link,
     Listen,
     Load,
     Message,
     Ready,
+    SignedTokens,
     Start,
     decode,
     encode,
@@ -35,7 +35,7 @@ DEPLOYMENT = st.builds(Deployment, *[TEXT] * 3, COUNT, *[TEXT] * 5)
 MESSAGES = st.one_of(
     st.builds(Start, st.lists(DEPLOYMENT, max_size=3).map(tuple), TEXT),
     st.builds(Listen, NUMBERS, NUMBERS),
-    st.builds(Grants, TEXT),
+    st.builds(SignedTokens, TEXT),
     st.builds(Drain, st.floats(0, 100), st.floats(0, 100)),
     st.sampled_from([Ready(), Closed()]),
     st.builds(Failed, TEXT),
@@ -102,7 +102,7 @@ def test_a_range_of_workers_that_makes_no_sense_is_refused(low: int, high: int) 
 
 def test_what_is_too_much_for_now_is_kept_and_arrives_in_order(ends: tuple[Link, Link]) -> None:
     one, other = ends
-    sent = [Grants("x" * 300_000), Grants("y"), Ready()]
+    sent = [SignedTokens("x" * 300_000), SignedTokens("y"), Ready()]
     for message in sent:
         one.send(message)
     assert not one.flush()
@@ -118,7 +118,7 @@ def test_descriptors_come_with_the_message_they_belong_to(ends: tuple[Link, Link
     one, other = ends
     pipes = [os.pipe() for _ in range(3)]
     one.send(Listen((0, 1), (0, 1)), [pipes[0][1], pipes[1][1]])
-    one.send(Grants("between"))
+    one.send(SignedTokens("between"))
     one.send(Listen((2,), (2,)), [pipes[2][1]])
     heard: list[Message] = []
     while len(heard) < 3:

@@ -46,7 +46,7 @@ class TokenLists:
             refused={holder.digest: end for holder, end in ends if not holder.may},
         )
         with suppress(Unavailable):  # the next look tries again
-            control.grants(tokens.sign(self._seed(project), listed))
+            control.tokens(tokens.sign(self._seed(project), listed))
             self._told = {mark: told for mark, told in self._told.items() if mark.is_alive()}
             self._told[replica.mark] = (holders, now_s)
 

@@ -127,9 +127,9 @@ class Control:
         """Change how many workers it may have."""
         return self._ask("scale", asdict(workers))
 
-    def grants(self, document: str) -> ReplicaStatus:
-        """Hand a document of grants to all of its workers, now and later."""
-        return self._ask("grants", document)
+    def tokens(self, document: str) -> ReplicaStatus:
+        """Hand a signed list of tokens to all of its workers, now and later."""
+        return self._ask("tokens", document)
 
     def stop(self) -> ReplicaStatus:
         """Let it finish what it is answering, and end; returns at once."""

@@ -15,7 +15,7 @@ from dataclasses import replace
 from lepton.endpoints.replica import autoscale, sockets, workers
 from lepton.endpoints.replica.config import ReplicaConfig, Workers
 from lepton.endpoints.replica.control import ReplicaStatus, WorkerStatus
-from lepton.endpoints.replica.link import Closed, Failed, Grants, Load, Ready, Told
+from lepton.endpoints.replica.link import Closed, Failed, Load, Ready, SignedTokens, Told
 from lepton.endpoints.replica.workers import StartsWorkers, Worker, WorkerState
 from lepton.endpoints.restarts import RestartDelays
 
@@ -56,7 +56,7 @@ class Fleet:
         self._told = self._serving = self._with_grpc(config)
         self._told_epoch, self._serving_epoch = 1, 0
         self._message = ""
-        self._grants: Grants | None = None
+        self._tokens: SignedTokens | None = None
         self._scale = autoscale.begin(config.workers, now_s)
         self._looked_s = now_s
         self._loads: dict[int, Load] = {}
@@ -99,11 +99,11 @@ class Fleet:
         """Have one worker at least, as somebody waits in a socket."""
         self._scale = autoscale.woken(self._scale, now_s)
 
-    def grants(self, document: str) -> None:
-        """Keep a document of grants and hand it to every worker, also to later ones."""
-        self._grants = Grants(document)
+    def tokens(self, document: str) -> None:
+        """Keep a signed list of tokens and hand it to every worker, also to later ones."""
+        self._tokens = SignedTokens(document)
         for worker in self._workers:
-            worker.link.send(self._grants)
+            worker.link.send(self._tokens)
 
     def stop(self, now_s: float) -> None:
         """Let every worker finish what it is answering, and end."""
@@ -226,8 +226,8 @@ class Fleet:
         except OSError:
             self._failed(epoch, slot, "No process can be started on this machine now.", now_s)
             return
-        if self._grants is not None:
-            worker.link.send(self._grants)
+        if self._tokens is not None:
+            worker.link.send(self._tokens)
         self._workers.append(worker)
         self._selector.register(worker.link, selectors.EVENT_READ, lambda: self._hear(worker))
 

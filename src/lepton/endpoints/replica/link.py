@@ -1,7 +1,7 @@
 """What a supervisor and its workers say to each other: one JSON object a line, over a socket pair.
 
 Down go the deployments with their keys (never in arguments, environment or a file), the listening sockets and whose
-turn it is to accept on which, grants, and when to end. Up go whether the models are loaded, and the load.
+turn it is to accept on which, who may predict, and when to end. Up go whether the models are loaded, and the load.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Listen:
 
 
 @dataclass(frozen=True)
-class Grants:
+class SignedTokens:
     """Down: who may predict; a signed document that only a worker understands."""
 
     document: str
@@ -120,9 +120,9 @@ class Told:
     document: str
 
 
-Message = Start | Listen | Grants | Drain | Ready | Failed | Closed | Load | Told
+Message = Start | Listen | SignedTokens | Drain | Ready | Failed | Closed | Load | Told
 _KINDS: dict[str, type[Message]] = {
-    kind.__name__.lower(): kind for kind in (Start, Listen, Grants, Drain, Ready, Failed, Closed, Load, Told)
+    kind.__name__.lower(): kind for kind in (Start, Listen, SignedTokens, Drain, Ready, Failed, Closed, Load, Told)
 }
 
 

@@ -71,7 +71,7 @@ class Serving:
             if traffic.gate is not None:
                 traffic.gate.share(share)
 
-    def grants(self, document: str) -> None:
+    def tokens(self, document: str) -> None:
         """Take a new signed list of tokens; one that is not for these endpoints changes nothing."""
         for traffic in self._endpoints:
             try:

@@ -106,8 +106,8 @@ class Supervisor:
         now_s = time.monotonic()
         if verb == "deploy":
             self._fleet.deploy(ReplicaConfig.from_values(body))
-        elif verb == "grants":
-            self._fleet.grants(str(body))
+        elif verb == "tokens":
+            self._fleet.tokens(str(body))
         elif verb == "scale":
             self._fleet.scale(Workers(**body), now_s)
         elif verb == "stop":
@@ -115,7 +115,7 @@ class Supervisor:
         elif verb == "watch":
             return self._fleet.watch()
         elif verb != "status":
-            raise InvalidInput("A replica can be asked to deploy, scale, stop, take grants, and for its status.")
+            raise InvalidInput("A replica can be asked to deploy, scale, stop, take tokens, and for its status.")
         return self._fleet.status().to_values()
 
 

@@ -16,7 +16,7 @@ from itertools import count
 import uvloop
 
 from lepton.core.errors import LeptonError
-from lepton.endpoints.replica.link import Closed, Drain, Failed, Grants, Link, Listen, Message, Ready, Start, Told
+from lepton.endpoints.replica.link import Closed, Drain, Failed, Link, Listen, Message, Ready, SignedTokens, Start, Told
 from lepton.endpoints.replica.serving import Serving
 from lepton.endpoints.replica.workers import GRACE_S
 
@@ -67,8 +67,8 @@ class Worker:
                     self._sockets[number] = socket.socket(fileno=fd)
                 self._serving.share(message.share)
                 self._serving.listen({number: self._sockets[number] for number in message.sockets})
-            elif isinstance(message, Grants):
-                self._serving.grants(message.document)
+            elif isinstance(message, SignedTokens):
+                self._serving.tokens(message.document)
             elif isinstance(message, Drain):
                 self._drain = message
                 self._ending.set()

@@ -76,14 +76,14 @@ def test_messages_arrive_whole_however_they_are_cut(messages: list[Message], cut
 
 
 @given(
-    st.lists(DEPLOYMENT, max_size=3).map(tuple), COUNT, st.tuples(*[TEXT] * 4),
+    st.lists(DEPLOYMENT, max_size=3).map(tuple), COUNT, st.tuples(*[TEXT] * 5),
     st.tuples(st.integers(0, 64), st.integers(1, 64)).map(lambda ends: Workers(min(ends), max(ends))),
 )  # fmt: skip
 def test_what_a_replica_is_told_comes_back_as_it_was(
-    deployments: tuple[Deployment, ...], generation: int, texts: tuple[str, str, str, str], workers: Workers
+    deployments: tuple[Deployment, ...], generation: int, texts: tuple[str, str, str, str, str], workers: Workers
 ) -> None:
-    host, path, secret, url = texts
-    config = ReplicaConfig(deployments, generation, host, 7, workers, path, secret, url)
+    host, path, secret, *files = texts
+    config = ReplicaConfig(deployments, generation, host, 7, workers, path, secret, tuple(files), True, 8)
     assert ReplicaConfig.from_json(config.to_json()) == config
 
 

@@ -1,7 +1,6 @@
 /** Clean a version: the suggested steps, to switch off, change, order or write as JSON. */
 import { Button, Group, Menu, SegmentedControl, Select, Skeleton, Stack, Text, Textarea } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useNavigate } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 
 import { profile } from "../api/queries";
@@ -9,9 +8,8 @@ import { request } from "../api/request";
 import type { DatasetDetail, Recipe, Run } from "../api/types";
 import { type Translate, useSpeech } from "../i18n";
 import { Icon } from "../icons";
-import { FollowRun } from "../parts/confirm";
-import { Dialog } from "../parts/dialog";
-import { pageOf, Problem } from "../parts/words";
+import { RunDialog, type RunFormProps } from "../parts/run-dialog";
+import { Problem } from "../parts/words";
 import css from "./clean.module.css";
 import { type DraftStep, draftsOf, moved, newStep, parseRecipe, RecipeError, recipeOf, STEPS, writeRecipe } from "./recipe";
 import { StepEditor } from "./step-editor";
@@ -63,7 +61,7 @@ function problemOf(text: string, t: Translate): string | null {
   }
 }
 
-function CleanForm({ dataset, onStarted, onClose }: { dataset: DatasetDetail; onStarted: (run: Run) => void; onClose: () => void }) {
+function CleanForm({ dataset, onStarted, onClose }: { dataset: DatasetDetail } & RunFormProps) {
   const { t } = useSpeech();
   const client = useQueryClient();
   const [target, setTarget] = useState<string | null>(null);
@@ -129,20 +127,9 @@ interface DialogProps {
 
 export function CleanDialog({ dataset, opened, onClose }: DialogProps) {
   const { t } = useSpeech();
-  const navigate = useNavigate();
-  const [run, setRun] = useState<Run | null>(null);
-  const close = () => {
-    onClose();
-    setRun(null);
-  };
-  const done = (finished: Run) => {
-    close();
-    const to = pageOf(finished.outputs[0] ?? "");
-    if (to) void navigate({ to, search: { tab: "report" } });
-  };
   return (
-    <Dialog opened={opened} onClose={close} title={t("clean.title", { name: dataset.ref })} size={640}>
-      {run ? <FollowRun run={run} onDone={done} onClose={close} /> : <CleanForm dataset={dataset} onStarted={setRun} onClose={close} />}
-    </Dialog>
+    <RunDialog opened={opened} onClose={onClose} title={t("clean.title", { name: dataset.ref })} size={640} tab="report">
+      {(form) => <CleanForm dataset={dataset} {...form} />}
+    </RunDialog>
   );
 }

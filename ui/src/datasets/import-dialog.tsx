@@ -1,7 +1,6 @@
 /** Import a file: choose or drop it, say which columns are personal, watch it arrive. */
 import { ActionIcon, Button, Collapse, FileButton, Group, Progress, Select, SimpleGrid, Stack, TagsInput, TextInput, UnstyledButton } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { useNavigate } from "@tanstack/react-router";
 import { type DragEvent, type SyntheticEvent, useState } from "react";
 
 import { upload } from "../api/request";
@@ -9,9 +8,8 @@ import type { Run } from "../api/types";
 import { bytes, nameFromFile, percent } from "../format";
 import { useSpeech } from "../i18n";
 import { Icon } from "../icons";
-import { FollowRun } from "../parts/confirm";
-import { Dialog } from "../parts/dialog";
-import { pageOf, Problem } from "../parts/words";
+import { RunDialog, type RunFormProps } from "../parts/run-dialog";
+import { Problem } from "../parts/words";
 import css from "./import.module.css";
 import { peek } from "./peek";
 
@@ -73,7 +71,7 @@ function FormatOptions({ options, onChange }: { options: Options; onChange: (opt
   );
 }
 
-function ImportForm({ onStarted, onClose }: { onStarted: (run: Run) => void; onClose: () => void }) {
+function ImportForm({ onStarted, onClose }: RunFormProps) {
   const { t, tag } = useSpeech();
   const client = useQueryClient();
   const [file, setFile] = useState<File | null>(null);
@@ -153,20 +151,9 @@ function ImportForm({ onStarted, onClose }: { onStarted: (run: Run) => void; onC
 
 export function ImportDialog({ opened, onClose }: { opened: boolean; onClose: () => void }) {
   const { t } = useSpeech();
-  const navigate = useNavigate();
-  const [run, setRun] = useState<Run | null>(null);
-  const close = () => {
-    onClose();
-    setRun(null);
-  };
-  const done = (finished: Run) => {
-    close();
-    const to = pageOf(finished.outputs[0] ?? "");
-    if (to) void navigate({ to });
-  };
   return (
-    <Dialog opened={opened} onClose={close} title={t("import.title")} size={560}>
-      {run ? <FollowRun run={run} onDone={done} onClose={close} /> : <ImportForm onStarted={setRun} onClose={close} />}
-    </Dialog>
+    <RunDialog opened={opened} onClose={onClose} title={t("import.title")} size={560}>
+      {(form) => <ImportForm {...form} />}
+    </RunDialog>
   );
 }

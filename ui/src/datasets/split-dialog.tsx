@@ -1,16 +1,14 @@
 /** Split a version in two: rows to learn from, rows to measure on. */
 import { Button, Group, NumberInput, Select, Slider, Stack, Text } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
-import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 
 import { request } from "../api/request";
 import type { DatasetDetail, Run } from "../api/types";
 import { number, percent } from "../format";
 import { useSpeech } from "../i18n";
-import { FollowRun } from "../parts/confirm";
-import { Dialog } from "../parts/dialog";
-import { pageOf, Problem } from "../parts/words";
+import { RunDialog, type RunFormProps } from "../parts/run-dialog";
+import { Problem } from "../parts/words";
 
 interface DialogProps {
   dataset: DatasetDetail;
@@ -18,7 +16,7 @@ interface DialogProps {
   onClose: () => void;
 }
 
-function SplitForm({ dataset, onStarted, onClose }: { dataset: DatasetDetail; onStarted: (run: Run) => void; onClose: () => void }) {
+function SplitForm({ dataset, onStarted, onClose }: { dataset: DatasetDetail } & RunFormProps) {
   const { t, tag } = useSpeech();
   const [share, setShare] = useState(0.8);
   const [seed, setSeed] = useState<number | string>(0);
@@ -55,20 +53,9 @@ function SplitForm({ dataset, onStarted, onClose }: { dataset: DatasetDetail; on
 
 export function SplitDialog({ dataset, opened, onClose }: DialogProps) {
   const { t } = useSpeech();
-  const navigate = useNavigate();
-  const [run, setRun] = useState<Run | null>(null);
-  const close = () => {
-    onClose();
-    setRun(null);
-  };
-  const done = (finished: Run) => {
-    close();
-    const to = pageOf(finished.outputs[0] ?? "");
-    if (to) void navigate({ to });
-  };
   return (
-    <Dialog opened={opened} onClose={close} title={t("split.title", { name: dataset.ref })}>
-      {run ? <FollowRun run={run} onDone={done} onClose={close} /> : <SplitForm dataset={dataset} onStarted={setRun} onClose={close} />}
-    </Dialog>
+    <RunDialog opened={opened} onClose={onClose} title={t("split.title", { name: dataset.ref })}>
+      {(form) => <SplitForm dataset={dataset} {...form} />}
+    </RunDialog>
   );
 }

@@ -7,8 +7,7 @@ import { datasets } from "../api/queries";
 import { request } from "../api/request";
 import type { ModelDetail, Run } from "../api/types";
 import { useSpeech } from "../i18n";
-import { FollowRun } from "../parts/confirm";
-import { Dialog } from "../parts/dialog";
+import { RunDialog, type RunFormProps } from "../parts/run-dialog";
 import { Problem } from "../parts/words";
 
 interface DialogProps {
@@ -17,7 +16,7 @@ interface DialogProps {
   onClose: () => void;
 }
 
-function EvaluateForm({ model, onStarted, onClose }: { model: ModelDetail; onStarted: (run: Run) => void; onClose: () => void }) {
+function EvaluateForm({ model, onStarted, onClose }: { model: ModelDetail } & RunFormProps) {
   const { t } = useSpeech();
   const [dataset, setDataset] = useState<string | null>(null);
   const { data } = useQuery(datasets());
@@ -42,14 +41,9 @@ function EvaluateForm({ model, onStarted, onClose }: { model: ModelDetail; onSta
 
 export function EvaluateDialog({ model, opened, onClose }: DialogProps) {
   const { t } = useSpeech();
-  const [run, setRun] = useState<Run | null>(null);
-  const close = () => {
-    onClose();
-    setRun(null);
-  };
   return (
-    <Dialog opened={opened} onClose={close} title={t("evaluate.title", { name: model.ref })}>
-      {run ? <FollowRun run={run} onDone={close} onClose={close} /> : <EvaluateForm model={model} onStarted={setRun} onClose={close} />}
-    </Dialog>
+    <RunDialog opened={opened} onClose={onClose} title={t("evaluate.title", { name: model.ref })}>
+      {(form) => <EvaluateForm model={model} {...form} />}
+    </RunDialog>
   );
 }

@@ -1,16 +1,14 @@
 /** Predict a whole dataset: a new dataset version with its rows, its columns and the predictions. */
 import { Button, Group, Select, Stack, Text, TextInput } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { useNavigate } from "@tanstack/react-router";
 import { type SyntheticEvent, useState } from "react";
 
 import { datasets } from "../api/queries";
 import { request } from "../api/request";
 import type { ModelDetail, Run } from "../api/types";
 import { useSpeech } from "../i18n";
-import { FollowRun } from "../parts/confirm";
-import { Dialog } from "../parts/dialog";
-import { pageOf, Problem } from "../parts/words";
+import { RunDialog, type RunFormProps } from "../parts/run-dialog";
+import { Problem } from "../parts/words";
 
 interface DialogProps {
   model: ModelDetail;
@@ -18,7 +16,7 @@ interface DialogProps {
   onClose: () => void;
 }
 
-function PredictForm({ model, onStarted, onClose }: { model: ModelDetail; onStarted: (run: Run) => void; onClose: () => void }) {
+function PredictForm({ model, onStarted, onClose }: { model: ModelDetail } & RunFormProps) {
   const { t } = useSpeech();
   const [dataset, setDataset] = useState<string | null>(null);
   const [name, setName] = useState("");
@@ -52,20 +50,9 @@ function PredictForm({ model, onStarted, onClose }: { model: ModelDetail; onStar
 
 export function PredictDialog({ model, opened, onClose }: DialogProps) {
   const { t } = useSpeech();
-  const navigate = useNavigate();
-  const [run, setRun] = useState<Run | null>(null);
-  const close = () => {
-    onClose();
-    setRun(null);
-  };
-  const done = (finished: Run) => {
-    close();
-    const to = pageOf(finished.outputs[0] ?? "");
-    if (to) void navigate({ to });
-  };
   return (
-    <Dialog opened={opened} onClose={close} title={t("predictAll.title", { name: model.ref })}>
-      {run ? <FollowRun run={run} onDone={done} onClose={close} /> : <PredictForm model={model} onStarted={setRun} onClose={close} />}
-    </Dialog>
+    <RunDialog opened={opened} onClose={onClose} title={t("predictAll.title", { name: model.ref })}>
+      {(form) => <PredictForm model={model} {...form} />}
+    </RunDialog>
   );
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -108,7 +109,7 @@ class Shared:
         self.emptied = asyncio.Event()  # no connection is left, while draining
 
 
-class Answers(asyncio.Protocol):
+class Answers(asyncio.Protocol, ABC):
     """The outgoing half of a connection."""
 
     __slots__ = (
@@ -233,9 +234,9 @@ class Answers(asyncio.Protocol):
         elif self._full:
             asyncio.get_running_loop().call_soon(self._resume)  # not from here: the parser may be what called
 
+    @abstractmethod
     def _resume(self) -> None:
         """Read on, if there is room again."""
-        raise NotImplementedError
 
     def _leave(self) -> None:
         """Say that nothing more follows and wait for the client to close: closing at once could destroy the answer."""

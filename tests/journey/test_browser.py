@@ -115,6 +115,24 @@ def test_a_whole_dataset_is_predicted_by_clicking(page: Page, live: Live, custom
     expect(page.get_by_role("link", name="Dataset many-buyers@1")).to_be_visible()
 
 
+def test_a_dataset_is_split_and_its_model_evaluated_by_clicking(page: Page, live: Live, customers: Path) -> None:
+    with live.client() as client:
+        client.datasets.import_(customers, name="halves")
+    page.goto(f"{live.address['url']}/datasets/halves")
+    click(page, "Split")
+    click(page, "Start splitting")
+    expect(page.get_by_role("heading", name="halves-train", level=1)).to_be_visible(timeout=SLOW_MS)
+    with live.client() as client:
+        client.models.train("halved", dataset="halves-train", target="bought")
+    page.goto(f"{live.address['url']}/models/halved")
+    click(page, "Evaluate")
+    choose(page, "Dataset", "halves-test@1")
+    click(page, "Start evaluation")
+    expect(page.get_by_role("table", name="Evaluations")).to_contain_text("halves-test@1", timeout=SLOW_MS)
+    expect(page.get_by_role("heading", name="halved", level=1)).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 def test_a_canary_is_started_promoted_and_taken_back_by_clicking(page: Page, live: Live, customers: Path) -> None:
     with live.client() as client:
         client.datasets.import_(customers, name="rolled")

@@ -99,6 +99,7 @@ def test_from_csv_to_prediction(page: Page, customers: Path) -> None:
     expect(page.get_by_role("group", name="How it does now")).to_contain_text("1 answered", timeout=SLOW_MS)
     expect(page.get_by_role("img", name="Requests a second")).to_be_visible(timeout=SLOW_MS)
     expect(page.get_by_role("table", name="Drift")).to_contain_text("income", timeout=SLOW_MS)
+    expect(page.get_by_text("Too few to judge: levels change from 500 rows on.")).to_be_visible()
 
 
 def test_a_whole_dataset_is_predicted_by_clicking(page: Page, live: Live, customers: Path) -> None:

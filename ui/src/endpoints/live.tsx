@@ -15,6 +15,8 @@ import css from "./live.module.css";
 
 const MODERATE_PSI = 0.1;
 const MAJOR_PSI = 0.25;
+/** Fewer rows change no level. */
+const MIN_ROWS = 500;
 /** Where the bar of a PSI is full. */
 const FULL_PSI = 0.5;
 
@@ -129,8 +131,10 @@ export function byDrift(columns: readonly ColumnReport[]): ColumnReport[] {
 function DriftPanel({ drift }: { drift: Drift }) {
   const { t } = useSpeech();
   const counted = drift.counted === drift.seen ? t("live.counted", { n: drift.counted }) : t("live.countedOf", { n: drift.counted, seen: drift.seen });
+  const hints = [t("live.driftHint", { n: drift.rows }), counted];
+  if (drift.rows < MIN_ROWS) hints.push(t("live.tooFew", { n: MIN_ROWS }));
   return (
-    <Panel flush title={t("live.drift")} hint={`${t("live.driftHint", { n: drift.rows })} ${counted}`} side={<Level level={drift.level} />}>
+    <Panel flush title={t("live.drift")} hint={hints.join(" ")} side={<Level level={drift.level} />}>
       <div className={parts.scroll}>
         <table className={parts.table} aria-label={t("live.drift")}>
           <thead>

@@ -487,6 +487,7 @@ export const en = {
   "live.driftHint": "How far {n} rows of the last hour are from those of training.",
   "live.counted": "{n} counted since the deployment.",
   "live.countedOf": "{n} of {seen} counted since the deployment.",
+  "live.tooFew": "Too few to judge: levels change from {n} rows on.",
   "live.level": "Level",
   "live.movedBy": "Moved by",
   "live.missing": "Missing",

@@ -488,6 +488,7 @@ export const zh: Dictionary = {
   "live.driftHint": "最近一小时的 {n} 行与训练数据的差异。",
   "live.counted": "部署以来共统计 {n} 行。",
   "live.countedOf": "部署以来共 {seen} 行，统计了 {n} 行。",
+  "live.tooFew": "行数太少，无法判断：达到 {n} 行后级别才会变化。",
   "live.level": "级别",
   "live.movedBy": "平均移动",
   "live.missing": "缺失",

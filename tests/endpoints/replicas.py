@@ -89,7 +89,7 @@ class Running:
 
     @property
     def control(self) -> Control:
-        return Control(Path(self.config.control_path), self.config.control_secret)
+        return Control.at(Path(self.config.control_path), self.config.control_secret)
 
     def status(self) -> ReplicaStatus:
         return self.control.status()

@@ -237,16 +237,16 @@ def test_load_brings_more_workers_and_quiet_ends_them() -> None:
 def test_nobody_is_kept_while_nobody_asks_and_one_is_started_when_somebody_does() -> None:
     with yard(0, 2, idle_s=10.0) as made:
         made.get_ready()
-        assert not made.fleet.asleep
+        assert not made.fleet.waiting
         made.settle(after_s=11.0)
         assert made.all[0].is_draining
-        assert made.fleet.asleep
+        assert len(made.fleet.waiting) == 8
         made.get_ready()
         assert made.fleet.quiet
         made.fleet.wake(made.now_s)
         made.settle()
         made.get_ready()
-        assert not made.fleet.asleep
+        assert not made.fleet.waiting
         assert made.alive[0].accepts_on == set(range(8))
 
 

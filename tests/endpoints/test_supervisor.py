@@ -234,7 +234,7 @@ def test_only_who_knows_the_secret_is_answered(models: Models) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         with pytest.raises(InvalidInput, match="does not understand"):
-            Control(path, "guessed").stop()
+            Control.at(path, "guessed").stop()
         replica.serves(1)
 
 

@@ -435,7 +435,7 @@ class Endpoints:
             with self._database.read() as tx:
                 _, secret = rows.sealed(tx, endpoint.id)
             opened = _derived(self._unseal(endpoint, "secret", secret), "control")
-            self._controls[endpoint.id] = Control(self._control_path(endpoint), opened)
+            self._controls[endpoint.id] = Control.at(self._control_path(endpoint), opened)
         return self._controls[endpoint.id]
 
     def _tls_files(self, endpoint: Endpoint) -> tuple[str, ...]:

@@ -20,24 +20,33 @@ from lepton.endpoints.replica.config import ReplicaConfig
 from lepton.runs.engines.processes import ProcessMark
 
 START_TIMEOUT_S = 30.0
+_KEPT = (
+    "PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "TMPDIR", "LEPTON_UPSTREAM_HOSTS", "LEPTON_HAPROXY",
+    "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH",
+)  # fmt: skip
 
 
-def start(config: ReplicaConfig) -> ReplicaProcess:
+def start(config: ReplicaConfig, *, dies_with_us: bool = False) -> ReplicaProcess:
     """Start a replica and wait until it has its port; its control socket tells when it is ready.
 
     The key of the model travels over the pipe, never in arguments, environment or a file.
 
+    Args:
+        config: What it answers for. With an engine it is a process that keeps replicas on other machines.
+        dies_with_us: Whether the kernel ends it together with this thread.
+
     Raises:
         Unavailable: if it ends, or has no port within 30 s; the message is the replica's own sentence.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "lepton.endpoints.replica"],
+    module = "lepton.endpoints.balanced" if config.engine else "lepton.endpoints.replica"
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-P", "-m", module, *(["--dies-with", str(os.getpid())] if dies_with_us else [])],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
         cwd="/",
-        env=_environment(),
+        env=environment() | {"OMP_NUM_THREADS": "1"},
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -87,6 +96,6 @@ def stop(*replicas: ReplicaProcess, grace_s: float = 15.0) -> None:
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
-def _environment() -> dict[str, str]:
-    kept = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "TMPDIR", "LEPTON_UPSTREAM_HOSTS")
-    return {name: os.environ[name] for name in kept if name in os.environ} | {"OMP_NUM_THREADS": "1"}
+def environment() -> dict[str, str]:
+    """Return what a replica may see of our environment."""
+    return {name: os.environ[name] for name in _KEPT if name in os.environ}

@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
 import sys
 
+from lepton.core.errors import LeptonError
 from lepton.endpoints.replica.config import ReplicaConfig
-from lepton.endpoints.replica.supervisor import Supervisor, prepare
+from lepton.endpoints.replica.fleet import Fleet
+from lepton.endpoints.replica.supervisor import StartsAnswers, Supervisor, prepare
+
+_PR_SET_PDEATHSIG = 1
 
 
-def main() -> int:
-    """Supervise what standard input asks for, until SIGTERM."""
+def main(begin: StartsAnswers = Fleet) -> int:
+    """Supervise what standard input asks for, until SIGTERM.
+
+    Args:
+        begin: Makes what answers.
+    """
     config = ReplicaConfig.from_json(sys.stdin.buffer.read())
+    if "--dies-with" in sys.argv:
+        die_with(int(sys.argv[sys.argv.index("--dies-with") + 1]))
     prepare()
     try:
-        supervisor = Supervisor(config)
+        supervisor = Supervisor(config, begin)
+    except LeptonError as error:
+        _say({"error": error.message})
+        return 1
     except OSError as error:
         _say({"error": f"The endpoint's address cannot be listened on ({type(error).__name__})."})
         return 1
     _say({"port": supervisor.port})
     supervisor.run()
     return 0
+
+
+def die_with(parent: int) -> None:
+    """Let the kernel end this process with the thread that started it, and its workers with it.
+
+    Args:
+        parent: Id of the process that started this one; if that has ended already, this one ends now.
+    """
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(127)
 
 
 def _say(answer: dict[str, object]) -> None:

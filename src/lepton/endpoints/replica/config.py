@@ -9,6 +9,7 @@ from typing import Any
 from lepton.core.errors import InvalidInput
 
 MAX_WORKERS = 64
+MAX_REPLICAS = 100
 MIN_LIMIT = 0.01
 MAX_LIMIT = 1_000_000
 
@@ -85,12 +86,13 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Workers:
-    """How many workers a replica has.
+    """How many workers a replica has, and how many replicas there are.
 
     Attributes:
         min: Kept at all times; 0 means that they end when nobody asks, and start again with the next request.
         max: Never more than this; above `min`, their number follows the load.
         idle_s: How long nobody asks before the last worker ends, when `min` is 0.
+        replicas: On how many machines there are so many workers.
 
     Raises:
         InvalidInput: if it is not a range of workers that one machine should try.
@@ -99,8 +101,11 @@ class Workers:
     min: int = 1
     max: int = 1
     idle_s: float = 300.0
+    replicas: int = 1
 
     def __post_init__(self) -> None:
+        if not 1 <= self.replicas <= MAX_REPLICAS:
+            raise InvalidInput(f"An endpoint cannot have {self.replicas} replicas. From 1 to {MAX_REPLICAS}.")
         if not 0 <= self.min <= self.max or not 1 <= self.max <= MAX_WORKERS:
             raise InvalidInput(
                 f"An endpoint cannot have from {self.min} to {self.max} workers. "
@@ -120,6 +125,7 @@ class ReplicaConfig:
         tls: Files of the certificate chain and of its key; empty for plain HTTP.
         grpc: Whether gRPC is spoken too.
         grpc_port: On which TCP port; the supervisor chooses it.
+        engine: What starts replicas on other machines, as ``LEPTON_ENGINE`` names it; empty: it is on this one.
     """
 
     deployments: tuple[Deployment, ...]
@@ -132,6 +138,7 @@ class ReplicaConfig:
     tls: tuple[str, ...] = ()
     grpc: bool = False
     grpc_port: int = 0
+    engine: str = ""
 
     def to_json(self) -> bytes:
         """Write as JSON; `from_json` reads it back."""

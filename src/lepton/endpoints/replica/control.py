@@ -1,7 +1,8 @@
 """How the control plane speaks to a supervisor: a Unix socket, one JSON object a line each way, a shared secret.
 
 The socket has mode 0600 and takes only processes of the same user. It is reached through the descriptor of its folder,
-as its own path may be longer than the kernel allows (107 bytes).
+as its own path may be longer than the kernel allows (107 bytes). On other machines the same lines go over TLS, see
+`endpoints.balanced.wire`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import socket
 import struct
 from _operator import _compare_digest  # hmac would load a whole cryptographic library for this one function
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ _READ_BYTES = 1 << 16
 _MOST_BYTES = 256 << 20
 _PEER = struct.Struct("iII")
 _SILENT = "The endpoint's replica does not answer on its control socket. Try again in a moment."
+Dial = Callable[[float], AbstractContextManager[socket.socket]]
+"""Connects within some seconds; raises OSError."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class WorkerStatus:
     Attributes:
         slot: Its place; a successor takes the same.
         restarts: How often the worker in this place ended by itself and was started again.
+        machine: Address of the machine it runs on; empty for the platform's own.
     """
 
     slot: int
@@ -46,6 +50,24 @@ class WorkerStatus:
     queued: int
     requests: int
     errors: int
+    machine: str = ""
+
+
+@dataclass(frozen=True)
+class MachineStatus:
+    """One replica of an endpoint that has them on several machines.
+
+    Attributes:
+        slot: Its place; a successor takes the same.
+        machine: Address of the machine; empty while it has none.
+        state: ``waiting`` for a machine, ``starting``, ``ready``, ``silent`` or ``leaving``.
+        message: Why there is none, in a public sentence; empty when there is nothing to say.
+    """
+
+    slot: int
+    machine: str
+    state: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -61,6 +83,8 @@ class ReplicaStatus:
         wanted: How many workers there should be now.
         requests: Requests answered, by workers that have ended too.
         errors: Those among them that were answered with 500 or more.
+        machines: The replicas behind a load balancer; none for a replica on the platform's own machine.
+        replicas: How many there should be.
     """
 
     pid: int
@@ -77,6 +101,8 @@ class ReplicaStatus:
     requests: int
     errors: int
     workers: tuple[WorkerStatus, ...]
+    machines: tuple[MachineStatus, ...] = ()
+    replicas: int = 1
 
     def to_values(self) -> dict[str, Any]:
         """Return what JSON can hold; `from_values` reads it back."""
@@ -85,7 +111,9 @@ class ReplicaStatus:
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> ReplicaStatus:
         """Read what `to_values` returned."""
-        return cls(**(values | {"workers": tuple(WorkerStatus(**worker) for worker in values["workers"])}))
+        workers = tuple(WorkerStatus(**worker) for worker in values["workers"])
+        machines = tuple(MachineStatus(**machine) for machine in values["machines"])
+        return cls(**(values | {"workers": workers, "machines": machines}))
 
 
 @dataclass(frozen=True)
@@ -108,12 +136,17 @@ class Control:
     Every method raises `Unavailable` if the supervisor does not answer in time, and what it answered with instead.
 
     Attributes:
-        path: The socket.
+        dial: Connects to the supervisor.
         secret: What the supervisor was told when it started.
     """
 
-    path: Path
+    dial: Dial
     secret: str = field(repr=False)
+
+    @classmethod
+    def at(cls, path: Path, secret: str) -> Control:
+        """Return the end for a supervisor on this machine, by its socket."""
+        return cls(lambda timeout_s: _connected(path, timeout_s), secret)
 
     def status(self, *, timeout_s: float = TIMEOUT_S) -> ReplicaStatus:
         """Return how the replica stands."""
@@ -137,18 +170,17 @@ class Control:
 
     def watch(self) -> Words:
         """Return what its workers tell; what ended ones told is given out once."""
-        found = self._exchange("watch", None, WATCH_TIMEOUT_S)
+        found = self.exchange("watch", None, WATCH_TIMEOUT_S)
         return Words(*(dict(found[which]) for which in ("alive", "ended")))
 
     def _ask(self, verb: str, body: object, timeout_s: float = TIMEOUT_S) -> ReplicaStatus:
-        return ReplicaStatus.from_values(self._exchange(verb, body, timeout_s))
+        return ReplicaStatus.from_values(self.exchange(verb, body, timeout_s))
 
-    def _exchange(self, verb: str, body: object, timeout_s: float) -> Any:
+    def exchange(self, verb: str, body: object, timeout_s: float = TIMEOUT_S) -> Any:
+        """Ask anything and return the body of the answer."""
         question = json.dumps({"secret": self.secret, "verb": verb, "body": body}).encode() + b"\n"
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, _short(self.path) as short:
-                connection.settimeout(timeout_s)
-                connection.connect(short)
+            with self.dial(timeout_s) as connection:
                 connection.sendall(question)
                 with connection.makefile("rb") as answers:
                     answer = json.loads(answers.readline())
@@ -256,6 +288,14 @@ class Conversation:
     def close(self) -> None:
         """End it."""
         self._connection.close()
+
+
+@contextmanager
+def _connected(path: Path, timeout_s: float) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, _short(path) as short:
+        connection.settimeout(timeout_s)
+        connection.connect(short)
+        yield connection
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import selectors
 import signal
+import socket
 from collections import Counter, deque
 from dataclasses import replace
 
@@ -72,14 +73,19 @@ class Fleet:
         return self._stopping and not self._workers
 
     @property
-    def asleep(self) -> bool:
-        """Whether nobody is there to accept, on purpose: the caller watches the sockets and calls `wake`."""
-        return self._serving_epoch > 0 and self._scale.wanted == 0 and not self._stopping
+    def port(self) -> int:
+        """TCP port of predictions."""
+        return self.sockets.port
+
+    @property
+    def waiting(self) -> list[socket.socket]:
+        """All sockets while nobody is there to accept, on purpose: the caller watches them and calls `wake`."""
+        return [self.sockets[number] for number in range(len(self.sockets))] if self._asleep else []
 
     @property
     def quiet(self) -> bool:
         """Whether nothing has to be done until something happens."""
-        return self.asleep and not self._workers and not self._is_starting
+        return self._asleep and not self._workers and not self._is_starting
 
     def deploy(self, config: ReplicaConfig) -> None:
         """Answer for something else as soon as its workers are ready; what was still being started is given up."""
@@ -155,6 +161,10 @@ class Fleet:
         ended = [*self._last_words]
         self._last_words.clear()
         return {"alive": [(_name(w), w.told) for w in self._workers if w.told], "ended": [e for e in ended if e[1]]}
+
+    @property
+    def _asleep(self) -> bool:
+        return self._serving_epoch > 0 and self._scale.wanted == 0 and not self._stopping
 
     def _with_grpc(self, config: ReplicaConfig) -> ReplicaConfig:
         if config.grpc and self._grpc is None:

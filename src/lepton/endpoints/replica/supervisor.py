@@ -12,16 +12,65 @@ import selectors
 import signal
 import socket
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from lepton.core.errors import InvalidInput
 from lepton.endpoints.replica.config import ReplicaConfig, Workers
-from lepton.endpoints.replica.control import ControlSocket
+from lepton.endpoints.replica.control import ControlSocket, ReplicaStatus
 from lepton.endpoints.replica.fleet import Fleet
 
 LOOK_EVERY_S = 0.5
 MOST_FILES = 65_536
+
+
+class Answers(Protocol):
+    """What answers predictions and is supervised: workers on this machine (`Fleet`), or replicas on several ones."""
+
+    @property
+    def over(self) -> bool:
+        """Whether it was told to stop, and has."""
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing has to be done until something happens."""
+
+    @property
+    def waiting(self) -> Sequence[socket.socket]:
+        """Sockets on which somebody may wait while nobody is there to accept, on purpose; `wake` is called then."""
+
+    @property
+    def port(self) -> int:
+        """TCP port of predictions."""
+
+    def settle(self, now_s: float) -> None:
+        """Bring what is closer to what should be. To be called after every event, and twice a second."""
+
+    def deploy(self, config: ReplicaConfig) -> None:
+        """Answer for something else as soon as that is ready."""
+
+    def scale(self, wanted: Workers, now_s: float) -> None:
+        """Change how many workers there may be."""
+
+    def tokens(self, document: str) -> None:
+        """Keep a signed list of tokens."""
+
+    def wake(self, now_s: float) -> None:
+        """Have somebody who accepts."""
+
+    def stop(self, now_s: float) -> None:
+        """Finish what is being answered, and end."""
+
+    def status(self) -> ReplicaStatus:
+        """Say how everything stands."""
+
+    def watch(self) -> dict[str, list[tuple[str, str]]]:
+        """Hand over what workers tell the control plane."""
+
+
+StartsAnswers = Callable[[ReplicaConfig, selectors.BaseSelector, float], Answers]
+"""Makes it from a configuration, a selector to be woken by, and the seconds now; raises OSError, or a `LeptonError`."""
 
 
 class Supervisor:
@@ -31,9 +80,9 @@ class Supervisor:
         OSError: if the address, or the control socket, cannot be listened on.
     """
 
-    def __init__(self, config: ReplicaConfig) -> None:
+    def __init__(self, config: ReplicaConfig, begin: StartsAnswers = Fleet) -> None:
         self._selector = selectors.DefaultSelector()
-        self._fleet = Fleet(config, self._selector, time.monotonic())
+        self._fleet = begin(config, self._selector, time.monotonic())
         self._control = ControlSocket(Path(config.control_path), config.control_secret, self._answer)
         self._selector.register(self._control, selectors.EVENT_READ, self._accept)
         self._watched: list[socket.socket] = []
@@ -50,7 +99,7 @@ class Supervisor:
     @property
     def port(self) -> int:
         """TCP port that it answers on."""
-        return self._fleet.sockets.port
+        return self._fleet.port
 
     def run(self) -> None:
         """Keep the workers until told to stop and the last has ended."""
@@ -69,11 +118,12 @@ class Supervisor:
         self._told_to_end |= number == signal.SIGTERM
 
     def _watch_sockets(self) -> None:
-        if self._fleet.asleep and not self._watched:
-            self._watched = [self._fleet.sockets[number] for number in range(len(self._fleet.sockets))]
+        wanted = self._fleet.waiting
+        if wanted and not self._watched:
+            self._watched = [*wanted]
             for listener in self._watched:
                 self._selector.register(listener, selectors.EVENT_READ, self._knocked)
-        elif not self._fleet.asleep:
+        elif not wanted:
             self._stop_watching()
 
     def _knocked(self) -> None:

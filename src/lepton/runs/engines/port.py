@@ -61,6 +61,7 @@ class EngineSpec:
         argv: The command of each worker.
         environment: Variables on top of the engine's own, such as ``LEPTON_HOME``.
         log_key: 32 bytes that encrypt the log.
+        apart: Runs with the same word are started on different machines as far as there are such; empty: anywhere.
     """
 
     run_id: str
@@ -68,6 +69,7 @@ class EngineSpec:
     argv: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     log_key: bytes = field(default=b"", repr=False)
+    apart: str = ""
 
 
 class Engine(Protocol):

@@ -8,7 +8,7 @@ UI_SOURCES := $(shell find ui -type f -not -path '*/node_modules/*' 2>/dev/null)
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check ui docs browser bench bench-serving clean
+.PHONY: help demo test check ui docs programs bench bench-serving clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -16,11 +16,11 @@ help:  ## Show what there is
 demo: $(VENV)/.installed  ## Set up, then go from a raw file to a secured prediction. Your own: make demo CSV=my.csv TARGET=price
 	@$(BIN)/lepton demo $(if $(CSV),--csv "$(CSV)") $(if $(TARGET),--target "$(TARGET)")
 
-test: $(VENV)/.installed-dev browser  ## Set up, then pass every check and test
+test: $(VENV)/.installed-dev programs  ## Set up, then pass every check and test
 	@$(BIN)/python tests/all.py
 
-browser:
-	@$(VENV)/bin/python tests/browser.py
+programs:
+	@$(VENV)/bin/python tests/programs.py
 
 docs: $(VENV)/.installed-dev  ## Build the documentation into site/
 	@$(BIN)/mkdocs build --strict --quiet --site-dir site

@@ -21,6 +21,7 @@ from lepton.core.errors import Conflict, Forbidden, Internal, InvalidInput, NotF
 from lepton.core.refs import Ref
 from lepton.endpoints import records
 from lepton.endpoints.operations import Endpoints
+from lepton.endpoints.plans import Asked
 from lepton.endpoints.records import Beside, Deployed, Endpoint, EndpointState
 from lepton.endpoints.replica.config import Limits, Workers
 
@@ -231,7 +232,9 @@ def test_a_canary_and_a_shadow_stand_side_by_side_and_changing_limits_keeps_them
     assert before == [("model@1", "main", 90), ("model@2", "canary", 10), ("model@3", "shadow", 0)]
     with pytest.raises(Conflict, match="endpoint 'size' answers with it"):
         workshop.models.delete(OWNER, Ref("model"))
-    limited = two.deploy(EDITOR, "size", Ref("model", 1), limits=Limits(max_rate=5.0), workers=Workers(2, 2))
+    limited = two.deploy(
+        EDITOR, "size", Ref("model", 1), asked=Asked(limits=Limits(max_rate=5.0), workers=Workers(2, 2))
+    )
     assert (limited.limits, limited.workers) == (Limits(5.0), Workers(2, 2))
     assert shares(two) == before
     two.deploy(EDITOR, "size", Ref("model", 2), beside=SHADOW)  # the canary becomes the shadow

@@ -29,6 +29,7 @@ from lepton.endpoints.drift import Level
 from lepton.endpoints.drifting import DriftReport
 from lepton.endpoints.measures import EndpointMetrics
 from lepton.endpoints.operations import Endpoints
+from lepton.endpoints.plans import Asked
 from lepton.endpoints.records import EndpointState
 from lepton.endpoints.replica.config import Workers
 from lepton.runs.engines.processes import ProcessMark
@@ -170,13 +171,13 @@ def pids(endpoints: Endpoints, state: str = "ready") -> list[int]:
 
 def test_an_endpoint_has_as_many_workers_as_was_asked_for(workshop: Workshop, endpoints: Endpoints) -> None:
     workshop.train(target="big")
-    endpoints.deploy(EDITOR, "size", Ref("model", 1), workers=Workers(2, 2))
+    endpoints.deploy(EDITOR, "size", Ref("model", 1), asked=Asked(workers=Workers(2, 2)))
     endpoints.tick()
     before = endpoints.get(EDITOR, "size")
     assert before.endpoint.workers == Workers(2, 2)
     assert len(pids(endpoints)) == 2
     first = pids(endpoints)
-    more = endpoints.deploy(EDITOR, "size", Ref("model", 1), workers=Workers(3, 3))
+    more = endpoints.deploy(EDITOR, "size", Ref("model", 1), asked=Asked(workers=Workers(3, 3)))
     assert (more.generation, more.state) == (before.endpoint.generation, EndpointState.READY)  # nobody is replaced
     endpoints.tick()
     while len(pids(endpoints)) < 3:
@@ -215,7 +216,7 @@ def test_workers_end_with_a_supervisor_that_is_killed_and_come_back_with_the_nex
     workshop: Workshop, endpoints: Endpoints
 ) -> None:
     workshop.train(target="big")
-    endpoints.deploy(EDITOR, "size", Ref("model", 1), workers=Workers(2, 2))
+    endpoints.deploy(EDITOR, "size", Ref("model", 1), asked=Asked(workers=Workers(2, 2)))
     endpoints.tick()
     before = endpoints.get(EDITOR, "size").endpoint
     marks = [ProcessMark.of(pid) for pid in pids(endpoints)]

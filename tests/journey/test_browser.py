@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import find
 from journey.journeys import CUSTOMER, Live
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from programs import CHROMIUM
 
-CHROMIUM = [
+SWITCHES = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -27,7 +27,7 @@ SLOW_MS = 60_000
 @pytest.fixture(scope="module")  # not the session: its event loop would stay in this thread
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find(), args=CHROMIUM)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM.find(), args=SWITCHES)
         yield browser
         browser.close()
 

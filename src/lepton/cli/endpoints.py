@@ -35,6 +35,10 @@ def deploy(  # noqa: PLR0913 - a command's parameters are its options
             metavar="N|MIN:MAX",
         ),
     ] = None,
+    replicas: Annotated[
+        int | None,
+        typer.Option(help="On how many machines of the cluster (LEPTON_ENGINE), so many workers on each.", min=1),
+    ] = None,
     canary: Annotated[
         int | None,
         typer.Option(help="Answer this percentage of the requests beside the present version.", metavar="PERCENT"),
@@ -56,7 +60,7 @@ def deploy(  # noqa: PLR0913 - a command's parameters are its options
     count = values.workers(workers) if workers is not None else None
     limits = Limits(max_rate=max_rate, max_token_rate=max_token_rate, max_concurrency=max_concurrency)
     endpoint = door.client.endpoints.deploy(
-        name, model=model, workers=count, canary=canary, shadow=shadow, wait=False,
+        name, model=model, workers=count, replicas=replicas, canary=canary, shadow=shadow, wait=False,
         limits=None if limits == Limits() else limits,
     )  # fmt: skip
     _finish(door, endpoint, detach=detach)

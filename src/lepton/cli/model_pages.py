@@ -14,7 +14,7 @@ from rich.tree import Tree
 from lepton.cli.tables import facts, metrics_line, state, table
 from lepton.cli.words import bars, curve, duration, number, share, size, when
 from lepton.client.answers import Cell
-from lepton.client.endpoints import Compared, Endpoint, Predictions
+from lepton.client.endpoints import Compared, Endpoint, Machine, Predictions
 from lepton.client.models import Evaluation, Lineage, ModelDetail, Node, Plot, Signature
 from lepton.client.runs import Metrics, Run
 
@@ -240,14 +240,31 @@ def workers(found: Endpoint) -> list[RenderableType]:
     head = f"Workers: {kept}, {found.replica.wanted} wanted now; {found.replica.requests} requests answered"
     if found.replica.grpc_port and found.url:
         head += f"\nThey speak gRPC at {urlsplit(found.url).hostname}:{found.replica.grpc_port}"
+    if found.replica.machines:
+        head = head.replace("Workers:", f"Replicas: {found.workers.replicas}. Workers on each:", 1)
+    parts: list[RenderableType] = [head, *_machines(found.replica.machines)]
     if not found.replica.workers:
-        return [head, "None runs, as nobody asks; the next request starts one."]
-    rows = [
-        (str(w.slot), str(w.pid), state(w.state), str(w.in_flight), str(w.requests), str(w.errors), str(w.restarts))
+        return [*parts, "None runs, as nobody asks; the next request starts one."]
+    rows: list[tuple[Text | str, ...]] = [
+        (
+            str(w.slot), *([w.machine] if found.replica.machines else []), str(w.pid), state(w.state),
+            str(w.in_flight), str(w.requests), str(w.errors), str(w.restarts),
+        )
         for w in found.replica.workers
+    ]  # fmt: skip
+    where = ["machine"] if found.replica.machines else []
+    columns = [">worker", *where, ">process", "state", ">in flight", ">requests", ">errors", ">restarts"]
+    return [*parts, table(columns, rows)]
+
+
+def _machines(found: Sequence[Machine]) -> list[RenderableType]:
+    if not found:
+        return []
+    return [
+        table(
+            [">replica", "machine", "state", ""], [(str(m.slot), m.machine, state(m.state), m.message) for m in found]
+        )
     ]
-    columns = [">worker", ">process", "state", ">in flight", ">requests", ">errors", ">restarts"]
-    return [head, table(columns, rows)]
 
 
 def predictions(answers: Predictions) -> Table:

@@ -17,10 +17,11 @@ from lepton.core.errors import InvalidInput, Unavailable
 
 @dataclass(frozen=True, kw_only=True)
 class Workers:
-    """How many processes predict: `min` of them always, up to `max` when the load needs it."""
+    """How many processes predict: `min` of them always, up to `max` when the load needs it, on each of `replicas`."""
 
     min: int
     max: int
+    replicas: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,7 @@ class Worker:
         restarts: How often it ended by itself and was started again.
         in_flight: Requests that it is answering now, `queued` ones included.
         requests: Requests answered since it started; `errors` of them with 500 or more.
+        machine: Address of the machine it runs on; empty for the platform's own.
     """
 
     slot: int
@@ -43,6 +45,24 @@ class Worker:
     queued: int
     requests: int
     errors: int
+    machine: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """One of the replicas behind a load balancer.
+
+    Attributes:
+        slot: Its place; a replica that follows another takes the same.
+        machine: Address of its machine; empty while it has none.
+        state: ``waiting`` for a machine, ``starting``, ``ready``, ``silent`` or ``leaving``.
+        message: Why; empty when there is nothing to say.
+    """
+
+    slot: int
+    machine: str
+    state: str
+    message: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +73,7 @@ class Replica:
         wanted: How many workers the load needs now; 0 when nobody has asked for a while and none is kept.
         grpc_port: TCP port of gRPC, on the host of the endpoint's address; 0 if it is not spoken.
         requests: Requests answered, also by workers that have ended since; `errors` of them with 500 or more.
+        machines: The replicas on several machines; none for an endpoint on the platform's own.
     """
 
     wanted: int
@@ -60,6 +81,7 @@ class Replica:
     requests: int
     errors: int
     workers: tuple[Worker, ...]
+    machines: tuple[Machine, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,12 +254,13 @@ class Endpoints:
         """Return a few of the requests that an endpoint has answered, the newest first."""
         return decode_items(LoggedRequest, self._transport.get(path_of("endpoints", name, "logs"), {"limit": limit}))
 
-    def deploy(
+    def deploy(  # noqa: PLR0913 - everything a deployment can ask for
         self,
         name: str,
         *,
         model: str,
         workers: int | tuple[int, int] | None = None,
+        replicas: int | None = None,
         canary: int | None = None,
         shadow: bool = False,
         limits: Limits | None = None,
@@ -250,6 +273,7 @@ class Endpoints:
             model: The model version, such as ``cancer@1``.
             workers: How many processes predict: a number, or the least and the most, between which the load decides;
                 with 0 as the least, none is kept while nobody asks. None: as many as before, one at first.
+            replicas: On how many machines of the cluster, with so many workers on each. None: as before, one at first.
             canary: Percent of the requests, 1 to 99, that this version is to answer beside the present one; None: all.
             shadow: Whether this version is to answer nobody, and to be compared with the present one.
             limits: How much the endpoint may be asked; None, and every limit that is None: as before.
@@ -268,6 +292,8 @@ class Endpoints:
         if workers is not None:
             least, most = (workers, workers) if isinstance(workers, int) else workers
             body["workers"] = {"min": least, "max": most}
+        if replicas is not None:
+            body["replicas"] = replicas
         endpoint = decode(Endpoint, self._transport.send("POST", path_of("endpoints", "deploy"), json=body))
         return self.wait(endpoint) if wait else endpoint
 

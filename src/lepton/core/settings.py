@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ class Settings:
         tls: Certificate chain and private key that endpoints speak TLS with, both PEM (``LEPTON_TLS_CERTIFICATE`` and
             ``LEPTON_TLS_KEY``); None for plain HTTP.
         grpc: Whether endpoints speak gRPC too, on a port of their own (``LEPTON_GRPC``, default 0).
+        engine: Where replicas of endpoints are (``LEPTON_ENGINE``): ``local`` on this machine, which is the default, or
+            ``ray://HOST:PORT`` on the machines of a Ray cluster, by the address of its dashboard.
     """
 
     home: Path
@@ -37,6 +40,7 @@ class Settings:
     max_body_bytes: int = 8 << 20
     tls: tuple[Path, Path] | None = None
     grpc: bool = False
+    engine: str = "local"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -62,6 +66,7 @@ class Settings:
             max_upload_bytes=_whole_number(env, "LEPTON_MAX_UPLOAD_MB", 4096, 1, 1 << 20) << 20,
             tls=_tls(env),
             grpc=_whole_number(env, "LEPTON_GRPC", 0, 0, 1) == 1,
+            engine=_engine(env),
         )
 
     @property
@@ -106,6 +111,16 @@ def _whole_number(env: Mapping[str, str], name: str, default: int, low: int, hig
     if not text.isdecimal() or not low <= int(text) <= high:
         raise InvalidInput(f"{name} must be a whole number from {low} to {high}. Unset it to use {default}.")
     return int(text)
+
+
+def _engine(env: Mapping[str, str]) -> str:
+    engine = env.get("LEPTON_ENGINE") or "local"
+    if engine != "local" and not re.fullmatch(r"(ray|local)://[\w.,:\[\]-]+", engine):
+        raise InvalidInput(
+            "LEPTON_ENGINE must be 'local' or 'ray://HOST:PORT', the address of a Ray cluster's dashboard. "
+            "Unset it to run everything on this machine."
+        )
+    return engine
 
 
 def _tls(env: Mapping[str, str]) -> tuple[Path, Path] | None:

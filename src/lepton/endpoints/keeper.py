@@ -73,7 +73,7 @@ class Keeper:
             self._note(endpoint)
             seen = control.deploy(config())
             replica = replace(replica, generation=endpoint.generation)
-        elif (seen.min, seen.max) != (endpoint.workers.min, endpoint.workers.max):
+        elif (seen.min, seen.max, seen.replicas) != _range(endpoint):
             seen = control.scale(endpoint.workers)
         if seen.coming:
             return _on_its_way(endpoint, replica)
@@ -102,6 +102,10 @@ class Keeper:
 
     def _note(self, endpoint: Endpoint) -> None:
         self._restarts.note(_attempt(endpoint), time.monotonic())
+
+
+def _range(endpoint: Endpoint) -> tuple[int, int, int]:
+    return endpoint.workers.min, endpoint.workers.max, endpoint.workers.replicas
 
 
 def _attempt(endpoint: Endpoint) -> str:

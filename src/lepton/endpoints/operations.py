@@ -19,7 +19,7 @@ from lepton.access.guard import Guard
 from lepton.access.records import Actor, Holder
 from lepton.core.clock import Clock
 from lepton.core.columns import ColumnClass
-from lepton.core.errors import Conflict, Forbidden, LeptonError, NotFound, Unavailable
+from lepton.core.errors import Conflict, Forbidden, InvalidInput, LeptonError, NotFound, Unavailable
 from lepton.core.ids import new_id
 from lepton.core.refs import Ref, check_name, parse_ref
 from lepton.core.settings import Settings
@@ -27,7 +27,7 @@ from lepton.endpoints import asking, plans, processes, rollout, rows
 from lepton.endpoints.drifting import Drifting, DriftReport
 from lepton.endpoints.keeper import Found, Keeper
 from lepton.endpoints.measures import EndpointMetrics, series
-from lepton.endpoints.plans import Asked
+from lepton.endpoints.plans import NOTHING, Asked
 from lepton.endpoints.records import Beside, Endpoint, EndpointDetail, EndpointState, Role
 from lepton.endpoints.references import reference_of
 from lepton.endpoints.replica.config import Deployment, Limits, ReplicaConfig, Workers
@@ -44,6 +44,10 @@ from lepton.store.blobs import BlobStore
 from lepton.store.database import Database
 from lepton.store.keys import Keyring
 
+_ONE_MACHINE = (
+    "This platform runs on one machine and cannot have {} replicas of an endpoint. Ask for more workers instead "
+    "(--workers), or start the platform with LEPTON_ENGINE=ray://HOST:PORT to use the machines of a Ray cluster."
+)
 PUBLISH_S = 1.0
 """How long who changes a token waits for replicas to be told."""
 
@@ -78,8 +82,8 @@ class Endpoints:
         """Set when there is something for the controller to do."""
 
     def deploy(
-        self, actor: Actor, name: str, model: Ref, *, beside: Beside | None = None, workers: Workers | None = None,
-        limits: Limits | None = None, project: str = "default",
+        self, actor: Actor, name: str, model: Ref, *, beside: Beside | None = None, asked: Asked = NOTHING,
+        project: str = "default",
     ) -> Endpoint:  # fmt: skip
         """Let a model version answer under a name; an endpoint that exists moves over without a gap.
 
@@ -88,26 +92,27 @@ class Endpoints:
             name: Name of the endpoint.
             model: What answers.
             beside: That it is to be a canary or a shadow of the main version; None: it is the main one, and alone.
-            workers: How many processes predict; None: as many as before, one for a new endpoint. A range that is all
-                that changes is taken over by the workers that run.
-            limits: How much it may be asked; None, and every limit that is None: as before, none for a new endpoint.
+            asked: How many processes are to answer, on how many machines, and how much they may be asked.
             project: Where.
 
         Returns:
             The endpoint, state ``starting``; it is ``ready`` when its replica listens.
 
         Raises:
-            InvalidInput: if the name cannot name an endpoint.
+            InvalidInput: if the name cannot name an endpoint, or more machines are asked for than one and the platform
+                has no engine for them.
             NotFound: if there is no such model version, or no endpoint for it to stand beside.
             Conflict: if it does not take the columns of the version that it is to stand beside.
             Forbidden: if it answers with values of a column the actor may not read.
         """
         self._guard.require(actor, "endpoints.deploy", project=project, target=name)
         check_name(name, "endpoint")
+        if asked.replicas is not None and asked.replicas > 1 and self._settings.engine == "local":
+            raise InvalidInput(_ONE_MACHINE.format(asked.replicas))
         artifact = self._models.artifact(actor, model, project=project)
         with self._guard.allow(actor, "endpoints.deploy", project=project, target=name) as tx:
             _check_answers(artifact, self._guard.readable(actor, project=project))
-            asked = Asked(actor.name, workers, limits)
+            asked = replace(asked, by=actor.name)
             if beside is not None:
                 endpoint = self._join(tx, _existing(tx, project, name), artifact, beside, asked)
             elif (old := rows.find(tx, project, name)) is not None:
@@ -380,6 +385,7 @@ class Endpoints:
         return (Role.CANARY,), rollout.judge(main, its, self.rules, rollout.Drift(*levels)) or ""
 
     def _insert(self, tx: sa.Connection, name: str, artifact: ModelArtifact, asked: Asked, *, project: str) -> Endpoint:
+        workers, limits = asked.of(Workers(), Limits())
         endpoint = Endpoint(
             id=new_id(),
             project=project,
@@ -393,10 +399,10 @@ class Endpoints:
             replica=None,
             host=self._settings.host,
             tls=self._settings.tls is not None,
-            workers=asked.workers or Workers(),
+            workers=workers,
             created_at=self._clock(),
             created_by=asked.by,
-            limits=asked.limits or Limits(),
+            limits=limits,
         )
         sealed = self._seal(endpoint, "signature", artifact.signature.to_json())
         secret = self._seal(endpoint, "secret", secrets.token_bytes(32))
@@ -491,6 +497,7 @@ class Endpoints:
             control_secret=_derived(own_secret, "control"),
             grpc=self._settings.grpc,
             tls=self._tls_files(endpoint),
+            engine="" if self._settings.engine == "local" else self._settings.engine,
         )
 
     def _seal(self, endpoint: Endpoint, kind: str, plain: bytes) -> bytes:

@@ -27,18 +27,26 @@ class Asked:
     """What a deployment asks for, besides the version.
 
     Attributes:
-        by: Who asks.
-        workers: None: as many as before.
-        limits: None: as before; so is every limit in it that is None.
+        workers: How many processes predict on a machine; None: as many as before, one for a new endpoint. A range that
+            is all that changes is taken over by the workers that run.
+        replicas: On how many machines; None: as before, one for a new endpoint.
+        limits: How much it may be asked; None, and every limit that is None: as before, none for a new endpoint.
+        by: Who asks; `Endpoints.deploy` fills it.
     """
 
-    by: str
     workers: Workers | None = None
+    replicas: int | None = None
     limits: Limits | None = None
+    by: str = ""
 
-    def of(self, old: Endpoint) -> tuple[Workers, Limits]:
-        """Return the workers and limits that the endpoint is to have."""
-        return self.workers or old.workers, (self.limits or Limits()).over(old.limits)
+    def of(self, workers: Workers, limits: Limits) -> tuple[Workers, Limits]:
+        """Return the workers and limits that an endpoint is to have which has these."""
+        wanted = replace(self.workers or workers, replicas=self.replicas or workers.replicas)
+        return wanted, (self.limits or Limits()).over(limits)
+
+
+NOTHING = Asked()
+"""As before, or as for a new endpoint."""
 
 
 def replaced(old: Endpoint, artifact: ModelArtifact, asked: Asked) -> Endpoint:
@@ -46,11 +54,11 @@ def replaced(old: Endpoint, artifact: ModelArtifact, asked: Asked) -> Endpoint:
 
     The generation stays where nothing changes that workers are told of when they start.
     """
-    workers, limits = asked.of(old)
+    workers, limits = asked.of(old.workers, old.limits)
     is_same = artifact.version_id == old.model_version_id
     if is_same and limits == old.limits and workers != old.workers:
         return replace(old, workers=workers)
-    keeps = is_same and (asked.workers is not None or asked.limits is not None)
+    keeps = is_same and any(one is not None for one in (asked.workers, asked.replicas, asked.limits))
     return replace(
         _anew(old, asked.by),
         model=artifact.ref,
@@ -75,7 +83,7 @@ def joined(old: Endpoint, artifact: ModelArtifact, beside: Beside, asked: Asked,
             f"{artifact.ref} answers for endpoint {old.name!r} already and cannot be its {beside.role.value} as well. "
             "Give another version."
         )
-    workers, limits = asked.of(old)
+    workers, limits = asked.of(old.workers, old.limits)
     new = Companion(beside.role, artifact.ref, artifact.version_id, artifact.blob_id, beside.percent, now)
     kept = [one for one in old.companions if one.role is not new.role and one.model_version_id != new.model_version_id]
     return replace(_anew(old, asked.by), workers=workers, limits=limits, companions=(*kept, new), went_back="")

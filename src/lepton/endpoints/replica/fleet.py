@@ -150,6 +150,7 @@ class Fleet:
             grpc_port=self._told.grpc_port,
             min=self._told.workers.min,
             max=self._told.workers.max,
+            replicas=self._told.workers.replicas,
             wanted=self._scale.wanted,
             requests=self._ended["requests"] + sum(worker.load.requests for worker in alive),
             errors=self._ended["errors"] + sum(worker.load.errors for worker in alive),

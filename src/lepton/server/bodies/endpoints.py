@@ -18,16 +18,21 @@ DriftLevel = Annotated[str, BeforeValidator(lambda level: level.name.lower() if 
 
 
 class WorkersAnswer(Answer):
-    """How many workers a replica may have."""
+    """How many workers a replica may have, and on how many machines there is a replica."""
 
     min: int
     max: int
+    replicas: int
 
 
 class WorkerAnswer(Answer):
-    """One process that predicts; `restarts` counts how often it ended by itself."""
+    """One process that predicts; `restarts` counts how often it ended by itself.
+
+    `machine` is the address of the machine it runs on, empty for the platform's own.
+    """
 
     slot: int
+    machine: str
     pid: int
     state: str
     restarts: int
@@ -37,14 +42,30 @@ class WorkerAnswer(Answer):
     errors: int
 
 
+class MachineAnswer(Answer):
+    """One of the replicas behind a load balancer.
+
+    `state` is ``waiting`` for a machine, ``starting``, ``ready``, ``silent`` or ``leaving``; `message` says why.
+    """
+
+    slot: int
+    machine: str
+    state: str
+    message: str
+
+
 class ReplicaAnswer(Answer):
-    """What a replica says of itself; `wanted` is how many workers its load needs now, `grpc_port` is 0 without gRPC."""
+    """What a replica says of itself; `wanted` is how many workers its load needs now, `grpc_port` is 0 without gRPC.
+
+    With `machines`, it is a load balancer and all replicas behind it.
+    """
 
     wanted: int
     grpc_port: int
     requests: int
     errors: int
     workers: list[WorkerAnswer]
+    machines: list[MachineAnswer]
 
 
 class CompanionAnswer(Answer):
@@ -134,7 +155,9 @@ class LimitsBody(Body):
 
 
 class DeployBody(Body):
-    """Which model answers under which name; without `workers` and `limits`, as before, one worker at first.
+    """Which model answers under which name; what is not given is as before, at first one worker.
+
+    `replicas` is on how many machines, with so many workers on each.
 
     With `canary`, a percentage, or `shadow` it stands beside the version that answers.
     """
@@ -142,6 +165,7 @@ class DeployBody(Body):
     name: str
     model: str
     workers: WorkersBody | None = None
+    replicas: int | None = None
     canary: int | None = None
     shadow: bool = False
     limits: LimitsBody | None = None

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from lepton.core.refs import parse_ref
+from lepton.endpoints.plans import Asked
 from lepton.endpoints.records import Beside
 from lepton.endpoints.replica.config import Limits, Workers
 from lepton.server.bodies.endpoints import (
@@ -38,9 +39,8 @@ def deploy_endpoint(platform: On, actor: Who, body: DeployBody, project: Project
     limits = Limits(**body.limits.model_dump()) if body.limits else None
     beside = Beside.of(body.canary, shadow=body.shadow)
     model = parse_ref(body.model, "model")
-    return platform.endpoints.deploy(
-        actor, body.name, model, beside=beside, workers=workers, limits=limits, project=project
-    )
+    asked = Asked(workers=workers, replicas=body.replicas, limits=limits)
+    return platform.endpoints.deploy(actor, body.name, model, beside=beside, asked=asked, project=project)
 
 
 @router.post("/{name}/rollback", operation_id="endpoints.rollback", response_model=EndpointAnswer, status_code=202)

@@ -18,6 +18,7 @@ from lepton.datasets import profile, recipe, records
 from lepton.datasets.reading import Detected, Rejected
 from lepton.datasets.report import StepReport
 from lepton.datasets.schema import Column
+from lepton.endpoints.plans import Asked
 from lepton.endpoints.records import (
     Beside,
     Companion,
@@ -30,7 +31,7 @@ from lepton.endpoints.records import (
     Role,
 )
 from lepton.endpoints.replica.config import Limits, Workers
-from lepton.endpoints.replica.control import ReplicaStatus, WorkerStatus
+from lepton.endpoints.replica.control import MachineStatus, ReplicaStatus, WorkerStatus
 from lepton.models import records as models
 from lepton.models.signature import Input, Signature, Task
 from lepton.platform import Platform
@@ -78,16 +79,18 @@ RUN_JSON = {
 }  # fmt: skip
 ENDPOINT = Endpoint(
     "E1", "default", "cancer", "cancer@1", "M1", "B1", 1, EndpointState.READY, "",
-    ReplicaProcess(ProcessMark(1, 2, "boot"), 41234, 1), "127.0.0.1", Workers(1, 4),
+    ReplicaProcess(ProcessMark(1, 2, "boot"), 41234, 1), "127.0.0.1", Workers(1, 4, replicas=3),
     NOW, "ana", (Companion(Role.CANARY, "cancer@2", "M2", "B2", 10, NOW),), "cancer@0", "It failed.",
     Limits(100.0, None, 8),
 )  # fmt: skip
 ENDPOINT_JSON = {
     "name": "cancer", "model": "cancer@1", "state": "ready", "url": "http://127.0.0.1:41234/predict/cancer",
-    "message": "", "workers": {"min": 1, "max": 4}, "created_at": TIME, "created_by": "ana", "previous": "cancer@0",
+    "message": "",
+    "workers": {"min": 1, "max": 4, "replicas": 3}, "created_at": TIME, "created_by": "ana", "previous": "cancer@0",
     "companions": [{"role": "canary", "model": "cancer@2", "percent": 10, "since": TIME}], "went_back": "It failed.",
     "limits": {"max_rate": 100.0, "max_token_rate": None, "max_concurrency": 8},
 }  # fmt: skip
+MACHINE_JSON = {"slot": 1, "machine": "10.0.0.7", "state": "ready", "message": ""}
 DEPLOYED_JSON = {
     "model": "cancer@2", "role": "shadow", "percent": 0, "requests": 9, "errors": 1, "limited": 0, "p50_ms": 1.5,
     "p99_ms": None, "comparison": {
@@ -96,6 +99,7 @@ DEPLOYED_JSON = {
 }  # fmt: skip
 WORKER_JSON = {
     "slot": 0, "pid": 77, "state": "ready", "restarts": 1, "in_flight": 3, "queued": 2, "requests": 9, "errors": 1,
+    "machine": "10.0.0.7",
 }  # fmt: skip
 
 
@@ -277,9 +281,20 @@ def test_endpoints(answers: Callable[..., Any]) -> None:
     replica = ReplicaStatus(
         pid=76, told=1, serving=1, coming=False, message="", host="127.0.0.1", port=41234, grpc_port=0,
         min=1, max=4, wanted=2, requests=10, errors=1, workers=(WorkerStatus(generation=1, **WORKER_JSON),),
+        machines=(MachineStatus(**MACHINE_JSON),), replicas=3,
     )  # fmt: skip
     for status, shown in (
-        (replica, {"wanted": 2, "grpc_port": 0, "requests": 10, "errors": 1, "workers": [WORKER_JSON]}),
+        (
+            replica,
+            {
+                "wanted": 2,
+                "grpc_port": 0,
+                "requests": 10,
+                "errors": 1,
+                "workers": [WORKER_JSON],
+                "machines": [MACHINE_JSON],
+            },
+        ),
         (None, None),
     ):
         compared = Compared(8, 50.0, 0.25, 1.0, 1, 2)
@@ -309,13 +324,14 @@ def test_a_request_to_deploy_reaches_the_operation_as_it_was_sent(
 
     monkeypatch.setattr(platform.endpoints, "deploy", deploy)
     body = {"name": "cancer", "model": "cancer@1"}
-    nothing = {"workers": None, "beside": None, "limits": None, "project": "default"}
+    nothing = {"asked": Asked(), "beside": None, "project": "default"}
     for said, asked in (
         ({}, {}),
-        ({"workers": {"min": 0, "max": 4}}, {"workers": Workers(0, 4)}),
+        ({"workers": {"min": 0, "max": 4}}, {"asked": Asked(workers=Workers(0, 4))}),
+        ({"replicas": 3}, {"asked": Asked(replicas=3)}),
         ({"canary": 10}, {"beside": Beside(Role.CANARY, 10)}),
         ({"shadow": True}, {"beside": Beside(Role.SHADOW)}),
-        ({"limits": {"max_rate": 0, "max_concurrency": 8}}, {"limits": Limits(0, None, 8)}),
+        ({"limits": {"max_rate": 0, "max_concurrency": 8}}, {"asked": Asked(limits=Limits(0, None, 8))}),
     ):
         assert owner.post("/v1/endpoints/deploy", json=body | said).status_code == 202
         assert seen.pop() == nothing | asked

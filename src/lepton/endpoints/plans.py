@@ -41,8 +41,8 @@ class Asked:
 
     def of(self, workers: Workers, limits: Limits) -> tuple[Workers, Limits]:
         """Return the workers and limits that an endpoint is to have which has these."""
-        wanted = replace(self.workers or workers, replicas=self.replicas or workers.replicas)
-        return wanted, (self.limits or Limits()).over(limits)
+        replicas = workers.replicas if self.replicas is None else self.replicas
+        return replace(self.workers or workers, replicas=replicas), (self.limits or Limits()).over(limits)
 
 
 NOTHING = Asked()

@@ -38,6 +38,14 @@ def test_an_unknown_catalog_is_refused_without_showing_it() -> None:
     assert "hunter2" not in caught.value.message
 
 
+def test_the_engine_is_this_machine_unless_a_cluster_is_named() -> None:
+    assert Settings.from_environment({}).engine == "local"
+    assert Settings.from_environment({"LEPTON_ENGINE": "ray://head:8265"}).engine == "ray://head:8265"
+    for wrong in ("ray", "kubernetes://x", "ray://a b", "http://head:8265"):
+        with pytest.raises(InvalidInput, match="LEPTON_ENGINE must be 'local' or 'ray://HOST:PORT'"):
+            Settings.from_environment({"LEPTON_ENGINE": wrong})
+
+
 def test_a_certificate_and_its_key_belong_together(tmp_path: Path) -> None:
     pem = tmp_path / "a.pem"
     pem.touch()

@@ -12,10 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lepton import __version__
 from lepton.core.errors import LeptonError, Unavailable
 from lepton.core.ids import new_id
 from lepton.endpoints.balanced.state import State
-from lepton.endpoints.balanced.wire import CALLER, VERSION, Hello, control_of, send_blob
+from lepton.endpoints.balanced.wire import CALLER, Hello, control_of, send_blob
 from lepton.endpoints.replica.config import ReplicaConfig
 from lepton.endpoints.replica.control import Control, ReplicaStatus, Words
 from lepton.endpoints.restarts import RestartDelays
@@ -28,7 +29,7 @@ HEAR_EVERY_S = 0.9
 SILENT_S = 10.0
 """A replica that its engine says runs, and that does not answer for so long, is replaced."""
 NO_ROOM = "No machine has room for this replica yet. Add one, or ask for fewer replicas."
-_OTHER_VERSION = "The machine {} has another version of Lepton. Install the platform's version there."
+_OTHER_VERSION = "The machine {} has Lepton {}. Install {} there, which is the platform's version."
 _ENDED = "The replica on {} ended by itself and is started again."
 
 
@@ -157,8 +158,8 @@ class Place:
         for line in self._engine.logs(run_id, self._state.log_key, after=self._seen):
             self._seen = line.seq
             hello = Hello.from_line(line.text)
-            if hello is not None and hello.version != VERSION:
-                raise Unavailable(_OTHER_VERSION.format(hello.address))
+            if hello is not None and hello.version != __version__:
+                raise Unavailable(_OTHER_VERSION.format(hello.address, hello.version, __version__))
             if hello is not None:
                 self._spoke_s = time.monotonic()
                 self._set(hello=hello)

@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lepton import __version__
 from lepton.core.tls import Identity
 from lepton.endpoints.replica.control import Control
 
 CALLER = "LEPTON_CALLER"
 """Environment variable of a replica: the certificate of who may steer it."""
-VERSION = 1
-"""Of these lines. A replica of another version is not spoken to."""
 CHUNK_BYTES = 1 << 20
 BLOB_TIMEOUT_S = 60.0
 
@@ -35,12 +34,13 @@ class Hello:
         address: Of its machine, where others reach it.
         port: Where it is steered.
         certificate: PEM; for predictions the same.
+        version: Of its Lepton; one of another version is not spoken to.
     """
 
     address: str
     port: int
     certificate: str
-    version: int = VERSION
+    version: str = __version__
 
     def to_line(self) -> str:
         """Return one line."""

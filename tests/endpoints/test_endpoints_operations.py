@@ -403,7 +403,9 @@ def test_endpoints_are_asked_over_https_when_there_is_a_certificate(
     workshop: Workshop, endpoints: Endpoints, tmp_path: Path
 ) -> None:
     certificate(tmp_path)
-    endpoints._settings = replace(workshop.settings, tls=(tmp_path / "cert.pem", tmp_path / "key.pem"))
+    endpoints._settings = endpoints._configs._settings = replace(
+        workshop.settings, tls=(tmp_path / "cert.pem", tmp_path / "key.pem")
+    )
     workshop.train(target="big")
     endpoints.deploy(EDITOR, "size", Ref("model", 1))
     endpoints.tick()
@@ -425,7 +427,9 @@ def test_a_certificate_that_cannot_be_read_fails_with_a_sentence(
 ) -> None:
     certificate(tmp_path)
     (tmp_path / "key.pem").write_text("no key")
-    endpoints._settings = replace(workshop.settings, tls=(tmp_path / "cert.pem", tmp_path / "key.pem"))
+    endpoints._settings = endpoints._configs._settings = replace(
+        workshop.settings, tls=(tmp_path / "cert.pem", tmp_path / "key.pem")
+    )
     workshop.train(target="big")
     endpoints.deploy(EDITOR, "size", Ref("model", 1))
     endpoints.tick()

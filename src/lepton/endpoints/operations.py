@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import hashlib
 import secrets
 import threading
 import time
@@ -11,7 +10,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -24,13 +22,14 @@ from lepton.core.ids import new_id
 from lepton.core.refs import Ref, check_name, parse_ref
 from lepton.core.settings import Settings
 from lepton.endpoints import asking, plans, processes, rollout, rows
+from lepton.endpoints.configs import Configs, Sealed
 from lepton.endpoints.drifting import Drifting, DriftReport
 from lepton.endpoints.keeper import Found, Keeper
 from lepton.endpoints.measures import EndpointMetrics, series
 from lepton.endpoints.plans import NOTHING, Asked
 from lepton.endpoints.records import Beside, Endpoint, EndpointDetail, EndpointState, Role
 from lepton.endpoints.references import reference_of
-from lepton.endpoints.replica.config import Deployment, Limits, ReplicaConfig, Workers
+from lepton.endpoints.replica.config import Limits, ReplicaConfig, Workers
 from lepton.endpoints.replica.control import Control, ReplicaStatus
 from lepton.endpoints.replica.metrics import exposition
 from lepton.endpoints.request_log import KEPT, LoggedRequest
@@ -62,7 +61,7 @@ class Endpoints:
         self._database = database
         self._guard = guard
         self._keyring = keyring
-        self._blobs = blobs
+        self._configs = Configs(keyring, blobs, settings)
         self._models = models
         self._clock = clock
         self._settings = settings
@@ -168,7 +167,7 @@ class Endpoints:
         with self._guard.allow(actor, "endpoints.get", project=project, target=name) as tx:
             endpoint = _existing(tx, project, name)
             signature, _ = rows.sealed(tx, endpoint.id)
-        whole = Signature.from_json(self._unseal(endpoint, "signature", signature))
+        whole = Signature.from_json(self._configs.unseal(endpoint, "signature", signature))
         masked = whole.masked(self._guard.readable(actor, project=project))
         standing = plans.rollout(endpoint, self._watching.tallies(endpoint.id))
         drift = self._watching.level(endpoint.id, endpoint.model)
@@ -192,7 +191,7 @@ class Endpoints:
             with self._database.read() as tx:
                 endpoint = _existing(tx, project, name)
                 sealed, _ = rows.sealed(tx, endpoint.id)
-            signature = Signature.from_json(self._unseal(endpoint, "signature", sealed))
+            signature = Signature.from_json(self._configs.unseal(endpoint, "signature", sealed))
             visible = frozenset(column.name for column in signature.inputs if column.column_class in readable)
             self._watching.compare_soon(endpoint.id)
             return EndpointMetrics(name, tuple(self._watching.measures(endpoint.id, endpoint.model, visible)))
@@ -210,7 +209,9 @@ class Endpoints:
         with self._guard.allow(actor, "endpoints.logs", project=project, target=name) as tx:
             endpoint = _existing(tx, project, name)
             kept = rows.requests(tx, endpoint.id, limit)
-        return [LoggedRequest.from_json(self._unseal(endpoint, f"request/{id_}", sealed)) for id_, sealed in kept]
+        return [
+            LoggedRequest.from_json(self._configs.unseal(endpoint, f"request/{id_}", sealed)) for id_, sealed in kept
+        ]
 
     def exposition(self, actor: Actor, *, project: str = "default") -> str:
         """Return the counts of all endpoints of a project in the text format of Prometheus."""
@@ -233,9 +234,9 @@ class Endpoints:
             _, sealed_secret = rows.sealed(tx, endpoint.id)
         if endpoint.url is None:
             raise Unavailable(_not_ready(endpoint))
-        secret = self._unseal(endpoint, "secret", sealed_secret)
-        certificate, *_ = self._tls_files(endpoint) or ("",)
-        return asking.ask(endpoint.url, _derived(secret, "predict"), body, trusted=certificate)
+        secret = self._configs.secret(endpoint, sealed_secret, "predict")
+        certificate, *_ = self._configs.tls_files(endpoint) or ("",)
+        return asking.ask(endpoint.url, secret, body, trusted=certificate)
 
     def delete(self, actor: Actor, name: str, *, project: str = "default") -> None:
         """Stop an endpoint and forget it; the model stays.
@@ -248,7 +249,7 @@ class Endpoints:
             rows.delete(tx, endpoint.id)
         if endpoint.replica is not None:
             processes.stop(endpoint.replica)
-        self._control_path(endpoint).unlink(missing_ok=True)
+        self._configs.control_path(endpoint).unlink(missing_ok=True)
         self._controls.pop(endpoint.id, None)
         self._watching.forget(endpoint.id)
         self._keyring.shred(project, f"endpoint/{endpoint.id}")
@@ -310,8 +311,10 @@ class Endpoints:
             if not samples and not drifts:
                 return
             self._keyring.get(endpoint.project, f"endpoint/{endpoint.id}")  # sealing would make another
-            sealed = {id_: self._seal(endpoint, f"request/{id_}", sample) for id_, sample in samples.items()}
-            reports = [(model, self._seal(endpoint, f"drift/{model}", report.to_json())) for model, report in drifts]
+            sealed = {id_: self._configs.seal(endpoint, f"request/{id_}", sample) for id_, sample in samples.items()}
+            reports = [
+                (model, self._configs.seal(endpoint, f"drift/{model}", report.to_json())) for model, report in drifts
+            ]
             with self._database.begin() as tx:
                 rows.add_requests(tx, endpoint.id, sealed, most=KEPT)
                 for model, report in reports:
@@ -320,7 +323,7 @@ class Endpoints:
     def _keep_reference(self, tx: sa.Connection, endpoint: Endpoint, artifact: ModelArtifact) -> None:
         if artifact.profile is not None:
             reference = reference_of(artifact.signature, artifact.profile).to_json()
-            sealed = self._seal(endpoint, f"reference/{artifact.ref}", reference)
+            sealed = self._configs.seal(endpoint, f"reference/{artifact.ref}", reference)
             rows.keep_reference(tx, endpoint.id, artifact.ref, sealed)
 
     def _drifting(self, endpoint: Endpoint, model: str) -> Drifting | None:
@@ -328,14 +331,9 @@ class Endpoints:
             kept = rows.drift(tx, endpoint.id, model)
         if kept is None:
             return None
-        reference = Reference.from_json(self._unseal(endpoint, f"reference/{model}", kept[0]))
-        report = None if kept[1] is None else self._unseal(endpoint, f"drift/{model}", kept[1])
+        reference = Reference.from_json(self._configs.unseal(endpoint, f"reference/{model}", kept[0]))
+        report = None if kept[1] is None else self._configs.unseal(endpoint, f"drift/{model}", kept[1])
         return Drifting(reference, None if report is None else DriftReport.from_json(report))
-
-    def _reference(self, endpoint: Endpoint, model: str) -> str:
-        with self._database.read() as tx:
-            kept = rows.drift(tx, endpoint.id, model)
-        return "" if kept is None else self._unseal(endpoint, f"reference/{model}", kept[0]).decode()
 
     def _look_after(self, endpoint: Endpoint) -> bool:
         control = self._control(endpoint)
@@ -404,23 +402,23 @@ class Endpoints:
             created_by=asked.by,
             limits=limits,
         )
-        sealed = self._seal(endpoint, "signature", artifact.signature.to_json())
-        secret = self._seal(endpoint, "secret", secrets.token_bytes(32))
+        sealed = self._configs.seal(endpoint, "signature", artifact.signature.to_json())
+        secret = self._configs.seal(endpoint, "secret", secrets.token_bytes(32))
         rows.insert(tx, endpoint, sealed_signature=sealed, sealed_secret=secret)
         return endpoint
 
     def _replace(self, tx: sa.Connection, endpoint: Endpoint, artifact: ModelArtifact) -> Endpoint:
         moved = replace(endpoint, host=self._settings.host, tls=self._settings.tls is not None)
-        rows.redeploy(tx, moved, sealed_signature=self._seal(moved, "signature", artifact.signature.to_json()))
+        rows.redeploy(tx, moved, sealed_signature=self._configs.seal(moved, "signature", artifact.signature.to_json()))
         return moved
 
     def _join(
         self, tx: sa.Connection, old: Endpoint, artifact: ModelArtifact, beside: Beside, asked: Asked
     ) -> Endpoint:
         endpoint = plans.joined(old, artifact, beside, asked, self._clock())
-        main = Signature.from_json(self._unseal(old, "signature", rows.sealed(tx, old.id)[0]))
+        main = Signature.from_json(self._configs.unseal(old, "signature", rows.sealed(tx, old.id)[0]))
         plans.check_columns((old.model, main), (artifact.ref, artifact.signature))
-        sealed = self._seal(endpoint, f"signature/{beside.role}", artifact.signature.to_json())
+        sealed = self._configs.seal(endpoint, f"signature/{beside.role}", artifact.signature.to_json())
         rows.redeploy(tx, endpoint, beside=sealed)
         return endpoint
 
@@ -440,73 +438,22 @@ class Endpoints:
         if endpoint.id not in self._controls:
             with self._database.read() as tx:
                 _, secret = rows.sealed(tx, endpoint.id)
-            opened = _derived(self._unseal(endpoint, "secret", secret), "control")
-            self._controls[endpoint.id] = Control.at(self._control_path(endpoint), opened)
+            opened = self._configs.secret(endpoint, secret, "control")
+            self._controls[endpoint.id] = Control.at(self._configs.control_path(endpoint), opened)
         return self._controls[endpoint.id]
 
-    def _tls_files(self, endpoint: Endpoint) -> tuple[str, ...]:
-        """Certificate and key of an endpoint that is asked over HTTPS; none for others."""
-        return tuple(map(str, self._settings.tls)) if endpoint.tls and self._settings.tls else ()
-
-    def _control_path(self, endpoint: Endpoint) -> Path:
-        return self._settings.replicas / endpoint.id
-
     def _config(self, endpoint: Endpoint) -> ReplicaConfig:
+        sealed = self._sealed(endpoint)
+        deployments = self._configs.deployments(endpoint, sealed, self._token_lists.public_key(endpoint.project))
+        return self._configs.replica(endpoint, sealed, deployments)
+
+    def _sealed(self, endpoint: Endpoint) -> Sealed:
         with self._database.read() as tx:
             signature, secret = rows.sealed(tx, endpoint.id)
-            signatures = rows.companion_signatures(tx, endpoint.id)
-        own_secret = self._unseal(endpoint, "secret", secret)
-        main = Deployment(
-            endpoint=endpoint.name,
-            project=endpoint.project,
-            model=endpoint.model,
-            generation=endpoint.generation,
-            blob_path=str(self._blobs.path(endpoint.blob_id)),
-            blob_id=endpoint.blob_id,
-            key=self._keyring.get(endpoint.project, f"model/{endpoint.model_version_id}").hex(),
-            signature=self._unseal(endpoint, "signature", signature).decode(),
-            secret=_derived(own_secret, "predict"),
-            token_key=self._token_lists.public_key(endpoint.project).hex(),
-            weight=100.0 - sum(one.percent for one in endpoint.companions),
-            limits=endpoint.limits,
-            reference=self._reference(endpoint, endpoint.model),
-            log_one_in=self._settings.request_log_one_in,
-        )
-        beside = [
-            replace(
-                main,
-                model=one.model,
-                blob_path=str(self._blobs.path(one.blob_id)),
-                blob_id=one.blob_id,
-                key=self._keyring.get(endpoint.project, f"model/{one.model_version_id}").hex(),
-                signature=self._unseal(endpoint, f"signature/{one.role}", signatures[one.role]).decode(),
-                weight=float(one.percent),
-                reference=self._reference(endpoint, one.model),
-                is_shadow=one.role is Role.SHADOW,
-            )
-            for one in endpoint.companions
-            if one.role in signatures  # dropped meanwhile, and the next look tells the replica so
-        ]
-        return ReplicaConfig(
-            deployments=(main, *beside),
-            generation=endpoint.generation,
-            host=endpoint.host,
-            port=endpoint.replica.port if endpoint.replica else 0,
-            workers=endpoint.workers,
-            control_path=str(self._control_path(endpoint)),
-            control_secret=_derived(own_secret, "control"),
-            grpc=self._settings.grpc,
-            tls=self._tls_files(endpoint),
-            engine="" if self._settings.engine == "local" else self._settings.engine,
-        )
-
-    def _seal(self, endpoint: Endpoint, kind: str, plain: bytes) -> bytes:
-        scope = f"endpoint/{endpoint.id}"
-        return self._keyring.seal(endpoint.project, scope, plain, label=f"{scope}/{kind}")
-
-    def _unseal(self, endpoint: Endpoint, kind: str, sealed: bytes) -> bytes:
-        scope = f"endpoint/{endpoint.id}"
-        return self._keyring.unseal(endpoint.project, scope, sealed, label=f"{scope}/{kind}")
+            beside = rows.companion_signatures(tx, endpoint.id)
+            models = (endpoint.model, *(one.model for one in endpoint.companions))
+            references = {model: kept[0] for model in models if (kept := rows.drift(tx, endpoint.id, model))}
+        return Sealed(signature, secret, beside, references)
 
 
 def _existing(tx: sa.Connection, project: str, name: str) -> Endpoint:
@@ -514,11 +461,6 @@ def _existing(tx: sa.Connection, project: str, name: str) -> Endpoint:
     if endpoint is None:
         raise NotFound(f"There is no endpoint {name!r} in project {project!r}. See: lepton endpoints list")
     return endpoint
-
-
-def _derived(secret: bytes, use: str) -> str:
-    """Derive a secret for one use: a worker, which knows the one for predicting, cannot steer its supervisor."""
-    return hashlib.sha256(f"lepton replica {use} ".encode() + secret).hexdigest()
 
 
 def _check_answers(artifact: ModelArtifact, readable: frozenset[ColumnClass]) -> None:

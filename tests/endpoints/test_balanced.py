@@ -35,7 +35,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
 def on_machines(models: Models, replicas: int, version: int = 1, *, generation: int = 1, **other: Any) -> ReplicaConfig:
     workers = other.pop("workers", Workers())
     config = models.config(version, generation=generation, workers=replace(workers, replicas=replicas))
-    return replace(config, engine=HERE, **other)
+    return replace(config, **{"engine": HERE} | other)
 
 
 def all_serve(generation: int, replicas: int) -> Callable[[ReplicaStatus], bool]:

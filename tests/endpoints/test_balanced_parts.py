@@ -10,19 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lepton.core.conversation import Hello
 from lepton.core.errors import InvalidInput
 from lepton.endpoints.balanced import standing, wire
 from lepton.endpoints.balanced.configuration import Front, Server, configuration
 from lepton.endpoints.balanced.place import Standing
 from lepton.endpoints.balanced.state import State
-from lepton.endpoints.balanced.wire import Hello
 from lepton.endpoints.replica.config import Deployment, Limits, ReplicaConfig, Workers
 from lepton.endpoints.replica.control import ReplicaStatus, WorkerStatus
 from lepton.runs.engines.addresses import AddressesEngine
 from lepton.runs.engines.choose import open_engine
 from lepton.runs.engines.local import LocalEngine
 
-HELLO = Hello("10.0.0.7", 4000, "a certificate")
+HELLO = Hello("replica", "10.0.0.7", 4000, "a certificate", "0.1.0")
 LINES = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\n"), max_size=200)
 
 
@@ -89,17 +89,18 @@ def test_limits_are_divided_and_never_become_none() -> None:
     assert told.workers.replicas == 1
 
 
-@given(st.builds(Hello, st.text(), st.integers(1, 65535), st.text()))
+@given(st.builds(Hello, st.just("replica"), st.text(), st.integers(1, 65535), st.text(), st.text()))
 def test_what_a_replica_says_of_itself_is_read_as_it_was_written(hello: Hello) -> None:
     line = hello.to_line()
     assert "\n" not in line
-    assert Hello.from_line(line) == hello
+    assert Hello.from_line(line, "replica") == hello
+    assert Hello.from_line(line, "agent") is None
 
 
 @given(LINES)
 def test_any_other_line_of_a_log_is_no_replica(line: str) -> None:
-    assert Hello.from_line(line) is None
-    assert Hello.from_line(f'{{"lepton-replica"{line}') is None
+    assert Hello.from_line(line, "replica") is None
+    assert Hello.from_line(f'{{"lepton"{line}', "replica") is None
 
 
 @given(data=st.binary(max_size=5000), size=st.integers(1, 1000))

@@ -14,28 +14,26 @@ import secrets
 import shutil
 import signal
 import socket
-import ssl
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lepton import __version__
+from lepton.core.conversation import Hello, serve
 from lepton.core.errors import Conflict, Internal, InvalidInput, LeptonError
 from lepton.core.tls import Identity
 from lepton.endpoints import processes
-from lepton.endpoints.balanced.wire import CALLER, Hello, blob_name, receive_blob
+from lepton.endpoints.balanced.wire import CALLER, KIND, blob_name, receive_blob
 from lepton.endpoints.records import ReplicaProcess
 from lepton.endpoints.replica.config import ReplicaConfig
 from lepton.endpoints.replica.control import Control
 from lepton.endpoints.replica.supervisor import prepare
 
-TALK_TIMEOUT_S = 30.0
-_MOST_LINE_BYTES = 64 << 20
 _LOOK_EVERY_S = 0.5
 
 
@@ -116,39 +114,7 @@ class Node:
                 path.unlink()
 
 
-class Door:
-    """Accepts the balanced endpoint, and has everything that it asks done in the main thread.
-
-    Which is where processes are started: the kernel ends them with the thread that started them.
-    """
-
-    def __init__(self, listener: socket.socket, context: ssl.SSLContext) -> None:
-        self.asked: queue.Queue[tuple[str, Any, Future[Any]]] = queue.Queue()
-        self._listener = listener
-        self._context = context
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            with suppress(OSError):
-                connection, _ = self._listener.accept()
-                threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
-
-    def _talk(self, plain: socket.socket) -> None:
-        plain.settimeout(TALK_TIMEOUT_S)
-        with (
-            plain,
-            suppress(OSError),  # and everything of TLS, which is one
-            self._context.wrap_socket(plain, server_side=True) as connection,
-            connection.makefile("rb") as lines,
-        ):
-            while (line := lines.readline(_MOST_LINE_BYTES)).endswith(b"\n"):
-                connection.sendall(_answered(line, self._do))
-
-    def _do(self, verb: str, body: Any) -> Any:
-        done: Future[Any] = Future()
-        self.asked.put((verb, body, done))
-        return done.result()
+Asked = queue.Queue[tuple[str, Any, Future[Any]]]
 
 
 def main() -> int:
@@ -162,21 +128,29 @@ def main() -> int:
         identity = Identity.new()
         node = Node(folder, address, identity)
         with socket.create_server((address, 0)) as listener:
-            door = Door(listener, identity.server(caller))
-            hello = Hello(address, listener.getsockname()[1], identity.certificate)
+            asked: Asked = queue.Queue()
+            serve(listener, identity.server(caller), lambda verb, body: _handed_over(asked, verb, body))
+            hello = Hello(KIND, address, listener.getsockname()[1], identity.certificate, __version__)
             sys.stdout.write(hello.to_line() + "\n")
             sys.stdout.flush()
             while not told_to_end.is_set() and node.lives:
                 with suppress(queue.Empty):
-                    _do_next(door, node)
+                    _do_next(asked, node)
         node.stop()
         return 0 if told_to_end.is_set() else 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _do_next(door: Door, node: Node) -> None:
-    verb, body, done = door.asked.get(timeout=_LOOK_EVERY_S)
+def _handed_over(asked: Asked, verb: str, body: Any) -> Any:
+    """Have it done in the main thread: the kernel ends a process with the thread that started it."""
+    done: Future[Any] = Future()
+    asked.put((verb, body, done))
+    return done.result()
+
+
+def _do_next(asked: Asked, node: Node) -> None:
+    verb, body, done = asked.get(timeout=_LOOK_EVERY_S)
     try:
         done.set_result(node.answer(verb, body))
     except LeptonError as error:
@@ -185,17 +159,6 @@ def _do_next(door: Door, node: Node) -> None:
         done.set_exception(InvalidInput("The replica does not understand this."))
     except OSError as error:
         done.set_exception(Internal(f"The replica's machine cannot do that ({type(error).__name__})."))
-
-
-def _answered(line: bytes, do: Callable[[str, Any], Any]) -> bytes:
-    try:
-        question = json.loads(line)
-        answer = {"body": do(question["verb"], question["body"])}
-    except LeptonError as error:
-        answer = {"error": {"code": error.code, "message": error.message}}
-    except (ValueError, KeyError, TypeError):
-        answer = {"error": {"code": "invalid_input", "message": "The replica does not understand this."}}
-    return json.dumps(answer).encode() + b"\n"
 
 
 if __name__ == "__main__":

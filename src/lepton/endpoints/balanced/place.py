@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lepton import __version__
+from lepton.core.conversation import Hello
 from lepton.core.errors import LeptonError, Unavailable
 from lepton.core.ids import new_id
 from lepton.endpoints.balanced.state import State
-from lepton.endpoints.balanced.wire import CALLER, Hello, control_of, send_blob
+from lepton.endpoints.balanced.wire import CALLER, KIND, control_of, send_blob
 from lepton.endpoints.replica.config import ReplicaConfig
 from lepton.endpoints.replica.control import Control, ReplicaStatus, Words
 from lepton.endpoints.restarts import RestartDelays
@@ -157,7 +158,7 @@ class Place:
         run_id = self.standing.run_id
         for line in self._engine.logs(run_id, self._state.log_key, after=self._seen):
             self._seen = line.seq
-            hello = Hello.from_line(line.text)
+            hello = Hello.from_line(line.text, KIND)
             if hello is not None and hello.version != __version__:
                 raise Unavailable(_OTHER_VERSION.format(hello.address, hello.version, __version__))
             if hello is not None:

@@ -7,60 +7,24 @@ starts the replica, the replica's comes back in its log, on the engine's own way
 from __future__ import annotations
 
 import base64
-import json
-import socket
-import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lepton import __version__
+from lepton.core.conversation import Hello, dial
 from lepton.core.tls import Identity
 from lepton.endpoints.replica.control import Control
 
+KIND = "replica"
 CALLER = "LEPTON_CALLER"
 """Environment variable of a replica: the certificate of who may steer it."""
 CHUNK_BYTES = 1 << 20
 BLOB_TIMEOUT_S = 60.0
 
 
-@dataclass(frozen=True)
-class Hello:
-    """What a replica says in its log when it can be spoken to.
-
-    Attributes:
-        address: Of its machine, where others reach it.
-        port: Where it is steered.
-        certificate: PEM; for predictions the same.
-        version: Of its Lepton; one of another version is not spoken to.
-    """
-
-    address: str
-    port: int
-    certificate: str
-    version: str = __version__
-
-    def to_line(self) -> str:
-        """Return one line."""
-        return json.dumps({"lepton-replica": self.__dict__})
-
-    @classmethod
-    def from_line(cls, line: str) -> Hello | None:
-        """Read what `to_line` wrote; None for any other line."""
-        if not line.startswith('{"lepton-replica"'):
-            return None
-        try:
-            return cls(**json.loads(line)["lepton-replica"])
-        except (ValueError, KeyError, TypeError):
-            return None
-
-
 def control_of(hello: Hello, identity: Identity) -> Control:
     """Return the control plane's end for a replica on another machine."""
     context = identity.client(hello.certificate)
-    return Control(lambda timeout_s: _connected(hello, context, timeout_s), secret="")
+    return Control(lambda timeout_s: dial(hello, context, timeout_s), secret="")
 
 
 def send_blob(control: Control, blob_id: str, path: Path) -> None:
@@ -98,13 +62,3 @@ def blob_name(blob_id: str) -> str:
     if not blob_id.replace("-", "").isalnum():
         raise ValueError("no id of a blob")
     return f"{blob_id}.blob"
-
-
-@contextmanager
-def _connected(hello: Hello, context: ssl.SSLContext, timeout_s: float) -> Iterator[socket.socket]:
-    # SSL errors are OSErrors.
-    with (
-        socket.create_connection((hello.address, hello.port), timeout_s) as plain,
-        context.wrap_socket(plain) as connection,
-    ):
-        yield connection

@@ -59,10 +59,14 @@ def claim(path: Path, mark: ProcessMark, workers: int) -> bool:
         return False
     finally:
         own.unlink()
-    # Room for the last word is taken now, so that a disk that fills up meanwhile does not silence it.
+    make_room(path, workers)
+    return True
+
+
+def make_room(path: Path, workers: int) -> None:
+    """Take the room for the last word now, so that a disk that fills up meanwhile does not silence it."""
     _write(path / _EXIT_ROOM, b" " * (_BYTES_PER_EXIT * (workers + 1)))
     _sync(path)
-    return True
 
 
 def claimed_by(path: Path) -> ProcessMark | None:

@@ -72,7 +72,7 @@ class LocalEngine:
             argv=list(spec.argv),
             grace_s=self._grace_s,
             max_log_bytes=self._max_log_bytes,
-            environment=_environment(spec.environment),
+            environment=environment(spec.environment),
             log_key=spec.log_key,
         )
         try:
@@ -153,12 +153,12 @@ def _launch(path: Path, config: folder.Config) -> str:
     return answer
 
 
-def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+def environment(extra: Mapping[str, str]) -> dict[str, str]:
     """Return what workers may see of our environment: no credentials, no surprises."""
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     # PG…: how libpq finds a PostgreSQL catalog.
     ours = {n: v for n, v in os.environ.items() if n.startswith(("LEPTON_", "PG")) and n not in _NOT_FOR_WORKERS}
-    fixed = {"PYTHONUNBUFFERED": "1", "POLARS_OOC_DISK_BUDGET_MB": "0"}
+    fixed = {"PYTHONUNBUFFERED": "1", "POLARS_OOC_DISK_BUDGET_MB": "0", "LEPTON_NODE_ADDRESS": "127.0.0.1"}
     return passed | ours | fixed | dict(extra)
 
 

@@ -77,7 +77,7 @@ class Engine(Protocol):
 
     Each worker gets the variables of torchrun (``RANK``, ``WORLD_SIZE``, ``LOCAL_RANK``, ``LOCAL_WORLD_SIZE``,
     ``MASTER_ADDR``, ``MASTER_PORT``) and one line on its standard input: a secret in hex, shared by the workers of
-    the run and nobody else.
+    the run and nobody else. ``LEPTON_NODE_ADDRESS`` is where other machines reach the one that it is on.
     """
 
     def submit(self, spec: EngineSpec) -> None:

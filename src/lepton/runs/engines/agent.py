@@ -1,0 +1,152 @@
+"""What stands for an engine on another machine: keeps the workers of one run there, ``python -m …engines.agent``.
+
+It is started with nothing but the engine's certificate, says in its log where it is, and is told the rest over TLS: no
+secret is in its arguments, its environment or its log. The workers are kept by the same supervisor as at home.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lepton import __version__
+from lepton.core.conversation import Hello, serve
+from lepton.core.errors import InvalidInput
+from lepton.core.tls import Identity
+from lepton.runs.engines import folder
+from lepton.runs.engines.journal import JournalWriter
+from lepton.runs.engines.local import environment
+from lepton.runs.engines.port import Exit
+from lepton.runs.engines.supervisor import Supervisor
+
+CALLER, ADDRESS = "LEPTON_CALLER", "LEPTON_NODE_ADDRESS"
+KIND = "agent"
+PATIENCE_S = 120.0
+"""How long it waits to be told what to start."""
+LINGER_S = 600.0
+"""How long it keeps the end of the log for an engine that is away."""
+CHUNK_BYTES = 4 << 20
+_WATCH_EVERY_S = 0.5
+
+
+class Agent:
+    """Keeps one run.
+
+    Args:
+        path: Its folder on this machine, for as long as this lives.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._told = threading.Event()
+        self._let_go = threading.Event()
+        self._cancelled = False
+        self._config: folder.Config | None = None
+        self._exits: list[Exit] | None = None
+
+    def answer(self, verb: str, body: Any) -> Any:
+        """Answer the engine."""
+        if verb == "start":
+            return self._start(body)
+        if verb == "status":
+            exits = None if self._exits is None else [asdict(exit_) for exit_ in self._exits]
+            return {"told": self._told.is_set(), "exits": exits}
+        if verb == "log":
+            return self._log(int(body))
+        if verb == "cancel":
+            return self.cancel()
+        if verb == "bye":
+            return self._let_go.set()
+        raise InvalidInput("An agent can be asked to start, cancel and let go, for its status and for its log.")
+
+    def cancel(self) -> None:
+        """Tell the workers to end; does nothing when they have."""
+        self._cancelled = True
+        if self._exits is None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def run(self) -> None:
+        """Wait for what to start, keep it, and keep what is left of it until the engine has that."""
+        if not self._told.wait(PATIENCE_S) or self._config is None:
+            return
+        config = self._config
+        journal = JournalWriter(self._path / folder.LOG, config.run_id, config.log_key, max_bytes=config.max_log_bytes)
+        supervisor = Supervisor(config, journal)
+        if self._cancelled:
+            os.kill(os.getpid(), signal.SIGTERM)
+        exits = supervisor.run()
+        journal.close()
+        self._exits = exits
+        self._let_go.wait(LINGER_S)
+
+    def _start(self, body: Any) -> None:
+        if self._told.is_set():
+            return
+        config = folder.Config.from_json(json.dumps(body).encode())
+        address = {ADDRESS: os.environ[ADDRESS]}
+        config.environment.update(environment(config.environment | address))
+        self._config = config
+        self._told.set()
+
+    def _log(self, offset: int) -> str:
+        try:
+            with (self._path / folder.LOG).open("rb") as file:
+                file.seek(offset)
+                return base64.b64encode(file.read(CHUNK_BYTES)).decode()
+        except FileNotFoundError:
+            return ""
+
+
+def main() -> None:
+    """Keep a run until it has ended, or until whoever started this has."""
+    os.umask(0o077)
+    # A core dump would be a copy of the data in plain text.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    path = Path(tempfile.mkdtemp(prefix="lepton-run-"))
+    try:
+        _end_with(os.getppid(), path)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # until there are workers to tell
+        agent, identity = Agent(path), Identity.new()
+        address = os.environ[ADDRESS] = os.environ.get(ADDRESS) or _own_address()
+        with socket.create_server((address, 0)) as listener:
+            serve(listener, identity.server(os.environ.pop(CALLER)), agent.answer)
+            hello = Hello(KIND, address, listener.getsockname()[1], identity.certificate, __version__)
+            os.write(1, f"{hello.to_line()}\n".encode())
+            agent.run()
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _own_address() -> str:
+    """Return the address of this machine by which it reaches the cluster's head, and so is reached."""
+    head, _, port = os.environ.get("RAY_ADDRESS", "127.0.0.1:1").rpartition(":")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((head, int(port)))  # sends nothing
+        return str(probe.getsockname()[0])
+
+
+def _end_with(parent: int, path: Path) -> None:
+    """End this process when its parent has: the kernel ends the workers with it."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            threading.Event().wait(_WATCH_EVERY_S)
+        shutil.rmtree(path, ignore_errors=True)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+if __name__ == "__main__":
+    main()

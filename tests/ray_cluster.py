@@ -1,0 +1,225 @@
+"""A real Ray cluster on this machine for tests: each node a group of processes, with tokens, on the loopback.
+
+Nothing here calls ``ray stop`` or a ``shutdown()`` that does: both end every Ray process of the machine. What is ended
+is what was started here, by its number; what a node leaves behind is known by a variable in its environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+import lepton
+from lepton.testing.engines import eventually
+
+START_TIMEOUT_S = 90.0
+# On 127.0.0.1 Ray listens on the loopback alone; on any other address, 127.0.0.2 included, on all interfaces. It takes
+# 127.0.0.1 for a mistake, and replaces it by an address that others reach, unless told that there are no clusters on
+# this system (`_environment`); that in turn forbids to start a second node, which is all that is put right here.
+_START = """
+import sys
+from ray._private import ray_constants, services
+ray_constants.ENABLE_RAY_CLUSTER = True
+services.resolve_ip_for_localhost = lambda host: host
+from ray.scripts.scripts import main
+sys.exit(main())
+"""
+_LOOPBACK = "127.0.0.1"
+_MARK = "LEPTON_TEST_RAY"
+
+
+@dataclass(frozen=True)
+class RayNode:
+    """A node: the number of its first process, which leads the group of all the others, and how Ray calls it.
+
+    Attributes:
+        number: 0 is the head.
+        pid: Number of its first process.
+        address: Under which Lepton's agents on it listen: 127.0.0.1 for the head, 127.0.0.2 for the next, and so on.
+    """
+
+    number: int
+    pid: int
+    address: str
+    folder: Path
+
+
+class RayCluster:
+    """Starts a cluster when entered and ends it when left.
+
+    Args:
+        nodes: How many, the head included.
+        cpus: How many each of them says it has.
+    """
+
+    def __init__(self, *, nodes: int = 3, cpus: int = 4) -> None:
+        self._cpus = cpus
+        self._count = nodes
+        self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # short: sockets have paths under 108 bytes
+        self.token = secrets.token_hex(32)
+        self.token_path = self.folder / "token"
+        self.token_path.touch(mode=0o600)
+        self.token_path.write_text(self.token)
+        self.nodes: list[RayNode] = []
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._dashboard_port = _free_port()
+        self.url = f"http://{_LOOPBACK}:{self._dashboard_port}"
+        self.address = f"ray://{_LOOPBACK}:{self._dashboard_port}"
+
+    def __enter__(self) -> RayCluster:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start the head and the other nodes; return when all of them are alive."""
+        options = [
+            "--head", "--port=0", "--dashboard-host=127.0.0.1", f"--dashboard-port={self._dashboard_port}",
+            f"--ray-client-server-port={_free_port()}",
+        ]  # fmt: skip
+        head = self._launch(options)
+        self._wait(lambda: self._get("/api/version") is not None and self._gcs() is not None, "the head answers")
+        self._wait(lambda: len(self.alive()) == 1, "the head is alive")
+        for _ in range(self._count - 1):
+            self.add_node()  # one by one: two that start together in one folder take each other's sockets
+        assert head.number == 0
+
+    def add_node(self) -> RayNode:
+        """Start one more node; return when it is alive."""
+        before = len(self.alive())
+        node = self._launch([f"--address={self._gcs()}"])
+        self._wait(lambda: len(self.alive()) == before + 1, "the new node is alive")
+        return node
+
+    def kill_node(self, node: RayNode) -> None:
+        """End a node's own processes by SIGKILL; what its raylet had started is left to notice it."""
+        with suppress(ProcessLookupError):
+            os.killpg(node.pid, signal.SIGKILL)
+        self._processes[node.pid].wait()
+        self.nodes.remove(node)
+
+    def alive(self) -> set[str]:
+        """Return the ids of the nodes that Ray takes for alive."""
+        answer = self._get("/api/v0/nodes?limit=100")
+        rows = [] if answer is None else answer["data"]["result"]["result"]
+        return {row["node_id"] for row in rows if row["state"] == "ALIVE"}
+
+    def processes(self, node: RayNode | None = None) -> set[int]:
+        """Return the numbers of all that descends from this cluster, or from one of its nodes, and still runs."""
+        wanted = f"{_MARK}={self.folder}/".encode()
+        if node is not None:
+            wanted += f"{node.number}\0".encode()
+        return {pid for pid, environment in _environments() if wanted in environment}
+
+    def close(self) -> None:
+        """End every process that was started here or by one that was, and remove the folders."""
+        for node in list(self.nodes):
+            self.kill_node(node)
+        for process in self._processes.values():
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        deadline = time.monotonic() + 30
+        while (left := self.processes()) and time.monotonic() < deadline:
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _launch(self, options: list[str]) -> RayNode:
+        number = len(self._processes)
+        folder = self.folder / str(number)
+        folder.mkdir()
+        address = f"127.0.0.{number + 1}"
+        command = [
+            sys.executable, "-c", _START, "start", "--block", f"--node-ip-address={_LOOPBACK}",
+            f"--temp-dir={self.folder / 'ray'}",
+            f"--num-cpus={self._cpus}", "--object-store-memory=80000000", "--min-worker-port=0", "--max-worker-port=0",
+            "--dashboard-agent-listen-port=0", "--disable-usage-stats", *options,
+        ]  # fmt: skip
+        with (folder / "start.log").open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                env=self._environment(number) | {"LEPTON_NODE_ADDRESS": address},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._processes[process.pid] = process
+        self.nodes.append(RayNode(number, process.pid, address, folder))
+        return self.nodes[-1]
+
+    def _environment(self, number: int) -> dict[str, str]:
+        kept = {n: v for n, v in os.environ.items() if not n.startswith(("RAY_", "LEPTON_", "PYTEST_", "COV_"))}
+        return kept | {
+            _MARK: f"{self.folder}/{number}",
+            "HOME": str(self.folder),  # Ray would leave a token that everybody can read in ~/.ray
+            "PYTHONPATH": str(Path(lepton.__file__).parents[1]),
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(self.token_path),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+            "RAY_enable_worker_prestart": "false",
+            "RAY_prestart_worker_first_driver": "false",
+            # A node that is gone is noticed in about three seconds instead of thirty.
+            "RAY_health_check_initial_delay_ms": "1000",
+            "RAY_health_check_period_ms": "1000",
+            "RAY_health_check_timeout_ms": "2000",
+            "RAY_health_check_failure_threshold": "3",
+            "AUTOSCALER_METRIC_PORT": str(_free_port()),
+            "DASHBOARD_METRIC_PORT": str(_free_port()),
+        }
+
+    def _gcs(self) -> str | None:
+        files = list((self.folder / "ray").glob("session_latest/gcs_server_port_*"))
+        return f"{_LOOPBACK}:{files[0].read_text()}" if files and files[0].read_text() else None
+
+    def _get(self, path: str) -> dict[str, Any] | None:
+        try:
+            answer = httpx2.get(self.url + path, headers={"Authorization": f"Bearer {self.token}"}, timeout=10)
+        except httpx2.HTTPError:
+            return None
+        return json.loads(answer.text) if answer.status_code == 200 else None
+
+    def _wait(self, condition: Callable[[], bool], what: str) -> None:
+        def holds() -> bool:
+            for node in self.nodes:
+                if self._processes[node.pid].poll() is not None:
+                    raise RuntimeError(f"A Ray node has ended: {(node.folder / 'start.log').read_text()[-2000:]}")
+            return condition()
+
+        eventually(holds, what, within_s=START_TIMEOUT_S)
+
+
+def _free_port() -> int:
+    with socket.create_server((_LOOPBACK, 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def _environments() -> Iterator[tuple[int, bytes]]:
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            yield int(path.parent.name), path.read_bytes()

@@ -98,4 +98,4 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 
 def environment() -> dict[str, str]:
     """Return what a replica may see of our environment."""
-    return {name: os.environ[name] for name in _KEPT if name in os.environ}
+    return {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith("OTEL_")}

@@ -21,6 +21,7 @@ import orjson
 
 from lepton.core.errors import Internal, InvalidInput, LeptonError, NotFound, TooManyRequests, Unavailable
 from lepton.endpoints.replica import arrow, openapi
+from lepton.endpoints.replica.batcher import Job
 from lepton.endpoints.replica.exchange import Request
 from lepton.endpoints.replica.inputs import Inputs
 from lepton.endpoints.replica.outputs import Outputs
@@ -28,6 +29,7 @@ from lepton.endpoints.replica.served import Served
 from lepton.endpoints.replica.traffic import Traffic
 
 if TYPE_CHECKING:
+    from lepton.endpoints.replica.tracing import Tracing
     from lepton.endpoints.replica.upstream import Upstream
 
 log = logging.getLogger("lepton.replica.app")
@@ -36,7 +38,8 @@ JSON = b"application/json"
 BINARY = b"application/octet-stream"
 _CODES = {400: "invalid_input", 408: "invalid_input", 413: "too_large", 429: "too_many_requests", 503: "unavailable"}
 
-Handler = Callable[[Traffic, Served, Request], None]
+Handler = Callable[[Traffic, Served, Request], Job | None]
+"""Answers at once, or returns what is to be predicted."""
 
 
 Encode = Callable[[Outputs, int, int], bytes | tuple[list[bytes], int | None]]
@@ -94,14 +97,14 @@ class App:
 
     Args:
         endpoints: What is served here.
-        metrics: Writes the metrics of this replica for Prometheus.
+        tracing: Traces some of the requests; None: none.
     """
 
-    def __init__(self, endpoints: Sequence[Traffic], metrics: Callable[[], bytes] = lambda: b"") -> None:
+    def __init__(self, endpoints: Sequence[Traffic], tracing: Tracing | None = None) -> None:
         self._endpoints = endpoints
+        self._tracing = tracing
         self._ids = count(1)
         self._id_prefix = secrets.token_hex(6).upper()
-        self._metrics = metrics
         self._open: Mapping[bytes, bytes] = {
             b"/v2/health/live": b'{"live":true}',
             b"/v2/health/ready": b'{"ready":true}',
@@ -177,13 +180,21 @@ class App:
         traffic, served, handlers = route
         if served is None:
             served = traffic.choose()
+        tracing = self._tracing
+        trace = None if tracing is None else tracing.begin(request.headers, request.method, path)
         try:
-            handlers[request.method](traffic, served, request)
+            job = handlers[request.method](traffic, served, request)
+            if job is not None:
+                traffic.submit(served, job if trace is None else trace.follow(job, (served.endpoint, served.model)))
+            return
         except LeptonError as error:
-            self.refused(request, served, error)
+            refusal = error
         except Exception as error:  # noqa: BLE001 - an edge: the text of a foreign error may quote the request
             log.error("a request failed unexpectedly with %s", type(error).__name__)
-            self.refused(request, served, Internal("Something unexpected happened while answering."))
+            refusal = Internal("Something unexpected happened while answering.")
+        self.refused(request, served, refusal)
+        if trace is not None:
+            trace.answered((served.endpoint, served.model), refusal.status, refusal.code)
 
     def refuse(self, path: bytes, status: int, sentence: str) -> tuple[bytes, bytes]:
         """Say in the shape of errors what the protocol itself refuses."""
@@ -193,28 +204,26 @@ class App:
 
     # The addresses
 
-    def _predict(self, traffic: Traffic, served: Served, request: Request) -> None:
+    def _predict(self, traffic: Traffic, served: Served, request: Request) -> Job:
         started = perf_counter()
         kind = request.headers.get(b"content-type", JSON)
         if kind is not JSON and kind.lower().startswith(arrow.MEDIA_TYPE):
             inputs = served.arrow.decode(request.body)
-            asked = _Asked(self, (traffic, served), request, inputs, served.arrow.encode, arrow.MEDIA_TYPE, started)
-        else:
-            inputs = served.records.decode(request.body)
-            asked = _Asked(self, (traffic, served), request, inputs, served.records.encode, JSON, started)
-        traffic.submit(served, asked)
+            return _Asked(self, (traffic, served), request, inputs, served.arrow.encode, arrow.MEDIA_TYPE, started)
+        inputs = served.records.decode(request.body)
+        return _Asked(self, (traffic, served), request, inputs, served.records.encode, JSON, started)
 
-    def _invoke(self, traffic: Traffic, served: Served, request: Request) -> None:
+    def _invoke(self, traffic: Traffic, served: Served, request: Request) -> Job:
         started = perf_counter()
         inputs = served.invocations.decode(request.body, request.headers.get(b"content-type", b""))
         encode = served.invocations.encode
-        traffic.submit(served, _Asked(self, (traffic, served), request, inputs, encode, JSON, started))
+        return _Asked(self, (traffic, served), request, inputs, encode, JSON, started)
 
-    def _infer(self, traffic: Traffic, served: Served, request: Request) -> None:
+    def _infer(self, traffic: Traffic, served: Served, request: Request) -> Job:
         started = perf_counter()
         question = served.oip.decode(request.body, _json_bytes(request))
         encode = partial(served.oip.encode, question)
-        traffic.submit(served, _Asked(self, (traffic, served), request, question.inputs, encode, JSON, started))
+        return _Asked(self, (traffic, served), request, question.inputs, encode, JSON, started)
 
     def _pass_on(self, _traffic: Traffic, served: Served, request: Request) -> None:
         started = perf_counter()

@@ -226,7 +226,8 @@ class Batcher:
             return error, time.perf_counter() - started
         except Exception:  # noqa: BLE001 - an edge: what a model raises may quote values
             return Internal("The model failed on these rows."), time.perf_counter() - started
-        return Outputs(self._shape.signature, outputs), time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        return Outputs(self._shape.signature, outputs, seconds), seconds
 
     def _in_parts(self, arrays: Arrays) -> Arrays:
         most, rows = self._runtime.max_rows, len(next(iter(arrays.values())))

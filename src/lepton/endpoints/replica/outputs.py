@@ -10,12 +10,17 @@ from lepton.models.signature import LABEL, Signature
 
 
 class Outputs:
-    """The outputs of one batch: arrays by name, and the same as lists for those who write JSON."""
+    """The outputs of one batch: arrays by name, and the same as lists for those who write JSON.
 
-    __slots__ = ("_lists", "arrays", "signature")
+    Attributes:
+        seconds: How long the model took for them.
+    """
 
-    def __init__(self, signature: Signature, arrays: Arrays) -> None:
+    __slots__ = ("_lists", "arrays", "seconds", "signature")
+
+    def __init__(self, signature: Signature, arrays: Arrays, seconds: float = 0.0) -> None:
         self.signature = signature
+        self.seconds = seconds
         self.arrays = arrays
         self._lists: dict[str, list[Any]] = {}
 

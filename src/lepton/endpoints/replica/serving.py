@@ -21,6 +21,7 @@ from lepton.endpoints.replica.reports import encode
 from lepton.endpoints.replica.served import Served
 from lepton.endpoints.replica.server import Server
 from lepton.endpoints.replica.tokens import Tokens
+from lepton.endpoints.replica.tracing import tracing_of
 from lepton.endpoints.replica.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class Serving:
         for deployment in start.deployments:
             by_name.setdefault(deployment.endpoint, []).append(deployment)
         self._endpoints = [_traffic(deployments) for deployments in by_name.values()]
-        self._server = Server(App(self._endpoints))
+        self._tracing = tracing_of()
+        self._server = Server(App(self._endpoints, self._tracing))
         self._server.start()
         self._tls = _context(start.tls) if start.tls else None
         self._grpc: GrpcServer | None = None
@@ -112,6 +114,8 @@ class Serving:
         if self._grpc is not None:
             ends.append(self._grpc.drain(grace_s))
         await asyncio.gather(*ends)
+        if self._tracing is not None:
+            self._tracing.close()
         for traffic in self._endpoints:
             traffic.close()
 

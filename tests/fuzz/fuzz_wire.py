@@ -1,6 +1,6 @@
-"""Coverage-guided fuzzing of the replica's HTTP with atheris, which is not among the dependencies.
+"""Coverage-guided fuzzing of the replica's HTTP with atheris.
 
-Run: pip install atheris, then python tests/fuzz/fuzz_wire.py -max_total_time=300 [folder for the corpus]
+Run: python tests/fuzz/fuzz_wire.py -max_total_time=300 [folder for the corpus]
 
 The bytes are a stream and where it is cut. It must give the same requests cut and whole, in well-formed answers, and no
 request that the second parser of tests/endpoints/test_wire_fuzz.py does not see there. Nothing may be raised.

@@ -109,8 +109,8 @@ def measure(server: Server, plan: Plan, findings: Findings) -> Iterator[str]:
 
 
 def _cell(server: Server, questions: Questions, connections: int, plan: Plan) -> Reading:
-    requests = [request.bytes_for(server.port) for request in questions.requests]
-    common = {"port": server.port, "connections": connections}
+    requests = [request.bytes_for(server.port(questions.case)) for request in questions.requests]
+    common = {"port": server.port(questions.case), "connections": connections}
     with Load(plan.program, requests, seconds=plan.full_s, **common) as load:
         load.warm(WARM_S)
         roots, core = server.roots, server.place.core

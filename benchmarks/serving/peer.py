@@ -62,7 +62,7 @@ class Peer:
         environment: Variables of its process, besides ``PATH`` and ``HOME``.
         quiet: How its access log is off.
         note: What a reader of the table should know.
-        port: Where it listens, if it cannot be told.
+        port: Where it answers for a model, if it cannot be told.
         also: Process ids that belong to it and do not descend from the command.
         stop: Ends what the command's end leaves behind.
         ready_s: How long its start may take.
@@ -78,7 +78,7 @@ class Peer:
     note: str = ""
     prepare: Callable[[Place], None] = nothing
     environment: Callable[[Place], Mapping[str, str]] = field(default=lambda _: {})
-    port: Callable[[Place], int] = field(default=lambda place: place.port)
+    port: Callable[[Place, str], int] = field(default=lambda place, _model: place.port)
     also: Callable[[Place], list[int]] = field(default=lambda _: [])
     stop: Callable[[Place], None] = nothing
     ready_s: float = 60.0

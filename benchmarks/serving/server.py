@@ -43,10 +43,9 @@ class Server:
     process: subprocess.Popen[bytes]
     start_s: float
 
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return self.peer.port(self.place)
+    def port(self, case: Case) -> int:
+        """Where it answers for a case."""
+        return self.peer.port(self.place, case.model)
 
     @property
     def roots(self) -> list[int]:
@@ -69,7 +68,7 @@ class Server:
             NotMeasured: if an answer is refused or wrong.
         """
         for number, request in enumerate(questions.requests):
-            status, head, body = post(self.port, request)
+            status, head, body = post(self.port(questions.case), request)
             if status != 200:
                 raise NotMeasured(f"it answers {status}: {body[:200].decode(errors='replace')}")
             self.check_answer(questions, number, head, body)
@@ -142,7 +141,7 @@ def _wait(peer: Peer, place: Place, process: subprocess.Popen[bytes], began: flo
         if process.poll() not in (None, 0):
             raise NotMeasured(f"it ended while starting: {_last_words(place)}")
         try:
-            status, _, body = post(peer.port(place), request)
+            status, _, body = post(peer.port(place, first.model), request)
         except (OSError, http.client.HTTPException):
             time.sleep(0.01)
             continue

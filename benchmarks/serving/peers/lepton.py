@@ -7,12 +7,14 @@ import os
 import signal
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from benchmarks.serving import oip, processes
+from benchmarks.serving import oip, processes, records
 from benchmarks.serving.cases import COLUMNS, Array, Case, Request
-from benchmarks.serving.peer import NotMeasured, Peer, Place
+from benchmarks.serving.peer import Peer, Place
 
+ENDPOINTS = {"logistic": "bench", "mlp": "mlp"}
 HOME = "lepton-home"
 """Folder beside the peers' own; `models.train` made it."""
 
@@ -25,23 +27,25 @@ def _prepare(place: Place) -> None:
     import lepton
 
     with lepton.open(_home(place)) as client:
-        url = client.endpoints.deploy("bench", model="bench@1").url
         token = client.tokens.create("bench", scopes=["endpoints.predict"]).secret
-    (place.folder / "address.json").write_text(json.dumps({"url": url, "token": token}))
+        urls = {"logistic": client.endpoints.deploy("bench", model="bench@1").url}
+        client.models.register("mlp", code=place.onnx["mlp"])
+        urls["mlp"] = client.endpoints.deploy("mlp", model="mlp@1").url
+    (place.folder / "address.json").write_text(json.dumps({"urls": urls, "token": token}))
     _stop(place)
 
 
-def _address(place: Place) -> dict[str, str]:
+def _address(place: Place) -> dict[str, Any]:
     return dict(json.loads((place.folder / "address.json").read_text()))
 
 
-def _port(place: Place) -> int:
-    return int(_address(place)["url"].split(":")[2].partition("/")[0])
+def _port(place: Place, model: str) -> int:
+    return int(_address(place)["urls"][model].split(":")[2].partition("/")[0])
 
 
 def _also(place: Place) -> list[int]:
-    """The control plane, and whoever listens at the endpoint's address."""
-    found = processes.listeners(_port(place))
+    """The control plane, and whoever listens at the endpoints' addresses."""
+    found = [pid for model in _address(place)["urls"] for pid in processes.listeners(_port(place, model))]
     with suppress(OSError, ValueError, KeyError):
         found.append(int(json.loads((_home(place) / "server.json").read_text())["pid"]))
     return found
@@ -55,21 +59,23 @@ def _stop(place: Place) -> None:
 
 
 def _request(place: Place, case: Case, inputs: Array) -> Request:
-    if case.model != "logistic":
-        raise NotMeasured("not served yet")
     token = ("Authorization", f"Bearer {_address(place)['token']}")
     if case.format != "json":
-        request = oip.request("/v2/models/bench/infer", case, inputs, name="numbers")
+        request = oip.request(f"/v2/models/{ENDPOINTS[case.model]}/infer", case, inputs, name="numbers")
         return Request(request.path, request.body, (*request.headers, token))
-    records = [dict(zip(COLUMNS, row.tolist(), strict=True)) for row in inputs]
-    body = json.dumps(records, separators=(",", ":")).encode()
-    return Request("/predict/bench", body, (("Content-Type", "application/json"), token))
+    names = COLUMNS if case.model == "logistic" else [f"x{number}" for number in range(1, inputs.shape[1] + 1)]
+    rows = [dict(zip(names, map(float, records.digits(row)), strict=True)) for row in inputs]
+    body = json.dumps(rows, separators=(",", ":")).encode()
+    return Request(f"/predict/{ENDPOINTS[case.model]}", body, (("Content-Type", "application/json"), token))
 
 
 def _read(case: Case, head: bytes, body: bytes) -> Array:
     if case.format != "json":
         return oip.read(case, head, body)
-    return np.asarray([row["probabilities"]["1"] for row in json.loads(body)["predictions"]])
+    shares = [row["probabilities"] for row in json.loads(body)["predictions"]]
+    if case.model == "logistic":
+        return np.asarray([row["1"] for row in shares])
+    return np.asarray([list(row.values()) for row in shares])
 
 
 PEER = Peer(

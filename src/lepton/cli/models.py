@@ -58,16 +58,23 @@ def train(  # noqa: PLR0913 - a command's parameters are its options
         door.answer(ended.body, *made)
 
 
-@verb(MODELS, "lepton models register rules --code rules/ --signature rules.json")
+@verb(
+    MODELS,
+    "lepton models register rules --code rules/ --signature rules.json",
+    "lepton models register digits --code digits.onnx",
+)
 def register(
     door: Door,
     name: Annotated[str, typer.Argument(help="Name of the model.")],
-    code: Annotated[Path, typer.Option(help="A file, or a folder with model.py, that holds a class Model.")],
+    code: Annotated[
+        Path,
+        typer.Option(help="A file, or a folder with model.py, that holds a class Model; or an ONNX graph, *.onnx."),
+    ],
     signature: Annotated[
         Path | None, typer.Option(help="JSON file: what it takes and answers; signature.json of the folder if absent.")
     ] = None,
 ) -> None:
-    """Keep code of your own as a model, or a new version of it."""
+    """Keep code of your own, or an ONNX graph from elsewhere, as a model, or a new version of it."""
     from lepton.cli import model_pages
 
     detail = door.client.models.register(name, code=code, signature=signature)

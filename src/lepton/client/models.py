@@ -221,14 +221,17 @@ class Models:
     def register(
         self, name: str, *, code: str | Path, signature: Mapping[str, object] | str | Path | None = None
     ) -> ModelDetail:
-        """Keep code of your own as a model, or a new version of it. It runs behind endpoints only, in a sandbox.
+        """Keep code of your own, or an ONNX graph from elsewhere, as a model, or a new version of it.
+
+        Code runs behind endpoints only, in a sandbox; a graph is served, evaluated and exported like one that was
+        trained here.
 
         Args:
             name: Name of the model.
             code: A file, or a folder with a file ``model.py``, that holds a class ``Model`` with ``load(folder)`` and
-                ``predict(batch)``.
+                ``predict(batch)``; or a file ``*.onnx``.
             signature: What it takes and answers, as a mapping or a JSON file; None means that it is in the folder, as
-                ``signature.json``.
+                ``signature.json``, and for a graph that its columns are called x1, x2 … and its classes 0, 1 ….
 
         Returns:
             The version that was made.

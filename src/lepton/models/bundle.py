@@ -18,6 +18,10 @@ ENTRY = "model.py"
 """The file that holds the class ``Model``."""
 UPSTREAM = "openai.json"
 """Instead of code: where a server that speaks the OpenAI API listens."""
+GRAPH = "model.onnx"
+"""Instead of code: a graph that was made elsewhere."""
+KINDS = (ENTRY, UPSTREAM, GRAPH)
+"""What a bundle holds exactly one of."""
 SIGNATURE = "signature.json"
 """The file that says what the model takes and answers."""
 MAGIC = b"PK\x03\x04"
@@ -37,14 +41,17 @@ def pack(files: Mapping[str, bytes]) -> bytes:
 
 
 def read_code(code: Path) -> dict[str, bytes]:
-    """Read a file, which becomes `ENTRY` unless it is called `UPSTREAM`, or all files of a folder but caches and links.
+    """Read a file, or all files of a folder but caches and links.
+
+    A file becomes `GRAPH` if its name ends in ``.onnx``, stays `UPSTREAM` if it is called that, else it is `ENTRY`.
 
     Raises:
         InvalidInput: if there is nothing there.
         TooLarge: if it is more than a bundle may hold.
     """
     if code.is_file():
-        return {code.name if code.name == UPSTREAM else ENTRY: code.read_bytes()}
+        kind = GRAPH if code.suffix == ".onnx" else UPSTREAM if code.name == UPSTREAM else ENTRY
+        return {kind: code.read_bytes()}
     if not code.is_dir():
         raise InvalidInput(f"There is no file or folder {code.name!r}. Give a file, or a folder with {ENTRY}.")
     files: dict[str, bytes] = {}
@@ -98,8 +105,10 @@ def unpack(bundle: bytes) -> dict[str, bytes]:
                 files[_checked(entry.filename)] = data
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError):
         raise InvalidInput("The code is not a zip archive that can be read. Send one of plain files.") from None
-    if (ENTRY in files) == (UPSTREAM in files):
-        raise InvalidInput(f"The code must have a file {ENTRY} with a class Model at its top, or {UPSTREAM} instead.")
+    if sum(kind in files for kind in KINDS) != 1:
+        raise InvalidInput(
+            f"The code must have a file {ENTRY} with a class Model at its top, or {UPSTREAM} or {GRAPH} instead."
+        )
     return files
 
 

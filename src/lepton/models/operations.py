@@ -476,6 +476,8 @@ def _numbered(tx: sa.Connection, row: ModelRow) -> ModelRow:
 
 
 def _registered(name: str, files: dict[str, bytes]) -> Trained:
+    if bundle.GRAPH in files:
+        return _adopted(name, files)
     if bundle.UPSTREAM in files:
         recipe, signature = "openai", GENERATION
     elif bundle.SIGNATURE in files:
@@ -492,6 +494,27 @@ def _registered(name: str, files: dict[str, bytes]) -> Trained:
         metrics={},
         plots=(),
         notes=(note,),
+    )
+
+
+def _adopted(name: str, files: dict[str, bytes]) -> Trained:
+    from lepton.models import adopted, trial  # onnx, which only who registers a graph needs
+
+    graph, written = files[bundle.GRAPH], files.get(bundle.SIGNATURE)
+    declared = None if written is None else read_signature(written)
+    foreign = adopted.read(graph)
+    width = foreign.width or (len(declared.inputs) if declared else 1)
+    columns = trial.columns_of(graph, foreign.input, foreign.outputs[0], foreign.kind, width)
+    signature = adopted.signature_of(foreign, columns, declared)
+    return Trained(
+        name=name,
+        recipe="onnx",
+        dataset="",
+        signature=signature,
+        graph=adopted.adopt(foreign, signature),
+        metrics={},
+        plots=(),
+        notes=("A graph that was made elsewhere. What it says was not measured here: lepton models evaluate does.",),
     )
 
 

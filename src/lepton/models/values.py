@@ -81,12 +81,18 @@ def check_numbers(columns: Sequence[Input], matrix: Array) -> None:
         matrix: float64 [N, k].
 
     Raises:
-        InvalidInput: naming the first row and column with infinity, or with a fraction where none is allowed.
+        InvalidInput: naming the first row and column with infinity, without a value where there must be one, or with a
+            fraction where none is allowed.
     """
     for column, values in zip(columns, matrix.T, strict=True):
         infinite = np.flatnonzero(np.isinf(values))
         if infinite.size:
             _refuse_infinite(column, int(infinite[0]) + 1)
+        missing = () if column.nullable else np.flatnonzero(np.isnan(values))
+        if len(missing):
+            raise InvalidInput(
+                f"Row {int(missing[0]) + 1}: column {column.name!r} has no value, and this model does not fill it in."
+            )
         if column.type is ColumnType.NUMBER:
             continue
         wrong = np.abs(values - np.trunc(values)) > 0

@@ -46,6 +46,9 @@ class Shape:
         self._tensors = tuple(signature.tensors.values())
         self._free = [i for i, column in enumerate(signature.texts) if column.values is None]
         self._whole = [i for i, column in enumerate(signature.numbers) if column.type is not ColumnType.NUMBER]
+        required = [i for i, column in enumerate(signature.numbers) if not column.nullable]
+        self._all_required = len(required) == self.width
+        self._required = [] if self._all_required else required
         self._booleans = [i for i, column in enumerate(signature.numbers) if column.type is ColumnType.BOOLEAN]
 
     def arrays(self, parts: Sequence[Inputs]) -> Arrays:
@@ -64,7 +67,9 @@ class Shape:
         if not self.width:
             return True
         matrix = arrays[NUMBERS]
-        if np.isinf(matrix).any():
+        if not np.isfinite(matrix).all() if self._all_required else np.isinf(matrix).any():
+            return False
+        if self._required and np.isnan(matrix[:, self._required]).any():
             return False
         if not self._whole:
             return True

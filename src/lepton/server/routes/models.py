@@ -47,7 +47,7 @@ def train_model(platform: On, actor: Who, body: TrainBody, project: Project = IN
     openapi_extra={"requestBody": {"content": _CODE, "required": True}},
 )
 async def register_model(platform: On, actor: Who, request: Request, name: str, project: Project = IN) -> object:
-    """Keep code of your own, a zip archive with ``model.py`` and ``signature.json``, as the next version of a model."""
+    """Keep a zip archive of code (``model.py`` with ``signature.json``) or of a graph (``model.onnx``) as a version."""
     again = partial(platform.access.renew, actor)
     return await with_chunks(
         request, lambda chunks: platform.models.register(actor, chunks, name=name, project=project, again=again)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from journey.journeys import CUSTOMER, Live
+from journey.journeys import CUSTOMER, Live, start
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from programs import CHROMIUM
 
@@ -100,6 +100,39 @@ def test_from_csv_to_prediction(page: Page, customers: Path) -> None:
     expect(page.get_by_role("img", name="Requests a second")).to_be_visible(timeout=SLOW_MS)
     expect(page.get_by_role("table", name="Drift")).to_contain_text("income", timeout=SLOW_MS)
     expect(page.get_by_text("Too few to judge: levels change from 500 rows on.")).to_be_visible()
+
+
+def test_the_machines_of_an_endpoint_and_its_requests_are_on_its_page(
+    chromium: Browser, customers: Path, tmp_path: Path
+) -> None:
+    live = start(
+        tmp_path / "lepton", "sqlite", LEPTON_ENGINE="local://127.0.0.2,127.0.0.3", LEPTON_REQUEST_LOG_ONE_IN="1"
+    )
+    try:
+        with live.client() as client:
+            client.datasets.import_(customers, name="customers")
+            client.models.train("buyers", dataset="customers", target="bought")
+            live.cli("endpoints", "deploy", "shop", "--model", "buyers@1", "--replicas", "2")
+            for _ in range(5):
+                client.endpoints.predict("shop", CUSTOMER)
+            shown = live.cli("endpoints", "get", "shop").stdout
+            assert "Replicas: 2" in shown
+            page = chromium.new_page(viewport={"width": 1280, "height": 900}, locale="en-US")
+            page.goto(client.create_sign_in_link().url)
+        expect(page.get_by_role("heading", name="Datasets", level=1)).to_be_visible()
+        page.goto(f"{live.address['url']}/endpoints/shop")
+        machines = page.get_by_role("table", name="Machines")
+        for address in ("127.0.0.2", "127.0.0.3"):
+            expect(machines.get_by_role("row", name=address)).to_contain_text("Ready", timeout=SLOW_MS)
+        expect(page.get_by_text("LEPTON_REQUEST_LOG_ONE_IN")).to_be_visible()
+        log = page.get_by_role("table", name="Requests")
+        expect(page.get_by_role("group", name="How it does now")).to_contain_text("5 answered", timeout=SLOW_MS)
+        click(page, "Look again")
+        expect(log.get_by_role("row", name=re.compile("buyers@1")).first).to_contain_text("age = ", timeout=SLOW_MS)
+        page.screenshot(path=tmp_path / "endpoint.png", full_page=True)
+        page.close()
+    finally:
+        live.cli("down")
 
 
 def test_a_whole_dataset_is_predicted_by_clicking(page: Page, live: Live, customers: Path) -> None:

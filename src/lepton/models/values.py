@@ -88,8 +88,7 @@ def check_numbers(columns: Sequence[Input], matrix: Array) -> None:
         infinite = np.flatnonzero(np.isinf(values))
         if infinite.size:
             _refuse_infinite(column, int(infinite[0]) + 1)
-        missing = () if column.nullable else np.flatnonzero(np.isnan(values))
-        if len(missing):
+        if not column.nullable and (missing := np.flatnonzero(np.isnan(values))).size:
             raise InvalidInput(
                 f"Row {int(missing[0]) + 1}: column {column.name!r} has no value, and this model does not fill it in."
             )

@@ -4,6 +4,7 @@ import { queryOptions } from "@tanstack/react-query";
 import { address, request } from "./request";
 import type {
   AuditRow, Dataset, DatasetDetail, Endpoint, EndpointDetail, EndpointMetrics, Items, Lineage, Me, MetricSeries, ModelDetail, ModelSummary, Profile, Report, Rows, Run, Token, User,
+  LoggedRequest,
 } from "./types";
 
 const SOON = 2_000;
@@ -54,6 +55,8 @@ export const endpoint = (name: string) =>
     ...get<EndpointDetail>(`/endpoints/${part(name)}`),
     refetchInterval: ({ state: { data } }) => (data?.state === "starting" || data?.companions.length ? SOON : NOW_AND_THEN),
   });
+
+export const endpointLogs = (name: string) => queryOptions(get<Items<LoggedRequest>>(`/endpoints/${part(name)}/logs?limit=50`));
 
 /** How an endpoint does; `told` says that a stream tells, so that nobody has to ask. */
 export const endpointMetrics = (name: string, told = false) =>

@@ -246,7 +246,8 @@ export interface Endpoint {
   state: EndpointState;
   url: string | null;
   message: string;
-  workers: { min: number; max: number };
+  /** On each of so many machines. */
+  workers: { min: number; max: number; replicas: number };
   /** Versions beside the main one. */
   companions: Companion[];
   /** Where a rollback leads; empty if nowhere. */
@@ -295,12 +296,33 @@ export interface Worker {
   queued: number;
   requests: number;
   errors: number;
+  /** Address of the machine it runs on; empty for the platform's own. */
+  machine: string;
+}
+
+export interface Machine {
+  slot: number;
+  machine: string;
+  state: "waiting" | "starting" | "ready" | "silent" | "leaving";
+  message: string;
+}
+
+/** Values of personal and secret columns are not in it. */
+export interface LoggedRequest {
+  id: string;
+  at: string;
+  model: string;
+  seconds: number;
+  rows: number;
+  row: Record<string, string | number | boolean | null>;
+  answer: string | number | boolean | null;
+  masked: string[];
 }
 
 export interface EndpointDetail extends Endpoint {
   signature: Signature;
   /** Null while no replica answers. */
-  replica: { wanted: number; grpc_port: number; requests: number; errors: number; workers: Worker[] } | null;
+  replica: { wanted: number; grpc_port: number; requests: number; errors: number; workers: Worker[]; machines: Machine[] } | null;
   /** Every version, the main one first. */
   rollout: Deployed[];
   drift: DriftLevel;

@@ -1,5 +1,5 @@
 /** How an endpoint does, live: numbers of now, the last ten minutes, and how far its rows are from those of training. */
-import { SegmentedControl } from "@mantine/core";
+import { Button, SegmentedControl } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 
@@ -76,6 +76,9 @@ function History({ found }: { found: DeploymentMetrics }) {
   );
 }
 
+/** Columns that are shown at first: of a wide model the rest is a click away. */
+const FIRST = 8;
+
 function Level({ level }: { level: Drift["level"] }) {
   const { say } = useSpeech();
   const tone = { stable: "var(--good)", moderate: "var(--warm)", major: "var(--bad)" }[level];
@@ -130,6 +133,8 @@ export function byDrift(columns: readonly ColumnReport[]): ColumnReport[] {
 
 function DriftPanel({ drift }: { drift: Drift }) {
   const { t } = useSpeech();
+  const [all, setAll] = useState(false);
+  const columns = byDrift(drift.columns);
   const counted = drift.counted === drift.seen ? t("live.counted", { n: drift.counted }) : t("live.countedOf", { n: drift.counted, seen: drift.seen });
   const hints = [t("live.driftHint", { n: drift.rows }), counted];
   if (drift.rows < MIN_ROWS) hints.push(t("live.tooFew", { n: MIN_ROWS }));
@@ -149,10 +154,15 @@ function DriftPanel({ drift }: { drift: Drift }) {
             </tr>
           </thead>
           <tbody>
-            {byDrift(drift.columns).map((column) => <DriftRow key={column.name} column={column} />)}
+            {(all ? columns : columns.slice(0, FIRST)).map((column) => <DriftRow key={column.name} column={column} />)}
           </tbody>
         </table>
       </div>
+      {columns.length > FIRST && (
+        <Button variant="subtle" color="gray" m={8} aria-expanded={all} onClick={() => setAll(!all)}>
+          {all ? t("live.fewer") : t("live.allColumns", { n: columns.length })}
+        </Button>
+      )}
     </Panel>
   );
 }

@@ -17,6 +17,8 @@ import css from "./endpoints.module.css";
 import { curlOf, exampleRow, shortRow } from "./form";
 import { Live } from "./live";
 import { AnswerPanel, PredictForm, usePrediction } from "./predict";
+import { RequestLog } from "./log";
+import { Machines } from "./machines";
 import { Rollout } from "./rollout";
 
 function workersText({ workers, replica }: EndpointDetail, t: ReturnType<typeof useSpeech>["t"]) {
@@ -87,8 +89,10 @@ export function EndpointPage() {
     >
       {endpoint.state === "failed" && <div style={{ marginBottom: 20 }}><Problem title={t("state.failed")} error={new Error(endpoint.message)} /></div>}
       <Rollout endpoint={endpoint} />
+      <Machines endpoint={endpoint} />
       <Live endpoint={endpoint} />
       <Try endpoint={endpoint} />
+      <RequestLog name={endpoint.name} />
       <ConfirmDelete
         opened={deleting} onClose={() => setDeleting(false)} title={t("endpoints.deleteTitle", { name: endpoint.name })} text={t("endpoints.deleteText")} noun="endpoints"
         path={`/endpoints/${encodeURIComponent(endpoint.name)}`} done={t("endpoints.deleted", { name: endpoint.name })} after={() => navigate({ to: "/endpoints" })}

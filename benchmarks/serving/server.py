@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -128,9 +129,20 @@ def serve(peer: Peer, place: Place) -> Iterator[Server]:
         )
         try:
             _wait(peer, place, process, began)
-            yield Server(peer, place, process, time.monotonic() - began)
+            started_s = time.monotonic() - began
+            _wait_for_others(peer, place)
+            yield Server(peer, place, process, started_s)
         finally:
             _end(peer, place, process)
+
+
+def _wait_for_others(peer: Peer, place: Place) -> None:
+    """Wait until the MLP can be asked too, where it answers at an address of its own."""
+    deadline = time.monotonic() + peer.ready_s
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", peer.port(place, "mlp")), 1.0):
+            return
+        time.sleep(0.05)
 
 
 def _wait(peer: Peer, place: Place, process: subprocess.Popen[bytes], began: float) -> None:

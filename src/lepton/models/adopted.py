@@ -14,7 +14,7 @@ import onnx
 from onnx import TensorProto, compose, external_data_helper, helper, numpy_helper
 
 from lepton.core.columns import ColumnClass, ColumnType
-from lepton.core.errors import InvalidInput
+from lepton.core.errors import InvalidInput, LeptonError
 from lepton.models.signature import LABEL, NUMBERS, PREDICTION, PROBABILITIES, Input, Signature, Task
 
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
@@ -51,12 +51,14 @@ def read(graph: bytes) -> Foreign:
     """
     try:
         model = onnx.load_from_string(graph)
+        _check_parts(model)  # first: the checker would look for other files where the graph says they are
         onnx.checker.check_model(model)
+    except LeptonError:
+        raise
     except Exception:  # noqa: BLE001 - protobuf's and the checker's errors share no class, and quote the file
         raise InvalidInput(
             "The file is not a valid ONNX model. Export it again, or look at it with onnx.checker."
         ) from None
-    _check_parts(model)
     stored = {constant.name for constant in model.graph.initializer}
     inputs = [one for one in model.graph.input if one.name not in stored]
     if len(inputs) != 1:

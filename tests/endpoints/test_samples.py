@@ -11,7 +11,7 @@ from lepton.endpoints.replica.inputs import Inputs
 from lepton.endpoints.replica.metrics import Counts
 from lepton.endpoints.replica.outputs import Outputs
 from lepton.endpoints.replica.reports import Report
-from lepton.endpoints.replica.samples import KEPT, MOST_A_SECOND, Samples
+from lepton.endpoints.replica.samples import KEPT, MOST_A_SECOND, MOST_COLUMNS, Samples
 from lepton.endpoints.request_log import Fresh, LoggedRequest
 from lepton.models.signature import PREDICTION, Input, Signature, Task
 
@@ -42,6 +42,15 @@ def test_values_of_personal_and_secret_columns_are_not_taken() -> None:
     assert (sample["answer"], sample["rows"], sample["masked"]) == (7.5, 2, ["age", "name"])
     assert "44" not in json.dumps(sample["row"])
     assert "Ida" not in json.dumps(sample)
+
+
+def test_of_a_wide_row_the_first_columns_are_taken() -> None:
+    wide = Signature(
+        Task.REGRESSION, "price", ColumnType.NUMBER, tuple(Input(f"x{n}", ColumnType.NUMBER) for n in range(2000))
+    )
+    kept = Samples(wide, 1)
+    kept.note(Inputs(1, np.arange(2000.0).tobytes()), outputs(wide), 0, 0.002)
+    assert kept.told()[0]["row"] == {f"x{n}": float(n) for n in range(MOST_COLUMNS)}
 
 
 def test_an_answer_that_not_everybody_may_read_is_not_taken() -> None:

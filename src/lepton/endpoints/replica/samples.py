@@ -22,6 +22,8 @@ from lepton.models.signature import Input, Signature
 MOST_A_SECOND = 5
 KEPT = 15
 """Told again with every report, so that one that is not asked for in time loses nothing."""
+MOST_COLUMNS = 32
+"""Of a row that are kept: nobody reads more in a log, and a wide row told again every second would stop a worker."""
 _MAX_CHARACTERS = 200
 
 
@@ -75,22 +77,24 @@ class Samples:
                 "rows": inputs.rows,
                 "row": first_row(signature, inputs),
                 "answer": outputs.values(signature.outputs[0], start, start + 1)[0] if is_open else None,
-                "masked": [c.name for c in signature.inputs if c.column_class is not ColumnClass.PLAIN]
+                "masked": [c.name for c in signature.inputs if c.column_class is not ColumnClass.PLAIN][:MOST_COLUMNS]
                 + ([] if is_open else [signature.target]),
             }
         )
 
 
 def first_row(signature: Signature, inputs: Inputs) -> dict[str, Any]:
-    """Return the values of the first row by column, those left out that not everybody may read."""
-    width = len(signature.numbers)
-    numbers = np.frombuffer(inputs.numbers, np.float64, count=width) if width else ()
-    values: dict[str, Any] = {
-        column.name: _number(column, value) for column, value in zip(signature.numbers, numbers, strict=True)
+    """Return the values of the first row by column, without those that not everybody may read, or too many of them."""
+    shown = [c for c in signature.inputs if c.column_class is ColumnClass.PLAIN][:MOST_COLUMNS]
+    number_of = {column.name: place for place, column in enumerate(signature.numbers)}
+    text_of = {column.name: place for place, column in enumerate(signature.texts)}
+    numbers = np.frombuffer(inputs.numbers, np.float64, count=len(number_of)) if number_of else np.empty(0)
+    return {
+        c.name: _number(c, numbers[number_of[c.name]])
+        if c.name in number_of
+        else inputs.texts[text_of[c.name]][0][:_MAX_CHARACTERS] or None
+        for c in shown
     }
-    for column, texts in zip(signature.texts, inputs.texts, strict=True):
-        values[column.name] = texts[0][:_MAX_CHARACTERS] or None
-    return {c.name: values[c.name] for c in signature.inputs if c.column_class is ColumnClass.PLAIN}
 
 
 def _number(column: Input, value: float) -> float | int | bool | None:

@@ -17,6 +17,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
@@ -35,6 +36,8 @@ from lepton.endpoints.replica.control import Control
 from lepton.endpoints.replica.supervisor import prepare
 
 _LOOK_EVERY_S = 0.5
+LEFT_ALONE_S = 26 * 3600.0
+"""Nobody steered it for so long: its lists of tokens have ended hours ago, so it answers nobody and may go."""
 
 
 class Node:
@@ -133,9 +136,11 @@ def main() -> int:
             hello = Hello(KIND, address, listener.getsockname()[1], identity.certificate, __version__)
             sys.stdout.write(hello.to_line() + "\n")
             sys.stdout.flush()
-            while not told_to_end.is_set() and node.lives:
+            spoken_to_s = time.monotonic()
+            while not told_to_end.is_set() and node.lives and time.monotonic() - spoken_to_s < LEFT_ALONE_S:
                 with suppress(queue.Empty):
                     _do_next(asked, node)
+                    spoken_to_s = time.monotonic()
         node.stop()
         return 0 if told_to_end.is_set() else 1
     finally:

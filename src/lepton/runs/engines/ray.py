@@ -7,11 +7,14 @@ over TLS between this engine and an `agent` on the machine. Imports nothing of R
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import shlex
+import signal
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,13 +24,14 @@ from typing import Any
 
 import httpx2
 
+from lepton import __version__
 from lepton.core import conversation
 from lepton.core.conversation import Hello
-from lepton.core.errors import Internal, LeptonError, Unavailable
+from lepton.core.errors import Internal, LeptonError, StorageFull, Unavailable
 from lepton.core.tls import Identity
 from lepton.runs.engines import folder
 from lepton.runs.engines.agent import CALLER, KIND
-from lepton.runs.engines.journal import MAX_LOG_BYTES, JournalError, JournalReader
+from lepton.runs.engines.journal import MAX_LOG_BYTES, SUPERVISOR_RANK, JournalError, JournalReader, JournalWriter
 from lepton.runs.engines.local import GRACE_S
 from lepton.runs.engines.port import EnginePhase, EngineSpec, EngineStatus, Exit
 from lepton.runs.records import LogLine
@@ -36,7 +40,8 @@ PORT = 8265
 TIMEOUT_S = 10.0
 AGENT_TIMEOUT_S = 5.0
 _OVER = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
-_SUBMITTED, _LOST = "submitted", "lost"
+_SUBMITTED, _TOLD, _LOST = "submitted", "told", "lost"
+_CANNOT_START = 127
 _UNREACHABLE = (
     "The Ray dashboard at {} does not answer. Is the cluster up, and is LEPTON_ENGINE its dashboard's address?"
 )
@@ -44,6 +49,11 @@ _NOT_LET_IN = (
     "The Ray cluster does not take the token it was shown. Put the cluster's token into RAY_AUTH_TOKEN, or name its "
     "file in RAY_AUTH_TOKEN_PATH, and start the platform again."
 )
+_NOT_STARTED = (
+    "[nothing could be started on the machine that Ray chose: Lepton {} must be installed there, under {}; "
+    "Ray's dashboard says more of the job {}]"
+)
+_OTHER_VERSION = "[the machine {} has Lepton {}, and this is {}: install the same on every machine of the cluster]"
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,7 @@ class RayEngine:
         self._untold: dict[str, folder.Config] = {}
         self._hellos: dict[str, Hello] = {}
         self._readers: dict[str, JournalReader] = {}
+        self._over: set[str] = set()
         self._placing = threading.Lock()
         self._locks: dict[str, threading.RLock] = {}
 
@@ -91,6 +102,7 @@ class RayEngine:
 
         Raises:
             Unavailable: if the dashboard does not answer, or refuses.
+            StorageFull: if there is no space for the run's folder.
         """
         with self._placing, self._locked(spec.run_id):
             if self.status(spec.run_id).phase is not EnginePhase.UNKNOWN:
@@ -107,17 +119,21 @@ class RayEngine:
             node = self._place(spec) if spec.apart else None
             job = {
                 "submission_id": _job(spec.run_id),
-                "entrypoint": shlex.join([sys.executable, "-P", "-m", "lepton.runs.engines.agent"]),
+                # exec: the agent watches its parent, which is to be Ray and not a shell.
+                "entrypoint": shlex.join(["exec", sys.executable, "-P", "-m", "lepton.runs.engines.agent"]),
                 "entrypoint_num_cpus": self._cpus * spec.workers,
                 "runtime_env": {"env_vars": {CALLER: self._identity.certificate}},
                 "metadata": {"lepton_apart": spec.apart, "lepton_node": node.id if node else ""},
             }
             if node is not None:
                 job["entrypoint_label_selector"] = {"ray.io/node-id": node.id}
-            path = self._path(spec.run_id)
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._ask("POST", "/api/jobs/", job)
-            (path / _SUBMITTED).touch()
+            try:
+                self._note(spec)
+                self._post(job)
+            except LeptonError:
+                del self._untold[spec.run_id]  # with its key
+                raise
+        self._forget_jobs()
 
     def status(self, run_id: str) -> EngineStatus:
         """Say how the run stands.
@@ -127,22 +143,19 @@ class RayEngine:
         """
         path = self._path(run_id)
         with self._locked(run_id):
-            exits = folder.read_exits(path)
-            if exits is not None:
-                return EngineStatus(EnginePhase.EXITED, exits)
-            if (path / _LOST).exists():
-                return EngineStatus(EnginePhase.LOST)
-            if not (path / _SUBMITTED).exists():
-                return EngineStatus(EnginePhase.UNKNOWN)
+            known = self._kept(run_id)
+            if known is not None:
+                return known
             with suppress(Unavailable):
                 found = self._talk(run_id, "status", None)
                 if found is not None:
                     return self._said(run_id, found)
-            job = self._ask("GET", f"/api/jobs/{_job(run_id)}")
-            is_lost = job is None or job["status"] in _OVER
-            if is_lost:
-                (path / _LOST).touch()
-            return EngineStatus(EnginePhase.LOST if is_lost else EnginePhase.RUNNING)
+            if folder.read_exits(path) is not None:  # what is there has been refused
+                return self.status(run_id)
+            if run_id not in self._untold and not (path / _TOLD).exists():
+                # A control plane died before it told; only who knows the run can, and submits it again.
+                return EngineStatus(EnginePhase.UNKNOWN)
+            return self._asked_of_ray(run_id)
 
     def logs(self, run_id: str, log_key: bytes, *, after: int = 0, limit: int = 1000) -> list[LogLine]:
         """Return at most `limit` lines with a `seq` above `after`, oldest first.
@@ -153,7 +166,7 @@ class RayEngine:
         path = self._path(run_id)
         with self._locked(run_id):
             if (path / _SUBMITTED).exists() and folder.read_exits(path) is None:
-                with suppress(Unavailable):
+                with suppress(Unavailable, OSError):  # what is here is shown
                     self._fetch_log(run_id)
             reader = self._readers.setdefault(run_id, JournalReader(path / folder.LOG, run_id))
         try:
@@ -184,15 +197,26 @@ class RayEngine:
         context = self._identity.client(hello.certificate)
         config = self._untold.get(run_id)
         if config is not None:
+            if hello.version != __version__:
+                with suppress(LeptonError):
+                    self._ask("POST", f"/api/jobs/{_job(run_id)}/stop")
+                why = _OTHER_VERSION.format(hello.address, hello.version, __version__)
+                self._refuse(config, why)
+                raise Unavailable(why)
+            (self._path(run_id) / _TOLD).touch()  # before: without it, nothing was started
             told = json.loads(config.to_json())
-            conversation.ask(hello, context, "start", told, timeout_s=AGENT_TIMEOUT_S)
+            try:
+                conversation.ask(hello, context, "start", told, timeout_s=AGENT_TIMEOUT_S)
+            except Unavailable:
+                self._hellos.pop(run_id, None)  # of an agent before this one, of a job of the same name
+                raise
             del self._untold[run_id]
         return conversation.ask(hello, context, verb, body, timeout_s=AGENT_TIMEOUT_S)
 
     def _hear(self, run_id: str) -> Hello | None:
         answer = self._ask("GET", f"/api/jobs/{_job(run_id)}/logs")
         lines = "" if answer is None else answer["logs"]
-        hello = next((found for line in lines.splitlines() if (found := Hello.from_line(line, KIND))), None)
+        hello = next((found for line in reversed(lines.splitlines()) if (found := Hello.from_line(line, KIND))), None)
         if hello is not None:
             self._hellos[run_id] = hello
         return hello
@@ -211,16 +235,87 @@ class RayEngine:
     def _said(self, run_id: str, found: dict[str, Any]) -> EngineStatus:
         """Understand an agent; how a run ended is kept here, and then the agent is not needed any more."""
         if found["exits"] is None:
-            return EngineStatus(EnginePhase.RUNNING)
+            return EngineStatus(EnginePhase.RUNNING if found["told"] else EnginePhase.UNKNOWN)
         exits = tuple(Exit(**exit_) for exit_ in found["exits"])
         path = self._path(run_id)
-        self._fetch_log(run_id)
-        folder.make_room(path, len(exits))
+        with suppress(OSError):  # a disk that is full cuts the log; the end is told all the same
+            self._fetch_log(run_id)
         folder.write_exits(path, exits)
         with suppress(LeptonError):
             self._talk(run_id, "bye", None)
         self._hellos.pop(run_id, None)
+        self._over.add(run_id)
         return EngineStatus(EnginePhase.EXITED, exits)
+
+    def _kept(self, run_id: str) -> EngineStatus | None:
+        """Say what is known here for good, without asking anybody."""
+        path = self._path(run_id)
+        exits = folder.read_exits(path)
+        if exits is not None:
+            return EngineStatus(EnginePhase.EXITED, exits)
+        if (path / _LOST).exists():
+            return EngineStatus(EnginePhase.LOST)
+        return None if (path / _SUBMITTED).exists() else EngineStatus(EnginePhase.UNKNOWN)
+
+    def _asked_of_ray(self, run_id: str) -> EngineStatus:
+        """Say how a run stands whose agent does not answer."""
+        job = self._ask("GET", f"/api/jobs/{_job(run_id)}")
+        if job is not None and job["status"] not in _OVER:
+            return EngineStatus(EnginePhase.RUNNING)
+        config = self._untold.get(run_id)
+        if config is None or job is None:
+            (self._path(run_id) / _LOST).touch()
+            self._over.add(run_id)
+            return EngineStatus(EnginePhase.LOST)
+        if job["status"] == "STOPPED":  # `cancel`, before there was anybody to tell
+            stopped = [Exit(rank, None, signal.SIGTERM, stopped=True) for rank in range(config.workers)]
+            return self._refuse(config, "[the run was cancelled before it had begun]", *stopped)
+        return self._refuse(config, _NOT_STARTED.format(__version__, sys.executable, _job(run_id)))
+
+    def _refuse(self, config: folder.Config, why: str, *exits: Exit) -> EngineStatus:
+        """End a run of which nothing was started, with a line in its log."""
+        path = self._path(config.run_id)
+        exits = exits or (Exit(0, _CANNOT_START, None),)
+        with suppress(OSError):
+            journal = JournalWriter(path / folder.LOG, config.run_id, config.log_key)
+            journal.write(SUPERVISOR_RANK, time.time(), why)
+            journal.close()
+        folder.write_exits(path, exits)
+        del self._untold[config.run_id]
+        self._hellos.pop(config.run_id, None)
+        self._over.add(config.run_id)
+        return EngineStatus(EnginePhase.EXITED, exits)
+
+    def _note(self, spec: EngineSpec) -> None:
+        path = self._path(spec.run_id)
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.make_room(path, spec.workers)  # now, so that a disk that fills up does not silence the end
+            (path / _SUBMITTED).touch()
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorageFull("No space is left to start the workers. Free some, then retry the run.") from error
+            raise Unavailable("The workers could not be started. Look at the server's log, then retry.") from error
+
+    def _post(self, job: dict[str, Any]) -> None:
+        """Submit a job, or take over the one of that name: whoever submitted it died before it was told anything."""
+        try:
+            self._ask("POST", "/api/jobs/", job)
+        except Unavailable:
+            name = f"/api/jobs/{job['submission_id']}"
+            there = self._ask("GET", name)
+            if there is None:
+                raise
+            if there["status"] in _OVER:  # its agent has waited in vain
+                self._ask("DELETE", name)
+                self._ask("POST", "/api/jobs/", job)
+
+    def _forget_jobs(self) -> None:
+        """Have Ray forget jobs whose end is kept here; it keeps them for ever, and lists them all when it is asked."""
+        for run_id in list(self._over):
+            with suppress(Unavailable):  # one that is just ending is refused, and tried again
+                self._ask("DELETE", f"/api/jobs/{_job(run_id)}")
+                self._over.discard(run_id)
 
     def _place(self, spec: EngineSpec) -> _Node | None:
         """Choose the machine with the fewest living runs of the same word, then of any of ours."""

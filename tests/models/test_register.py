@@ -107,6 +107,12 @@ def test_an_archive_without_the_class_is_refused() -> None:
         bundle.unpack(bundle.pack({"other.py": b""}))
 
 
+def test_an_archive_with_a_file_without_a_name_is_refused() -> None:
+    nameless = packed().replace(b"model.py", b"\0odel.py")  # zipfile cuts a name at the first NUL
+    with pytest.raises(InvalidInput, match="not a zip archive that can be read"):
+        bundle.unpack(nameless)
+
+
 @given(st.binary(max_size=200), st.integers(0, 400), st.integers(0, 255))
 def test_any_bytes_are_a_bundle_or_one_sentence(data: bytes, at: int, byte: int) -> None:
     damaged = bytearray(packed())

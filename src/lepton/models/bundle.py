@@ -103,7 +103,16 @@ def unpack(bundle: bytes) -> dict[str, bytes]:
                     raise _too_large()
                 left -= len(data)
                 files[_checked(entry.filename)] = data
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError):
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        LookupError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+        OSError,
+    ):
         raise InvalidInput("The code is not a zip archive that can be read. Send one of plain files.") from None
     if sum(kind in files for kind in KINDS) != 1:
         raise InvalidInput(

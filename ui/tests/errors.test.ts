@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { audit, pauseOf } from "../src/api/queries";
+import { audit, endpointLogs, pauseOf } from "../src/api/queries";
 import { address, ApiError, sentenceOf, setProject, toApiError } from "../src/api/request";
 import { appendLines } from "../src/api/stream";
 import type { Run } from "../src/api/types";
@@ -19,6 +19,30 @@ test.each(["", "<html>502 Bad Gateway</html>", "null", "[]", '{"detail": "x"}'])
 test("anything thrown reads as a sentence", () => {
   expect(sentenceOf(new Error("Full disk."))).toBe("Full disk.");
   expect(sentenceOf("Full disk.")).toBe("Full disk.");
+});
+
+test.each([
+  ["There is no model 'x' in project 'default'. See: lepton models list", "There is no model 'x' in project 'default'."],
+  ["There is no run '01J'. See the runs there are with: lepton runs list", "There is no run '01J'."],
+  ["There is no dataset 'a: lepton'. See those there are with: lepton datasets list", "There is no dataset 'a: lepton'."],
+  ["Dataset 'x' has no version 7; the latest is 3. See: lepton datasets get x", "Dataset 'x' has no version 7; the latest is 3."],
+  ["This token is unknown or was deleted. Make a new one with: lepton tokens create", "This token is unknown or was deleted. Make a new one."],
+  ["The workers were lost. Nothing was half-written; start it again with: lepton runs retry 01J", "The workers were lost. Nothing was half-written; start it again."],
+  ["No space is left where the data lives. Free some, then: lepton runs retry 01J", "No space is left where the data lives. Free some."],
+  ["It runs behind an endpoint only. Deploy it: lepton endpoints deploy NAME --model x@1", "It runs behind an endpoint only. Deploy it."],
+  ["The signature is not JSON. See: docs/models.md", "The signature is not JSON."],
+  ["Join them in the export, or register the model as code (--code).", "Join them in the export, or register the model as code."],
+  ["What it says was not measured here: lepton models evaluate does.", "What it says was not measured here."],
+  ["The name 'lepton' is taken. Choose another.", "The name 'lepton' is taken. Choose another."],
+  ["See: lepton models list", "See: lepton models list"],
+])("the page names no command of the terminal: %s", (said, shown) => {
+  expect(sentenceOf(new ApiError(404, "not_found", said))).toBe(shown);
+});
+
+test("the request log is asked for in the project that was chosen", () => {
+  setProject("lab");
+  expect(endpointLogs("a b").queryKey).toEqual(["endpoints", "a%20b", "logs", "/v1?project=lab&limit=100"]);
+  setProject("default");
 });
 
 test("addresses leave out what is empty and repeat what is many", () => {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
 import type { Signature } from "../src/api/types";
-import { curlOf, exampleRow, fieldsOf, rowOf, shortRow, textsOf } from "../src/endpoints/form";
+import { curlOf, exampleRow, fieldsOf, FIRST_FIELDS, named, rowOf, shortRow, shownFields, textsOf } from "../src/endpoints/form";
 
 const signature: Signature = {
   task: "classification",
@@ -54,4 +54,15 @@ test("the example command can be pasted into a shell", () => {
   expect(command).toContain("it'\\''s");
   expect(command).toContain("Authorization: Bearer $LEPTON_TOKEN");
   expect(Object.keys(shortRow(row))).toEqual(["age", "income", "…"]);
+});
+
+test("of a wide model the first fields are shown, what is searched for, and what is wrong", () => {
+  const many = fieldsOf({ ...signature, inputs: Array.from({ length: 1000 }, (_, i) => ({ name: `Pixel ${i}`, type: "number", nullable: false, values: null })) });
+  const names = (search: string, all: boolean, problems = {}) => shownFields(many, named(many, search), all, problems).map(({ name }) => name);
+  expect(names("", false)).toHaveLength(FIRST_FIELDS);
+  expect(names("", true)).toHaveLength(1000);
+  expect(names(" PIXEL 999 ", false)).toEqual(["Pixel 999"]);
+  expect(names("pixel 99", false)).toContain("Pixel 999");
+  expect(names("pixel 7", false, { "Pixel 500": "form.needed" })).toContain("Pixel 500");
+  expect(names("nothing", true)).toEqual([]);
 });

@@ -3,8 +3,8 @@ import { queryOptions } from "@tanstack/react-query";
 
 import { address, request } from "./request";
 import type {
-  AuditRow, Dataset, DatasetDetail, Endpoint, EndpointDetail, EndpointMetrics, Items, Lineage, Me, MetricSeries, ModelDetail, ModelSummary, Profile, Report, Rows, Run, Token, User,
-  LoggedRequest,
+  AuditRow, Dataset, DatasetDetail, Endpoint, EndpointDetail, EndpointMetrics, Items, Lineage, LoggedRequest, Me, MetricSeries,
+  ModelDetail, ModelSummary, Profile, Report, Rows, Run, Token, User,
 } from "./types";
 
 const SOON = 2_000;
@@ -56,7 +56,8 @@ export const endpoint = (name: string) =>
     refetchInterval: ({ state: { data } }) => (data?.state === "starting" || data?.companions.length ? SOON : NOW_AND_THEN),
   });
 
-export const endpointLogs = (name: string) => queryOptions(get<Items<LoggedRequest>>(`/endpoints/${part(name)}/logs?limit=50`));
+/** The requests that were kept; not refreshed by itself, as every look is a line of the audit log. */
+export const endpointLogs = (name: string) => queryOptions({ ...get<Items<LoggedRequest>>(`/endpoints/${part(name)}/logs`, { limit: 100 }), staleTime: 30_000 });
 
 /** How an endpoint does; `told` says that a stream tells, so that nobody has to ask. */
 export const endpointMetrics = (name: string, told = false) =>

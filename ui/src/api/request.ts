@@ -45,9 +45,21 @@ export function toApiError(status: number, body: string, fallback: string): ApiE
   return new ApiError(status, status === 0 ? "unreachable" : "internal", `${fallback}${status ? ` (HTTP ${status})` : ""}`);
 }
 
-/** One sentence for a person, from anything that was thrown. */
+/**
+ * A message of the platform without the command of the terminal, or the file, that it ends with: it is written for every door, and on the page
+ * there is a button instead. "… See: lepton models list" goes as a whole, of "Make one with: lepton tokens create" the first words stay.
+ */
+export function withoutCommand(message: string): string {
+  const kept = message
+    .replace(/ \(--[a-z][a-z-]*\)/g, "")
+    .replace(/(?:^|\s+)See[^.:'"]*: (?:lepton |docs\/)[^'"]*$/, "")
+    .replace(/(?:,? then|,? with)?: lepton [^'"]*$/, ".");
+  return kept || message;
+}
+
+/** One sentence for a person, from anything that was thrown. Every error on the page gets its text here. */
 export function sentenceOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return withoutCommand(error instanceof Error ? error.message : String(error));
 }
 
 const UNREACHABLE = "The platform did not answer. Check that it runs: lepton status";

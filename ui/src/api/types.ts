@@ -159,7 +159,7 @@ export interface MetricSeries {
 
 export type Metrics = Record<string, number | null>;
 
-export type ModelTask = "classification" | "regression";
+export type ModelTask = "classification" | "regression" | "generation";
 
 export interface ModelVersion {
   ref: string;

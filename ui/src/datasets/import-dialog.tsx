@@ -1,16 +1,16 @@
 /** Import a file: choose or drop it, say which columns are personal, watch it arrive. */
-import { ActionIcon, Button, Collapse, FileButton, Group, Progress, Select, SimpleGrid, Stack, TagsInput, TextInput, UnstyledButton } from "@mantine/core";
+import { Button, Collapse, Group, Progress, Select, SimpleGrid, Stack, TagsInput, TextInput } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { type DragEvent, type SyntheticEvent, useState } from "react";
+import { type SyntheticEvent, useState } from "react";
 
 import { upload } from "../api/request";
 import type { Run } from "../api/types";
-import { bytes, nameFromFile, percent } from "../format";
+import { nameFromFile, percent } from "../format";
 import { useSpeech } from "../i18n";
 import { Icon } from "../icons";
+import { ChosenFile, DropArea } from "../parts/files";
 import { RunDialog, type RunFormProps } from "../parts/run-dialog";
 import { Problem } from "../parts/words";
-import css from "./import.module.css";
 import { peek } from "./peek";
 
 const ACCEPTED = ".csv,.tsv,.tab,.txt,.data,.parquet,.pq,.jsonl,.ndjson,.json";
@@ -23,35 +23,6 @@ interface Options {
 }
 
 const DETECT: Options = { format: null, separator: null, encoding: null, header: null };
-
-function DropArea({ onFile }: { onFile: (file: File) => void }) {
-  const { t } = useSpeech();
-  const [over, setOver] = useState(false);
-  const drop = (event: DragEvent) => {
-    event.preventDefault();
-    setOver(false);
-    const file = event.dataTransfer.files[0];
-    if (file) onFile(file);
-  };
-  return (
-    <FileButton accept={ACCEPTED} onChange={(file) => file && onFile(file)} inputProps={{ "aria-label": t("word.file") }}>
-      {(props) => (
-        <UnstyledButton
-          {...props} className={css.drop} data-over={over} aria-label={t("import.choose")} onDrop={drop} onDragLeave={() => setOver(false)}
-          onDragOver={(event) => {
-            event.preventDefault();
-            setOver(true);
-          }}
-        >
-          <Icon name="upload" size={30} />
-          <b>{t("import.drop")}</b>
-          <span>{t("import.dropOr")}</span>
-          <small>{t("import.formats")}</small>
-        </UnstyledButton>
-      )}
-    </FileButton>
-  );
-}
 
 function FormatOptions({ options, onChange }: { options: Options; onChange: (options: Options) => void }) {
   const { t } = useSpeech();
@@ -107,18 +78,9 @@ function ImportForm({ onStarted, onClose }: RunFormProps) {
   return (
     <form onSubmit={submit}>
       <Stack gap="md">
-        {!file && <DropArea onFile={choose} />}
+        {!file && <DropArea accept={ACCEPTED} title={t("import.drop")} formats={t("import.formats")} onFiles={([first]) => first && choose(first)} />}
         {file && (
-          <div className={css.chosen}>
-            <Icon name="file" size={24} style={{ color: "var(--accent)" }} />
-            <div>
-              <b>{file.name}</b>
-              <small>{bytes(file.size)}</small>
-            </div>
-            <ActionIcon variant="subtle" color="gray" aria-label={t("do.remove")} onClick={() => setFile(null)} disabled={send.isPending}>
-              <Icon name="close" size={17} />
-            </ActionIcon>
-          </div>
+          <ChosenFile file={file} disabled={send.isPending} onRemove={() => setFile(null)} />
         )}
         <TextInput label={t("word.name")} description={t("import.nameHint")} required withAsterisk={false} value={name} onChange={(event) => setName(event.currentTarget.value)} />
         <TagsInput label={t("import.personal")} description={t("import.personalHint")} placeholder={personal.length ? "" : t("import.columnsPlaceholder")} data={free} value={personal} onChange={setPersonal} />

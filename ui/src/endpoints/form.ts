@@ -56,6 +56,21 @@ export function rowOf(fields: readonly Field[], texts: Readonly<Record<string, s
   return { row, problems };
 }
 
+/** Fields of a form that are shown at first. */
+export const FIRST_FIELDS = 24;
+
+/** What has the text in its name, however it is written. */
+export function named<T extends { name: string }>(columns: readonly T[], text: string): T[] {
+  const wanted = text.trim().toLowerCase();
+  return columns.filter(({ name }) => name.toLowerCase().includes(wanted));
+}
+
+/** Of those that were found: the first, or all, and always those with a problem, so that nothing wrong is out of sight. */
+export function shownFields(fields: readonly Field[], found: readonly Field[], all: boolean, problems: Readonly<Record<string, FieldProblem>>): Field[] {
+  const first = new Set(all ? found : found.slice(0, FIRST_FIELDS));
+  return fields.filter((field) => first.has(field) || Object.hasOwn(problems, field.name));
+}
+
 /** A row of a dataset as texts of the form; columns the model does not take are left out. */
 export function textsOf(fields: readonly Field[], columns: readonly string[], values: readonly Scalar[]): Record<string, string> {
   const row = new Map(columns.map((name, i) => [name, values[i] ?? null]));

@@ -1,7 +1,7 @@
 /** How an endpoint does, live: numbers of now, the last ten minutes, and how far its rows are from those of training. */
-import { Button, SegmentedControl } from "@mantine/core";
+import { Button, SegmentedControl, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { type ReactNode, useState } from "react";
 
 import { endpointMetrics } from "../api/queries";
 import { useEndpointChanges } from "../api/stream";
@@ -9,8 +9,10 @@ import type { ColumnReport, DeploymentMetrics, Drift, EndpointDetail } from "../
 import { Timeline } from "../charts/timeline";
 import { latency, number, percent } from "../format";
 import { useSpeech } from "../i18n";
+import { Icon } from "../icons";
 import { Panel, Tiles } from "../parts/page";
 import parts from "../parts/parts.module.css";
+import { named } from "./form";
 import css from "./live.module.css";
 
 const MODERATE_PSI = 0.1;
@@ -78,6 +80,8 @@ function History({ found }: { found: DeploymentMetrics }) {
 
 /** Columns that are shown at first: of a wide model the rest is a click away. */
 const FIRST = 8;
+/** From so many on, a column is found by its name. */
+const SEARCHED = 20;
 
 function Level({ level }: { level: Drift["level"] }) {
   const { say } = useSpeech();
@@ -131,55 +135,73 @@ export function byDrift(columns: readonly ColumnReport[]): ColumnReport[] {
   return [...columns].sort((a, b) => rank[b.level] - rank[a.level] || (b.last_hour?.psi ?? 0) - (a.last_hour?.psi ?? 0));
 }
 
+function DriftTable({ columns, bounded }: { columns: readonly ColumnReport[]; bounded: boolean }) {
+  const { t } = useSpeech();
+  return (
+    // A scrolling region has to be reachable by keyboard.
+    <div className={`${parts.scroll} ${bounded ? parts.bounded : ""}`} tabIndex={bounded ? 0 : undefined} role={bounded ? "region" : undefined} aria-label={bounded ? t("live.drift") : undefined}>
+      <table className={parts.table} aria-label={t("live.drift")}>
+        <thead>
+          <tr>
+            <th>{t("word.column")}</th>
+            <th>{t("live.level")}</th>
+            <th colSpan={2}>PSI</th>
+            <th className={css.figure}>KS</th>
+            <th className={css.figure}>{t("live.movedBy")}</th>
+            <th className={css.figure}>{t("live.missing")}</th>
+            <th className={css.figure}>{t("live.unseen")}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {columns.map((column) => <DriftRow key={column.name} column={column} />)}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
 function DriftPanel({ drift }: { drift: Drift }) {
   const { t } = useSpeech();
   const [all, setAll] = useState(false);
+  const [text, setText] = useState("");
   const columns = byDrift(drift.columns);
+  const found = text ? named(columns, text) : columns;
+  const shown = all ? found : found.slice(0, FIRST);
   const counted = drift.counted === drift.seen ? t("live.counted", { n: drift.counted }) : t("live.countedOf", { n: drift.counted, seen: drift.seen });
   const hints = [t("live.driftHint", { n: drift.rows }), counted];
   if (drift.rows < MIN_ROWS) hints.push(t("live.tooFew", { n: MIN_ROWS }));
   return (
     <Panel flush title={t("live.drift")} hint={hints.join(" ")} side={<Level level={drift.level} />}>
-      <div className={parts.scroll}>
-        <table className={parts.table} aria-label={t("live.drift")}>
-          <thead>
-            <tr>
-              <th>{t("word.column")}</th>
-              <th>{t("live.level")}</th>
-              <th colSpan={2}>PSI</th>
-              <th className={css.figure}>KS</th>
-              <th className={css.figure}>{t("live.movedBy")}</th>
-              <th className={css.figure}>{t("live.missing")}</th>
-              <th className={css.figure}>{t("live.unseen")}</th>
-            </tr>
-          </thead>
-          <tbody>
-            {(all ? columns : columns.slice(0, FIRST)).map((column) => <DriftRow key={column.name} column={column} />)}
-          </tbody>
-        </table>
-      </div>
-      {columns.length > FIRST && (
+      {columns.length > SEARCHED && (
+        <TextInput
+          className={css.find} size="sm" aria-label={t("profile.find")} placeholder={t("profile.find")} leftSection={<Icon name="search" size={16} />} value={text}
+          onChange={(event) => setText(event.currentTarget.value)}
+        />
+      )}
+      {found.length === 0 ? <p className={css.none}>{t("profile.noMatch")}</p> : <DriftTable columns={shown} bounded={shown.length > SEARCHED} />}
+      {found.length > FIRST && (
         <Button variant="subtle" color="gray" m={8} aria-expanded={all} onClick={() => setAll(!all)}>
-          {all ? t("live.fewer") : t("live.allColumns", { n: columns.length })}
+          {all ? t("live.fewer") : t("live.allColumns", { n: found.length })}
         </Button>
       )}
     </Panel>
   );
 }
 
-export function Live({ endpoint }: { endpoint: EndpointDetail }) {
+/** `children` stand below what the endpoint does now, above what it has done and how its rows have moved. */
+export function Live({ endpoint, children }: { endpoint: EndpointDetail; children: ReactNode }) {
   const { t } = useSpeech();
   const { data } = useQuery(endpointMetrics(endpoint.name, useEndpointChanges(endpoint.name)));
   const [chosen, setChosen] = useState<string | null>(null);
   const found = data?.deployments.find(({ model }) => model === chosen) ?? data?.deployments[0];
-  if (!data || !found) return null;
-  const several = data.deployments.length > 1;
+  const several = data && data.deployments.length > 1;
   return (
     <div className={css.live}>
-      {several && <SegmentedControl aria-label={t("word.model")} value={found.model} onChange={setChosen} data={data.deployments.map(({ model }) => model)} style={{ justifySelf: "start" }} />}
-      <Now found={found} endpoint={endpoint} />
-      {found.history.length > 1 && Object.keys(found.requests).length > 0 && <Panel title={t("live.tenMinutes")}><History found={found} /></Panel>}
-      {found.drift && found.drift.columns.length > 0 && <DriftPanel drift={found.drift} />}
+      {several && found && <SegmentedControl aria-label={t("word.model")} value={found.model} onChange={setChosen} data={data.deployments.map(({ model }) => model)} style={{ justifySelf: "start" }} />}
+      {found && <Now found={found} endpoint={endpoint} />}
+      {children}
+      {found && found.history.length > 1 && Object.keys(found.requests).length > 0 && <Panel title={t("live.tenMinutes")}><History found={found} /></Panel>}
+      {found?.drift && found.drift.columns.length > 0 && <DriftPanel drift={found.drift} />}
     </div>
   );
 }

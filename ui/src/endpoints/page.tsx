@@ -90,9 +90,10 @@ export function EndpointPage() {
       {endpoint.state === "failed" && <div style={{ marginBottom: 20 }}><Problem title={t("state.failed")} error={new Error(endpoint.message)} /></div>}
       <Rollout endpoint={endpoint} />
       <Machines endpoint={endpoint} />
-      <Live endpoint={endpoint} />
-      <Try endpoint={endpoint} />
-      <RequestLog name={endpoint.name} />
+      <Live endpoint={endpoint}>
+        <Try endpoint={endpoint} />
+      </Live>
+      <RequestLog endpoint={endpoint} />
       <ConfirmDelete
         opened={deleting} onClose={() => setDeleting(false)} title={t("endpoints.deleteTitle", { name: endpoint.name })} text={t("endpoints.deleteText")} noun="endpoints"
         path={`/endpoints/${encodeURIComponent(endpoint.name)}`} done={t("endpoints.deleted", { name: endpoint.name })} after={() => navigate({ to: "/endpoints" })}

@@ -1,7 +1,7 @@
 /** The form made from the signature, and the answer to it. */
 import { Button, Select, TextInput } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { type SyntheticEvent, useMemo, useState } from "react";
+import { type Dispatch, memo, type SetStateAction, type SyntheticEvent, useCallback, useMemo, useState } from "react";
 
 import { model as modelQuery, rows as rowsQuery } from "../api/queries";
 import { request } from "../api/request";
@@ -14,17 +14,19 @@ import { Panel } from "../parts/page";
 import { Problem } from "../parts/words";
 import { useSession } from "../session";
 import css from "./endpoints.module.css";
-import { type Field, type FieldProblem, fieldsOf, rowOf, textsOf } from "./form";
+import { type Field, type FieldProblem, fieldsOf, FIRST_FIELDS, named, rowOf, shownFields, textsOf } from "./form";
 
 interface InputProps {
   field: Field;
   text: string;
   problem: FieldProblem | undefined;
-  onChange: (text: string) => void;
+  onChange: (name: string, text: string) => void;
 }
 
-function Input({ field, text, problem, onChange }: InputProps) {
+/** Remembered, as a wide model has hundreds of them and one changes at a time. */
+const Input = memo(function Input({ field, text, problem, onChange: tell }: InputProps) {
   const { t } = useSpeech();
+  const onChange = (next: string) => tell(field.name, next);
   const error = problem && t(problem);
   const shared = { label: field.name, size: "sm" as const, error, placeholder: field.input.nullable ? t("endpoints.missing") : "" };
   if (field.kind === "select" || field.kind === "boolean") {
@@ -42,7 +44,7 @@ function Input({ field, text, problem, onChange }: InputProps) {
       inputMode={field.kind === "number" ? "decimal" : undefined} className={field.kind === "number" ? "figures" : undefined}
     />
   );
-}
+});
 
 function Answer({ prediction, target }: { prediction: Prediction; target: string }) {
   const { t, tag } = useSpeech();
@@ -92,9 +94,45 @@ type PredictionMutation = ReturnType<typeof usePrediction>;
 interface PredictProps {
   endpoint: EndpointDetail;
   texts: Record<string, string>;
-  onTexts: (texts: Record<string, string>) => void;
+  onTexts: Dispatch<SetStateAction<Record<string, string>>>;
   predict: PredictionMutation;
 }
+
+interface FieldsProps {
+  fields: Field[];
+  texts: Record<string, string>;
+  problems: Record<string, FieldProblem>;
+  onChange: (name: string, text: string) => void;
+}
+
+/** The form's fields; of a wide model the first, and what is searched for. */
+function Fields({ fields, texts, problems, onChange }: FieldsProps) {
+  const { t } = useSpeech();
+  const [search, setSearch] = useState("");
+  const [all, setAll] = useState(false);
+  const wide = fields.length > FIRST_FIELDS;
+  const found = named(fields, search);
+  const shown = shownFields(fields, found, all, problems);
+  return (
+    <>
+      {wide && (
+        <TextInput
+          size="sm" mb="md" maw={340} aria-label={t("profile.find")} placeholder={t("profile.find")} leftSection={<Icon name="search" size={16} />} value={search}
+          onChange={(event) => setSearch(event.currentTarget.value)}
+        />
+      )}
+      {shown.length === 0 && wide && <p className={css.note}>{t("profile.noMatch")}</p>}
+      <div className={css.fields}>
+        {shown.map((field) => <Input key={field.name} field={field} text={texts[field.name] ?? ""} problem={problems[field.name]} onChange={onChange} />)}
+      </div>
+      {found.length > FIRST_FIELDS && (
+        <Button variant="subtle" color="gray" px={8} mt="sm" aria-expanded={all} onClick={() => setAll(!all)}>{all ? t("live.fewer") : t("live.allColumns", { n: found.length })}</Button>
+      )}
+    </>
+  );
+}
+
+const NO_PROBLEMS: Record<string, FieldProblem> = {};
 
 export function PredictForm({ endpoint, texts, onTexts, predict }: PredictProps) {
   const { t } = useSpeech();
@@ -107,15 +145,12 @@ export function PredictForm({ endpoint, texts, onTexts, predict }: PredictProps)
     setAsked(true);
     if (Object.keys(problems).length === 0) predict.mutate(row);
   };
+  const change = useCallback((name: string, text: string) => onTexts((before) => ({ ...before, [name]: text })), [onTexts]);
   const ready = endpoint.state === "ready";
   return (
     <Panel title={t("endpoints.try")} hint={ready ? t("endpoints.tryHint") : t("endpoints.notReady")}>
       <form onSubmit={submit} noValidate>
-        <div className={css.fields}>
-          {fields.map((field) => (
-            <Input key={field.name} field={field} text={texts[field.name] ?? ""} problem={asked ? problems[field.name] : undefined} onChange={(text) => onTexts({ ...texts, [field.name]: text })} />
-          ))}
-        </div>
+        <Fields fields={fields} texts={texts} problems={asked ? problems : NO_PROBLEMS} onChange={change} />
         <div className={css.foot}>
           <FillButton endpoint={endpoint} fields={fields} onFill={onTexts} />
           <Button variant="default" onClick={() => onTexts({})}>{t("do.reset")}</Button>

@@ -1,25 +1,33 @@
 /** All models of the project, with the measure of their latest version. */
+import { Button } from "@mantine/core";
+import { useDisclosure } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
 
 import { models } from "../api/queries";
 import { bytes } from "../format";
 import { useSpeech } from "../i18n";
+import { Icon } from "../icons";
 import { Page, Panel, RowsSkeleton } from "../parts/page";
 import css from "../parts/parts.module.css";
 import { Empty, NameLink, Problem, RefChip, When } from "../parts/words";
+import { useSession } from "../session";
 import { headline, metricName, metricText } from "./metrics";
+import { RegisterDialog } from "./register-dialog";
 
 export function ModelList() {
   const { t, tag, say } = useSpeech();
+  const { may } = useSession();
   const { data, error, refetch } = useQuery(models());
+  const [opened, { open, close }] = useDisclosure();
+  const register = may("models.register") && <Button leftSection={<Icon name="upload" size={17} />} onClick={open}>{t("do.register")}</Button>;
   return (
-    <Page title={t("nav.models")} lead={t("models.lead")}>
+    <Page title={t("nav.models")} lead={t("models.lead")} actions={data?.items.length ? register : undefined}>
       {error && <Problem error={error} onRetry={() => void refetch()} />}
       {!error && (
         <Panel flush>
           {!data && <RowsSkeleton />}
           {data?.items.length === 0 && (
-            <Empty icon="models" title={t("models.empty")} text={t("models.emptyText")} command="lepton models train customers --target churned" />
+            <Empty icon="models" title={t("models.empty")} text={t("models.emptyText")} command="lepton models train customers --target churned" action={register} />
           )}
           {data && data.items.length > 0 && (
             <div className={css.scroll}>
@@ -61,6 +69,7 @@ export function ModelList() {
           )}
         </Panel>
       )}
+      <RegisterDialog opened={opened} onClose={close} />
     </Page>
   );
 }

@@ -5,6 +5,7 @@ import { compact, number, percent } from "../format";
 const FIRST: Record<ModelTask, readonly string[]> = {
   classification: ["roc_auc", "accuracy", "f1", "precision", "recall", "log_loss"],
   regression: ["r2", "rmse", "mae", "share_within_10pct"],
+  generation: [],
 };
 
 const SHARES = /^(accuracy|precision|recall|share_within.*)$/;

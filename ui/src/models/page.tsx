@@ -5,7 +5,7 @@ import { useNavigate, useParams } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 
 import { endpoints as endpointsQuery, lineage as lineageQuery, model as modelQuery } from "../api/queries";
-import { download } from "../api/request";
+import { download, withoutCommand } from "../api/request";
 import type { Evaluation, ModelDetail, Plot } from "../api/types";
 import { LineagePicture } from "../charts/lineage";
 import { withEndpoints } from "../charts/lineage-layout";
@@ -26,16 +26,20 @@ import { PredictDialog } from "./predict-dialog";
 
 type Dialog = "evaluate" | "predict" | "deploy" | "delete" | null;
 
+/** A class of one's own and a server elsewhere have none: they answer behind endpoints only. */
+const hasGraph = ({ recipe }: ModelDetail) => recipe !== "python" && recipe !== "openai";
+
 function Actions({ model, onOpen }: { model: ModelDetail; onOpen: (dialog: Dialog) => void }) {
   const { t } = useSpeech();
   const { may } = useSession();
+  const graph = hasGraph(model);
   const save = useMutation({ mutationFn: () => download(`/models/${encodeURIComponent(model.ref)}/export`, {}, `${model.name}-${model.version}.onnx`) });
   return (
     <>
-      {may("models.export") && <Button variant="default" leftSection={<Icon name="download" size={17} />} loading={save.isPending} onClick={() => save.mutate()}>{t("models.exportOnnx")}</Button>}
+      {graph && may("models.export") && <Button variant="default" leftSection={<Icon name="download" size={17} />} loading={save.isPending} onClick={() => save.mutate()}>{t("models.exportOnnx")}</Button>}
       {may("models.delete") && <Button variant="default" leftSection={<Icon name="trash" size={17} />} onClick={() => onOpen("delete")}>{t("do.delete")}</Button>}
-      {may("models.evaluate") && <Button variant="light" leftSection={<Icon name="evaluate" size={17} />} onClick={() => onOpen("evaluate")}>{t("do.evaluate")}</Button>}
-      {may("models.predict") && <Button variant="light" leftSection={<Icon name="arrow" size={17} />} onClick={() => onOpen("predict")}>{t("do.predict")}</Button>}
+      {graph && may("models.evaluate") && <Button variant="light" leftSection={<Icon name="evaluate" size={17} />} onClick={() => onOpen("evaluate")}>{t("do.evaluate")}</Button>}
+      {graph && may("models.predict") && <Button variant="light" leftSection={<Icon name="arrow" size={17} />} onClick={() => onOpen("predict")}>{t("do.predict")}</Button>}
       {may("endpoints.deploy") && <Button leftSection={<Icon name="deploy" size={17} />} onClick={() => onOpen("deploy")}>{t("do.deploy")}</Button>}
     </>
   );
@@ -231,13 +235,13 @@ export function ModelPage() {
         {model.notes?.map((note) => (
           <div key={note} className={css.note}>
             <Icon name="alert" size={16} />
-            {note}
+            {withoutCommand(note)}
           </div>
         ))}
-        <Tiles label={t("models.headline")} tiles={ordered(model.metrics, model.task).map(([key, value]) => ({ label: metricName(key, say), value: metricText(key, value, tag) }))} />
+        {ordered(model.metrics, model.task).length > 0 && <Tiles label={t("models.headline")} tiles={ordered(model.metrics, model.task).map(([key, value]) => ({ label: metricName(key, say), value: metricText(key, value, tag) }))} />}
         <LineagePanel model={model} />
-        <div className={css.plots}>{inOrder(model.plots).map((plot, i) => <PlotPanel key={i} plot={plot} />)}</div>
-        <EvaluationsPanel model={model} />
+        {model.plots.length > 0 && <div className={css.plots}>{inOrder(model.plots).map((plot, i) => <PlotPanel key={i} plot={plot} />)}</div>}
+        {(hasGraph(model) || model.evaluations.length > 0) && <EvaluationsPanel model={model} />}
         <div className={css.pair}>
           <SignaturePanel model={model} />
           <DetailsPanel model={model} />

@@ -1,14 +1,16 @@
 import { describe, expect, it } from "vitest";
 
 import type { ColumnReport } from "../src/api/types";
-import { broken, nearest } from "../src/charts/timeline";
+import { alone, broken, nearest } from "../src/charts/timeline";
 import { byDrift, spanOf } from "../src/endpoints/live";
 import { latency } from "../src/format";
 
 const same = (value: number) => value;
 
 describe("the live view of an endpoint", () => {
-  it("begins a line anew behind a gap", () => {
+  it("begins a line anew behind a gap, and finds the values that no line leads to", () => {
+    expect(alone([5, null, 6, 7, null, 0])).toEqual([0, 5]);
+    expect(alone([null, null])).toEqual([]);
     expect(broken([0, 1, 2, 3], [5, null, 6, 7], same, same)).toBe("M0.0 5.0M2.0 6.0L3.0 7.0");
   });
 

@@ -43,6 +43,12 @@ export function broken(times: readonly number[], values: readonly (number | null
     .join("");
 }
 
+/** The places of values that stand between two gaps, where no line leads. */
+export function alone(values: readonly (number | null)[]): number[] {
+  const blank = (i: number) => (values[i] ?? null) === null;
+  return values.flatMap((_, i) => (!blank(i) && blank(i - 1) && blank(i + 1) ? [i] : []));
+}
+
 /** The place of the time nearest to one. */
 export function nearest(times: readonly number[], wanted: number): number {
   return times.reduce((best, time, i) => (Math.abs(time - wanted) < Math.abs((times[best] ?? 0) - wanted) ? i : best), 0);
@@ -99,6 +105,7 @@ export function Timeline({ label, times, lines, span, write }: TimelineProps) {
             <g key={name}>
               {whole && <path d={`${line}L${x(end).toFixed(1)} ${bottom}L${x(times[first] ?? 0).toFixed(1)} ${bottom}Z`} fill={tone} fillOpacity={0.1} />}
               <path className={css.line} d={line} style={{ stroke: tone, strokeWidth: 1.8, strokeLinecap: "round" }} />
+              {alone(values).map((place) => <circle key={place} cx={x(times[place] ?? 0)} cy={y(values[place] ?? 0)} r={2.6} fill={tone} />)}
             </g>
           );
         })}

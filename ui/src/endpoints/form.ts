@@ -56,8 +56,10 @@ export function rowOf(fields: readonly Field[], texts: Readonly<Record<string, s
   return { row, problems };
 }
 
-/** Fields of a form that are shown at first. */
-export const FIRST_FIELDS = 24;
+/** A form of more fields than this shows the first, and finds the others. */
+export const MOST_FIELDS = 40;
+/** Fields of such a form that are shown at first. */
+export const FIRST_FIELDS = 16;
 
 /** What has the text in its name, however it is written. */
 export function named<T extends { name: string }>(columns: readonly T[], text: string): T[] {

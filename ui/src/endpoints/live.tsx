@@ -1,7 +1,7 @@
 /** How an endpoint does, live: numbers of now, the last ten minutes, and how far its rows are from those of training. */
 import { Button, SegmentedControl, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { type ReactNode, useState } from "react";
+import { memo, type ReactNode, useState } from "react";
 
 import { endpointMetrics } from "../api/queries";
 import { useEndpointChanges } from "../api/stream";
@@ -106,7 +106,8 @@ function PsiBar({ psi, level }: { psi: number; level: Drift["level"] }) {
   );
 }
 
-function DriftRow({ column }: { column: ColumnReport }) {
+/** Remembered, as of a thousand columns few change at a time. */
+const DriftRow = memo(function DriftRow({ column }: { column: ColumnReport }) {
   const { t, tag } = useSpeech();
   const drift = column.last_hour;
   const blank = drift === null || drift.rows === 0;
@@ -127,7 +128,7 @@ function DriftRow({ column }: { column: ColumnReport }) {
       )}
     </tr>
   );
-}
+});
 
 /** The columns that moved most come first. */
 export function byDrift(columns: readonly ColumnReport[]): ColumnReport[] {

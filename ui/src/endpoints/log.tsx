@@ -15,7 +15,7 @@ import { useSession } from "../session";
 import css from "./log.module.css";
 
 /** Columns of a row that its line in the table shows. */
-const PREVIEWED = 4;
+const PREVIEWED = 3;
 
 /** What stands for a value that was never kept. */
 function Masked() {
@@ -30,15 +30,13 @@ function Answer({ one, target }: { one: LoggedRequest; target: string }) {
 
 function Preview({ one, target }: { one: LoggedRequest; target: string }) {
   const { tag } = useSpeech();
-  const masked = one.masked.filter((name) => name !== target);
+  const masked = one.masked.filter((name) => name !== target).slice(0, 1);
   const open = Object.entries(one.row).slice(0, PREVIEWED);
-  const left = Object.keys(one.row).length + masked.length - open.length - Math.min(masked.length, 1);
   return (
-    <span className={css.preview}>
+    <>
       {open.map(([name, value]) => <span key={name}><i>{name}</i> {cell(value, tag)}</span>)}
-      {masked.slice(0, 1).map((name) => <span key={name}><i>{name}</i> <Masked /></span>)}
-      {left > 0 && <span className={css.more}>+{number(left, tag)}</span>}
-    </span>
+      {masked.map((name) => <span key={name}><i>{name}</i> <Masked /></span>)}
+    </>
   );
 }
 
@@ -81,7 +79,7 @@ function Row({ one, endpoint }: { one: LoggedRequest; endpoint: EndpointDetail }
         <td className={parts.numeric}>{latency(one.seconds, tag)}</td>
         <td className={parts.numeric}>{number(one.rows, tag)}</td>
         <td className={css.answered}><Answer one={one} target={endpoint.signature.target} /></td>
-        <td><Preview one={one} target={endpoint.signature.target} /></td>
+        <td className={css.preview}><Preview one={one} target={endpoint.signature.target} /></td>
       </tr>
       {open && <tr id={id} className={css.opened}><td colSpan={7}><Whole one={one} endpoint={endpoint} /></td></tr>}
     </>
@@ -113,7 +111,7 @@ function Table({ items, endpoint }: { items: LoggedRequest[]; endpoint: Endpoint
             <th className={parts.numeric}>{t("log.took")}</th>
             <th className={parts.numeric}>{t("word.rows")}</th>
             <th>{t("log.answer")}</th>
-            <th>{t("log.firstRow")}</th>
+            <th className={css.preview}>{t("log.firstRow")}</th>
           </tr>
         </thead>
         <tbody>{items.map((one) => <Row key={one.id} one={one} endpoint={endpoint} />)}</tbody>

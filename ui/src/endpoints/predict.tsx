@@ -14,7 +14,7 @@ import { Panel } from "../parts/page";
 import { Problem } from "../parts/words";
 import { useSession } from "../session";
 import css from "./endpoints.module.css";
-import { type Field, type FieldProblem, fieldsOf, FIRST_FIELDS, named, rowOf, shownFields, textsOf } from "./form";
+import { type Field, type FieldProblem, fieldsOf, FIRST_FIELDS, MOST_FIELDS, named, rowOf, shownFields, textsOf } from "./form";
 
 interface InputProps {
   field: Field;
@@ -110,9 +110,9 @@ function Fields({ fields, texts, problems, onChange }: FieldsProps) {
   const { t } = useSpeech();
   const [search, setSearch] = useState("");
   const [all, setAll] = useState(false);
-  const wide = fields.length > FIRST_FIELDS;
+  const wide = fields.length > MOST_FIELDS;
   const found = named(fields, search);
-  const shown = shownFields(fields, found, all, problems);
+  const shown = shownFields(fields, found, all || !wide, problems);
   return (
     <>
       {wide && (
@@ -125,7 +125,7 @@ function Fields({ fields, texts, problems, onChange }: FieldsProps) {
       <div className={css.fields}>
         {shown.map((field) => <Input key={field.name} field={field} text={texts[field.name] ?? ""} problem={problems[field.name]} onChange={onChange} />)}
       </div>
-      {found.length > FIRST_FIELDS && (
+      {wide && found.length > FIRST_FIELDS && (
         <Button variant="subtle" color="gray" px={8} mt="sm" aria-expanded={all} onClick={() => setAll(!all)}>{all ? t("live.fewer") : t("live.allColumns", { n: found.length })}</Button>
       )}
     </>

@@ -380,6 +380,7 @@ export const en = {
   "register.targetHint": "What it predicts, in a word.",
   "register.classesHint": "In the order of the probabilities. Whole numbers, true and false count as such.",
   "register.classesPlaceholder": "Type a class and press Enter",
+  "register.columns": "Columns",
   "register.columnsHint": "One a line with its type: number, integer, boolean or text. Without one it is a number.",
   "register.baseUrl": "Address",
   "register.baseUrlHint": "Up to /v1. On this machine, or a host that {setting} names; it is looked at when you deploy.",

@@ -381,6 +381,7 @@ export const zh: Dictionary = {
   "register.targetHint": "它预测什么，用一个词说明。",
   "register.classesHint": "按概率的顺序排列。整数以及 true 和 false 会按其类型处理。",
   "register.classesPlaceholder": "输入类别后按回车",
+  "register.columns": "列",
   "register.columnsHint": "每行一列及其类型：number、integer、boolean 或 text。不写类型则为 number。",
   "register.baseUrl": "地址",
   "register.baseUrlHint": "写到 /v1 为止。须在本机，或为 {setting} 列出的主机；部署时才会检查。",

@@ -34,7 +34,7 @@ const read = async (file: File) => new Uint8Array(await file.arrayBuffer());
 const isDeclared = ({ target, columns }: Declared) => Boolean(target.trim() || columns.trim());
 const hasSignature = (files: readonly File[]) => files.some(({ name }) => name === SIGNATURE);
 
-/** The archive to send. A zip archive goes as it is; only what was filled in becomes a signature. */
+/** The archive to send. A zip archive goes as it is; code needs a signature, a graph gets one if it was filled in. */
 async function bundleOf({ source, files, signature, declared, baseUrl, apiKey }: Told): Promise<Blob> {
   if (source === "openai") return pack({ [UPSTREAM]: asJson({ base_url: baseUrl.trim(), ...(apiKey ? { api_key: apiKey } : {}) }) });
   const names = files.map(({ name }) => name);
@@ -43,7 +43,7 @@ async function bundleOf({ source, files, signature, declared, baseUrl, apiKey }:
   const inside = namesInside(names);
   const packed: Record<string, Uint8Array> = Object.fromEntries(await Promise.all(files.map(async (file, i) => [inside[i] ?? file.name, await read(file)] as const)));
   if (signature) packed[SIGNATURE] = await read(signature);
-  else if (kind !== "upstream" && !hasSignature(files) && isDeclared(declared)) packed[SIGNATURE] = asJson(signatureOf(declared));
+  else if (!hasSignature(files) && (kind === "code" || (kind === "graph" && isDeclared(declared)))) packed[SIGNATURE] = asJson(signatureOf(declared));
   return pack(packed);
 }
 

@@ -33,7 +33,7 @@ function Written({ declared, onDeclared }: Pick<Props, "declared" | "onDeclared"
         />
       )}
       <Textarea
-        label={t("word.columns")} description={t("register.columnsHint")} placeholder={"days_late: number\ncity: text"} autosize minRows={3} maxRows={9} spellCheck={false}
+        label={t("register.columns")} description={t("register.columnsHint")} placeholder={"days_late: number\ncity: text"} autosize minRows={3} maxRows={9} spellCheck={false}
         classNames={{ input: "mono" }} value={declared.columns} onChange={(event) => change({ columns: event.currentTarget.value })}
       />
     </>

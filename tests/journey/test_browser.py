@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,13 +34,21 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(chromium: Browser, live: Live) -> Iterator[Page]:
+def page(quiet_page: Page) -> Iterator[Page]:
     """A signed-in page; the test fails if the page logs an error or a request fails."""
+    wrong: list[str] = []
+    quiet_page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    yield quiet_page
+    assert wrong == []
+
+
+@pytest.fixture
+def quiet_page(chromium: Browser, live: Live) -> Iterator[Page]:
+    """A signed-in page on which the platform may refuse something."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
     page = context.new_page()
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
     with live.client() as client:
         page.goto(client.create_sign_in_link().url)
     expect(page.get_by_role("heading", name="Datasets", level=1)).to_be_visible()
@@ -110,8 +119,9 @@ def test_the_machines_of_an_endpoint_and_its_requests_are_on_its_page(
     )
     try:
         with live.client() as client:
-            client.datasets.import_(customers, name="customers")
-            client.models.train("buyers", dataset="customers", target="bought")
+            client.datasets.import_(customers, name="customers", personal=["city"])
+            seen = ["age", "income", "sex", "city"]
+            client.models.train("buyers", dataset="customers", target="bought", features=seen)
             live.cli("endpoints", "deploy", "shop", "--model", "buyers@1", "--replicas", "2")
             for _ in range(5):
                 client.endpoints.predict("shop", CUSTOMER)
@@ -127,13 +137,138 @@ def test_the_machines_of_an_endpoint_and_its_requests_are_on_its_page(
         log = page.get_by_role("table", name="Requests")
         expect(page.get_by_role("group", name="How it does now")).to_contain_text("5 answered", timeout=SLOW_MS)
         click(page, "Look again")
-        expect(log.get_by_role("row", name=re.compile("buyers@1")).first).to_contain_text(
-            "income 88,000", timeout=SLOW_MS
-        )
+        kept = log.get_by_role("row", name=re.compile("buyers@1")).first
+        expect(kept).to_contain_text("income 88,000", timeout=SLOW_MS)
+        expect(kept.get_by_role("img", name="••••")).to_be_visible()
+        kept.get_by_role("button", name=re.compile("The request of")).click()
+        whole = log.get_by_role("row").filter(has_text="Answer · bought")
+        expect(whole.get_by_role("definition")).to_have_count(5)
+        expect(whole.get_by_role("img", name="••••")).to_have_count(1)
+        assert str(CUSTOMER["city"]) not in log.inner_text()
         page.screenshot(path=tmp_path / "endpoint.png", full_page=True)
         page.close()
     finally:
         live.cli("down")
+
+
+def test_a_request_log_without_requests_says_why_and_who_may_not_read_it_is_told(
+    page: Page, chromium: Browser, live: Live, customers: Path
+) -> None:
+    with live.client() as client:
+        client.datasets.import_(customers, name="asked")
+        client.models.train("asked", dataset="asked", target="bought")
+        client.endpoints.deploy("asked", model="asked@1")
+        client.users.create("olga", role="viewer", password="correct horse battery staple")
+    page.goto(f"{live.address['url']}/endpoints/asked")
+    requests = page.get_by_role("region", name="Requests")
+    expect(requests.get_by_text("No request was kept yet")).to_be_visible(timeout=SLOW_MS)
+    expect(requests.get_by_text("LEPTON_REQUEST_LOG_ONE_IN in the platform's environment")).to_be_visible()
+    viewer = chromium.new_context(locale="en-US").new_page()
+    viewer.goto(f"{live.address['url']}/sign-in")
+    viewer.get_by_role("textbox", name="Name").fill("olga")
+    viewer.get_by_role("textbox", name="Password").fill("correct horse battery staple")
+    viewer.get_by_role("button", name="Sign in").click()
+    expect(viewer.get_by_role("heading", name="Datasets", level=1)).to_be_visible()
+    viewer.goto(f"{live.address['url']}/endpoints/asked")
+    expect(viewer.get_by_role("region", name="Requests")).to_contain_text("Your role does not read the requests")
+    expect(viewer.get_by_role("alert")).to_have_count(0)
+    viewer.goto(f"{live.address['url']}/models")
+    expect(viewer.get_by_role("link", name="asked", exact=True)).to_be_visible()
+    expect(viewer.get_by_role("button", name="Register")).to_have_count(0)
+    viewer.context.close()
+
+
+RULES = """
+import numpy as np
+
+class Model:
+    def load(self, folder):
+        self.rate = float(open(f"{folder}/rate.txt").read())
+
+    def predict(self, batch):
+        late = (batch["days_late"] > self.rate) * 1.0
+        return np.column_stack([1 - late, late])
+"""
+
+
+def test_code_of_ones_own_is_registered_by_clicking_and_answers(quiet_page: Page, live: Live, tmp_path: Path) -> None:
+    page = quiet_page
+    (tmp_path / "rules.py").write_text(RULES)
+    (tmp_path / "rate.txt").write_text("30")
+    page.goto(f"{live.address['url']}/models")
+    click(page, "Register")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("File", exact=True).set_input_files([tmp_path / "rules.py", tmp_path / "rate.txt"])
+    expect(dialog.get_by_text("kept as model.py")).to_be_visible()
+    expect(dialog.get_by_label("Model name")).to_have_value("rules")
+    dialog.get_by_label("Target").fill("left")
+    dialog.get_by_label("Columns").fill("days_late: number\ncity: place")
+    click(page, "Register")
+    expect(dialog.get_by_role("alert")).to_contain_text("names its 2 to 1,000 classes")
+    for name in ("no", "yes"):
+        dialog.get_by_role("combobox", name="Classes").fill(name)
+        page.keyboard.press("Enter")
+    click(page, "Register")
+    expect(dialog.get_by_role("alert")).to_contain_text("The type of input 2 of the signature must be one of")
+    dialog.get_by_label("Columns").fill("days_late: number\ncity: text")
+    click(page, "Register")
+    expect(page.get_by_role("heading", name="rules", level=1)).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_role("table", name="Signature")).to_contain_text("days_late")
+    expect(page.get_by_role("button", name="Export ONNX")).to_have_count(0)
+    click(page, "Deploy")
+    click(page, "Start endpoint")
+    expect(page.get_by_text("Ready", exact=True).first).to_be_visible(timeout=SLOW_MS)
+    page.get_by_label("days_late").fill("45")
+    click(page, "Predict")
+    expect(page.get_by_role("status", name="Answer")).to_contain_text("yes", timeout=SLOW_MS)
+
+
+def test_a_server_with_the_openai_api_is_registered_by_clicking(page: Page, live: Live) -> None:
+    page.goto(f"{live.address['url']}/models")
+    click(page, "Register")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("OpenAI server", exact=True).click()
+    dialog.get_by_label("Address").fill("http://127.0.0.1:8000/v1")
+    dialog.get_by_label("Key of the server").fill("planted-key")
+    dialog.get_by_label("Model name").fill("chat")
+    click(page, "Register")
+    expect(page.get_by_role("heading", name="chat", level=1)).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_text("Server with the OpenAI API").first).to_be_visible()
+    assert "planted-key" not in page.content()
+
+
+def test_what_is_not_there_is_said_without_a_command_of_the_terminal(quiet_page: Page, live: Live) -> None:
+    quiet_page.goto(f"{live.address['url']}/models/nobody")
+    expect(quiet_page.get_by_role("alert")).to_contain_text("There is no model 'nobody' in project 'default'.")
+    expect(quiet_page.get_by_role("alert")).not_to_contain_text("lepton models")
+
+
+def test_a_wide_model_keeps_its_form_and_its_drift_short(page: Page, live: Live, tmp_path: Path) -> None:
+    draw = random.Random(11)
+    names = [f"sensor_{number:03}" for number in range(120)]
+    rows = [[draw.gauss(0, 1) for _ in names] for _ in range(200)]
+    lines = [",".join([*names, "power"]), *(",".join(f"{value:.3f}" for value in [*row, sum(row[:3])]) for row in rows)]
+    (tmp_path / "wide.csv").write_text("\n".join(lines))
+    with live.client() as client:
+        client.datasets.import_(tmp_path / "wide.csv", name="wide")
+        client.models.train("wide", dataset="wide", target="power")
+        client.endpoints.deploy("wide", model="wide@1")
+        client.endpoints.predict("wide", [dict(zip(names, row, strict=True)) for row in rows])
+    page.goto(f"{live.address['url']}/endpoints/wide")
+    form, drift = page.get_by_role("region", name="Try it"), page.get_by_role("region", name="Drift").first
+    expect(form.get_by_placeholder("missing")).to_have_count(16)
+    form.get_by_role("textbox", name="Find a column").fill("sensor_119")
+    expect(form.get_by_placeholder("missing")).to_have_count(1)
+    lines_of = drift.get_by_role("table").get_by_role("row")
+    expect(lines_of).to_have_count(1 + 8, timeout=SLOW_MS)
+    click(page, "Show all 120 columns")
+    expect(lines_of).to_have_count(1 + 120)
+    drift.get_by_role("textbox", name="Find a column").fill("SENSOR_07")
+    expect(lines_of).to_have_count(1 + 10)
+    above, below = form.bounding_box(), drift.bounding_box()
+    assert above is not None
+    assert below is not None
+    assert above["y"] < below["y"]
 
 
 def test_a_whole_dataset_is_predicted_by_clicking(page: Page, live: Live, customers: Path) -> None:

@@ -43,6 +43,7 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "LineageNode": models.NodeAnswer,
     "Endpoint": endpoints.EndpointAnswer,
     "EndpointDetail": endpoints.DetailAnswer,
+    "LoggedRequest": endpoints.LoggedRequestAnswer,
     "Companion": endpoints.CompanionAnswer,
     "Compared": endpoints.ComparedAnswer,
     "Deployed": endpoints.DeployedAnswer,

@@ -104,7 +104,7 @@ function Confusion({ classes, counts }: { classes: Scalar[]; counts: number[][] 
                   const tone = i === j ? "var(--accent-fill)" : "var(--warm)";
                   const strength = count === 0 ? 0 : 10 + share * 82;
                   return (
-                    <td key={j} style={{ background: count === 0 ? "var(--sunken)" : `color-mix(in srgb, ${tone} ${strength}%, var(--surface))`, color: strength > 55 ? "#fff" : count === 0 ? "var(--faint)" : undefined }}>
+                    <td key={j} style={{ background: count === 0 ? "var(--sunken)" : `color-mix(in srgb, ${tone} ${strength}%, var(--surface))`, color: strength > 75 ? "#0c1112" : count === 0 ? "var(--faint)" : undefined }}>
                       {number(count, tag)}
                       <small>{percent(share, tag)}</small>
                     </td>

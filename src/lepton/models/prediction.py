@@ -7,7 +7,7 @@ of the store. Every refusal names the row and the column and never the value.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -28,7 +28,9 @@ Arrays = dict[str, Array]
 class Session(Protocol):
     """The part of ``onnxruntime.InferenceSession`` that is used."""
 
-    def run(self, output_names: Sequence[str] | None, input_feed: Mapping[str, Array], /) -> Sequence[Array]:
+    def run(
+        self, output_names: Sequence[str] | None, input_feed: Mapping[str, Array], run_options: Any = None, /
+    ) -> Sequence[Array]:
         """Run the graph."""
         ...
 
@@ -52,8 +54,21 @@ def open_session(graph: bytes) -> Session:
     return session
 
 
-def run_session(session: Session, signature: Signature, arrays: Arrays) -> Arrays:
+def run_options() -> Any:
+    """Return what `run_session` would make anew at every call, for who calls it often."""
+    import onnxruntime
+
+    return onnxruntime.RunOptions()
+
+
+def run_session(session: Session, signature: Signature, arrays: Arrays, options: Any = None) -> Arrays:
     """Run the graph on N rows.
+
+    Args:
+        session: The graph.
+        signature: What it takes and gives.
+        arrays: The rows.
+        options: Of `run_options`, to be used by one thread at a time; None makes them.
 
     Returns:
         Outputs by name: ``label`` [N] and ``probabilities`` float64 [N, K], or ``prediction`` float64 [N].
@@ -62,7 +77,7 @@ def run_session(session: Session, signature: Signature, arrays: Arrays) -> Array
         Internal: if the runtime fails.
     """
     try:
-        outputs = session.run(signature.outputs, arrays)
+        outputs = session.run(signature.outputs, arrays, options)
     except Exception:  # noqa: BLE001 - as above
         raise Internal("The model's graph could not be run on these rows.") from None
     return dict(zip(signature.outputs, outputs, strict=True))

@@ -74,7 +74,7 @@ class Signature:
     classes: tuple[Label, ...] | None = None
     target_class: ColumnClass = ColumnClass.PLAIN
 
-    @property
+    @cached_property
     def outputs(self) -> tuple[str, ...]:
         """Names of the graph's outputs."""
         return (LABEL, PROBABILITIES) if self.task is Task.CLASSIFICATION else (PREDICTION,)

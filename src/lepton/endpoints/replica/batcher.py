@@ -6,7 +6,6 @@ While the model works off the loop, requests gather and make the next batch. Nev
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -103,8 +102,8 @@ class Batcher:
         self._busy = False
         self._threads: ThreadPoolExecutor | None = None
         self.cost = Cost()
-        self._most_queued = sys.maxsize
-        """Rows that may wait; more would wait longer than is allowed, as far as it is known."""
+        self._most_queued = 0
+        """Rows that may wait, 0 if that has to be found out: of costs that change with every batch."""
         self.queued_rows = 0
 
     @property
@@ -118,7 +117,7 @@ class Batcher:
         Raises:
             TooManyRequests: if it would have to wait too long.
         """
-        if self.queued_rows >= self._most_queued:
+        if self.queued_rows and self.queued_rows >= self._allowed_rows():
             raise TooManyRequests(
                 "More predictions are waiting than can be made in time. Try again in a second, or add workers."
             )
@@ -148,11 +147,17 @@ class Batcher:
             self._threads.shutdown(wait=False)
 
     def learn(self, rows: int, seconds: float) -> None:
-        """Learn from a batch how long the next will take, and how many rows may wait."""
+        """Learn from a batch how long the next will take, and with that how many rows may wait."""
         self.cost.note(rows, seconds)
-        most = self._runtime.max_rows
-        batches = self._max_wait_s / max(self.cost.expected_s(most), 1e-9)
-        self._most_queued = max(1, int(batches * most))
+        self._most_queued = 0
+
+    def _allowed_rows(self) -> int:
+        """Return how many rows may wait; more would wait longer than is allowed, as far as it is known."""
+        if not self._most_queued:
+            most = self._runtime.max_rows
+            batches = self._max_wait_s / max(self.cost.expected_s(most), 1e-9)
+            self._most_queued = max(1, int(batches * most))
+        return self._most_queued
 
     def _turn(self) -> None:
         self._turn_is_due = False
@@ -161,8 +166,9 @@ class Batcher:
             if not jobs:
                 continue
             try:
-                arrays = self._shape.arrays([job.inputs for job in jobs])
-                if not self._shape.fits(arrays):
+                parts = [job.inputs for job in jobs]
+                arrays = self._shape.arrays(parts)
+                if not self._shape.fits(arrays, is_finite=all(part.is_finite for part in parts)):
                     jobs, rows = self._without_wrong(jobs)
                     if not jobs:
                         continue

@@ -102,6 +102,7 @@ class Shared:
         self.most_connections = limits.connections  # or fewer, where the system allows fewer
         self.heads = heads
         self.made_heads = heads.made
+        self.whole_heads = heads.whole
         self.connections: set[Any] = set()
         self.held_bytes = 0
         self.ending = False  # every answer is the last of its connection
@@ -138,10 +139,16 @@ class Answers(asyncio.Protocol, ABC):
             request._held = 0
         if shared.ending and waiting[-1] is request:
             request._line = CLOSE
-        head = shared.made_heads.get((status, content_type)) or shared.heads.make(status, content_type)
         if type(body) is bytes and len(body) <= _COPIED and status not in BODILESS and request.method != b"HEAD":
-            answer: list[Buffer] = [b"%b%d\r\n%b%b\r\n%b" % (head, len(body), request._line, extra, body)]
+            if extra or request._line:
+                head = shared.made_heads.get((status, content_type)) or shared.heads.make(status, content_type)
+                answer: list[Buffer] = [b"%b%d\r\n%b%b\r\n%b" % (head, len(body), request._line, extra, body)]
+            else:
+                length = len(body)
+                whole = shared.whole_heads.get((status, content_type, length))
+                answer = [(whole or shared.heads.complete(status, content_type, length)) + body]
         else:
+            head = shared.made_heads.get((status, content_type)) or shared.heads.make(status, content_type)
             answer = _large(request, status, head, body, extra)
         if waiting[0] is not request:
             request._answer = answer

@@ -29,12 +29,14 @@ class Inputs:
         numbers: float64 [N, k] as bytes, row after row, in the order of `Signature.numbers`; NaN is missing.
         texts: The values [N] of each column of `Signature.texts`; "" is missing.
         longest: Characters of the longest text of a free-text column, 0 if there is none.
+        is_finite: Whether it is known that every number is there and finite, so that nobody has to look.
     """
 
     rows: int
     numbers: Buffer = b""
     texts: Sequence[Sequence[str]] = ()
     longest: int = 0
+    is_finite: bool = False
 
 
 class Shape:
@@ -57,20 +59,27 @@ class Shape:
         if self.width:
             joined = parts[0].numbers if len(parts) == 1 else b"".join([part.numbers for part in parts])
             matrix = np.frombuffer(joined, np.float64).reshape(-1, self.width)
-            arrays[NUMBERS] = matrix if matrix.flags.aligned else matrix.copy()  # bytes may lie behind any JSON
+            # What is a view may lie behind any JSON.
+            arrays[NUMBERS] = matrix if type(joined) is bytes or matrix.flags.aligned else matrix.copy()
         for index, tensor in enumerate(self._tensors):
             arrays[tensor] = np.array([value for part in parts for value in part.texts[index]], dtype=object)
         return arrays
 
-    def fits(self, arrays: Arrays) -> bool:
-        """Whether all numbers are what their columns allow, as far as a quick look at a whole batch tells."""
+    def fits(self, arrays: Arrays, *, is_finite: bool = False) -> bool:
+        """Whether all numbers are what their columns allow, as far as a quick look at a whole batch tells.
+
+        Args:
+            arrays: The batch.
+            is_finite: As `Inputs.is_finite`, of all its parts.
+        """
         if not self.width:
             return True
         matrix = arrays[NUMBERS]
-        if not np.isfinite(matrix).all() if self._all_required else np.isinf(matrix).any():
-            return False
-        if self._required and np.isnan(matrix[:, self._required]).any():
-            return False
+        if not is_finite:
+            if not np.isfinite(matrix).all() if self._all_required else np.isinf(matrix).any():
+                return False
+            if self._required and np.isnan(matrix[:, self._required]).any():
+                return False
         if not self._whole:
             return True
         whole = matrix[:, self._whole]

@@ -91,6 +91,7 @@ class Oip:
         names = {"model_name": endpoint, "model_version": version}
         self._head = orjson.dumps(names)[:-1] + b","
         self._plain, self._binary = self._templates()
+        self._datatypes = {name: tensors.output_dtype(self._signature, name) for name in self._signature.outputs}
 
     def decode(self, body: Buffer, json_bytes: int | None) -> Question:
         """Read a request.
@@ -133,16 +134,11 @@ class Oip:
         described: list[bytes] = []
         raw: list[bytes] = []
         for name in question.outputs:
-            array = outputs.arrays[name][start:stop]
             if name in question.binary:
-                datatype = tensors.output_datatype(self._signature, name)
-                raw.append(tensors.to_bytes(datatype, outputs.values(name, start, stop), array))
+                raw.append(self._bytes_of(outputs, name, start, stop))
                 described.append(self._binary[name] % (stop - start, len(raw[-1])))
-            elif array.ndim == 1:
-                described.append(self._plain[name] % (stop - start, orjson.dumps(outputs.values(name, start, stop))))
             else:
-                data = orjson.dumps(array.ravel(), option=orjson.OPT_SERIALIZE_NUMPY)
-                described.append(self._plain[name] % (stop - start, data))
+                described.append(self._plain[name] % (stop - start, _json_of(outputs, name, start, stop)))
         identity = b"" if question.id is None else b'"id":%b,' % orjson.dumps(question.id)
         head = b'%b%b"outputs":[%b]}' % (self._head, identity, b",".join(described))
         return [head, *raw], len(head) if raw else None
@@ -220,10 +216,10 @@ class Oip:
             if len(self._packs) < 64:
                 self._packs[len(data)] = pack
         try:
-            numbers = pack.pack(*data)
+            inputs = Inputs(rows, pack.pack(*data), is_finite=True)  # what is not is no JSON
         except struct.error:  # a missing value
-            numbers = pack.pack(*[_MISSING if value is None else value for value in data])
-        return Question(Inputs(rows, numbers), request.id, self._signature.outputs)
+            inputs = Inputs(rows, pack.pack(*[_MISSING if value is None else value for value in data]))
+        return Question(inputs, request.id, self._signature.outputs)
 
     def _remember(
         self, json: memoryview, head: Mapping[str, Any], found: Mapping[str, tensors.Tensor], plan: _Plan
@@ -245,6 +241,12 @@ class Oip:
             binary[name] = start + b'],"parameters":{"binary_data_size":%d}}'
         return plain, binary
 
+    def _bytes_of(self, outputs: Outputs, name: str, start: int, stop: int) -> bytes:
+        datatype = self._datatypes[name]
+        if datatype is None:
+            return tensors.join_texts([str(value) for value in outputs.values(name, start, stop)])
+        return outputs.raw(name, datatype, start, stop)
+
     def _wanted(self, head: Mapping[str, Any]) -> tuple[Sequence[str], frozenset[str]]:
         every = _parameters(head).get("binary_data_output") is True
         asked = head.get("outputs")
@@ -263,6 +265,16 @@ class Oip:
             if parameters.get("binary_data", every) is True:
                 binary.add(name)
         return names, frozenset(binary)
+
+
+def _json_of(outputs: Outputs, name: str, start: int, stop: int) -> bytes:
+    """Write rows `start` to `stop` of an output as one flat list."""
+    array = outputs.arrays[name]
+    if array.ndim == 1:
+        return orjson.dumps(outputs.all_values(name)[start:stop])
+    if stop - start == 1:
+        return orjson.dumps(outputs.all_values(name)[start])
+    return orjson.dumps(array[start:stop].ravel(), option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _parameters(value: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -49,7 +49,9 @@ class Records:
         self._decoder = msgspec.json.Decoder(list[row])  # type: ignore[valid-type]
         self._pack = struct.Struct(f"{shape.width}d").pack
         self._head = b'{"endpoint":' + orjson.dumps(endpoint) + b',"model":' + orjson.dumps(model) + b',"predictions":'
-        self._classes = [class_name(label) for label in signature.classes or ()]
+        self._labels = {label: orjson.dumps(label) for label in signature.classes or ()}
+        names = (orjson.dumps(class_name(label)).replace(b"%", b"%%") + b":%b" for label in self._labels)
+        self._row = b'{"label":%b,"probabilities":{' + b",".join(names) + b"}}"
 
     def decode(self, body: bytes) -> Inputs:
         """Read ``[{column: value, …}, …]``, ``{"rows": [...]}`` or ``{"columns": {column: [...], …}}``.
@@ -61,38 +63,39 @@ class Records:
             rows = self._decoder.decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return self._decode_slowly(body)
-        if len(rows) == 1 and not self._texts:
-            return Inputs(1, self._packed(_values(rows[0])))
         check_rows(len(rows))
-        width = self._width
         values = [_values(row) for row in rows]
         if not self._texts:
-            return Inputs(len(rows), b"".join([self._packed(row) for row in values]))
-        numbers = b"".join([self._packed(row[:width]) for row in values]) if width else b""
+            numbers, is_finite = self._packed(values)
+            return Inputs(len(rows), numbers, is_finite=is_finite)
+        width = self._width
+        numbers, is_finite = self._packed([row[:width] for row in values]) if width else (b"", True)
         texts = [[value or "" for value in column] for column in zip(*(row[width:] for row in values), strict=True)]
-        return Inputs(len(rows), numbers, texts, self._shape.longest(texts))
+        return Inputs(len(rows), numbers, texts, self._shape.longest(texts), is_finite)
 
     def encode(self, outputs: Outputs, start: int, stop: int) -> bytes:
         """Write rows `start` to `stop`: ``{"label", "probabilities"}`` or ``{"value"}`` for each."""
-        predictions: list[Any]
         if self._is_number:
-            predictions = [{"value": value} for value in outputs.values(PREDICTION, start, stop)]
-        elif stop - start == 1:
-            label, row = outputs.all_values(LABEL)[start], outputs.all_values(PROBABILITIES)[start]
-            predictions = [{"label": label, "probabilities": dict(zip(self._classes, row, strict=True))}]
-        else:
-            labels, shares = outputs.values(LABEL, start, stop), outputs.values(PROBABILITIES, start, stop)
-            predictions = [
-                {"label": label, "probabilities": dict(zip(self._classes, row, strict=True))}
-                for label, row in zip(labels, shares, strict=True)
-            ]
-        return self._head + orjson.dumps(predictions) + b"}"
+            values = outputs.values(PREDICTION, start, stop)
+            return self._head + orjson.dumps([{"value": value} for value in values]) + b"}"
+        labels, shares = outputs.all_values(LABEL), outputs.all_values(PROBABILITIES)
+        if stop - start == 1:
+            return b"%b[%b]}" % (self._head, self._written(labels[start], shares[start]))
+        rows = map(self._written, labels[start:stop], shares[start:stop])
+        return b"%b[%b]}" % (self._head, b",".join(rows))
 
-    def _packed(self, row: tuple[Any, ...]) -> bytes:
+    def _written(self, label: Any, shares: list[float]) -> bytes:
+        """Write one row; a template takes half as long as making dictionaries to be written."""
+        named = self._labels.get(label) or orjson.dumps(label)
+        return self._row % (named, *orjson.dumps(shares)[1:-1].split(b","))
+
+    def _packed(self, rows: list[tuple[Any, ...]]) -> tuple[bytes, bool]:
+        """Return rows as bytes, and whether nothing is missing; what is no finite number is no JSON."""
+        pack = self._pack
         try:
-            return self._pack(*row)
-        except struct.error:  # a missing value
-            return self._pack(*[_MISSING if value is None else value for value in row])
+            return (pack(*rows[0]) if len(rows) == 1 else b"".join([pack(*row) for row in rows])), True
+        except struct.error:
+            return b"".join([pack(*[_MISSING if v is None else v for v in row]) for row in rows]), False
 
     def _decode_slowly(self, body: bytes) -> Inputs:
         request = read_json(body)

@@ -10,7 +10,7 @@ from lepton.endpoints.replica.answers import check_answer
 from lepton.endpoints.replica.config import Deployment
 from lepton.endpoints.replica.sandbox import PythonRuntime
 from lepton.models import bundle
-from lepton.models.prediction import Arrays, open_session, run_session
+from lepton.models.prediction import Arrays, open_session, run_options, run_session
 from lepton.models.signature import Signature
 from lepton.store.segments import open_segments
 
@@ -52,6 +52,7 @@ class OnnxRuntime:
 
     def __init__(self, graph: bytes, signature: Signature) -> None:
         self._session = open_session(graph)
+        self._options = run_options()
         self._signature = signature
 
     def predict(self, inputs: Arrays) -> Arrays:
@@ -61,7 +62,7 @@ class OnnxRuntime:
             Internal: if the graph refuses, whose own text may quote values and is dropped, or answers wrongly.
         """
         rows = len(next(iter(inputs.values())))
-        return check_answer(self._signature, rows, run_session(self._session, self._signature, inputs))
+        return check_answer(self._signature, rows, run_session(self._session, self._signature, inputs, self._options))
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -223,6 +223,12 @@ def output_datatype(signature: Signature, name: str) -> str:
     return "INT64" if signature.target_type is ColumnType.NUMBER else _PREFERRED[signature.target_type]
 
 
+def output_dtype(signature: Signature, name: str) -> np.dtype[Any] | None:
+    """How numbers of an output are written as bytes; None for texts, which `join_texts` writes."""
+    datatype = output_datatype(signature, name)
+    return None if datatype == "BYTES" else np.dtype(DATATYPES[datatype])
+
+
 def to_bytes(datatype: str, values: Sequence[Any], array: npt.NDArray[Any]) -> bytes:
     """Write an output as bytes."""
     if datatype == "BYTES":

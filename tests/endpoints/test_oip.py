@@ -450,6 +450,27 @@ def test_outputs_come_as_bytes_when_asked_for_so() -> None:
     assert "bytes" in answered(asked(TENSORS, parameters={"binary_data_output": True}, outputs=[]))["outputs"][0]
 
 
+@pytest.mark.parametrize("binary", [False, True])
+def test_a_request_gets_its_own_rows_of_a_batch(binary: bool) -> None:
+    question = asked(TENSORS, parameters={"binary_data_output": binary})
+    batch = outputs_of(MIXED, arrays(question.inputs, MIXED))
+    encoder = oip()
+    alone = [
+        Outputs(MIXED, {name: array[row : row + 1] for name, array in batch.arrays.items()}) for row in range(2)
+    ]
+    for row, one in enumerate(alone):
+        assert encoder.encode(question, batch, row, row + 1) == encoder.encode(question, one, 0, 1)
+    both = outputs_of(NUMERIC, {"numbers": np.array([[1.0, 2.0], [3.0, 4.0]])})
+    kind = np.dtype("<f8")
+    assert [both.raw("prediction", kind, at, at + 1) for at in range(2)] == [raw("FP64", [3.0]), raw("FP64", [7.0])]
+
+
+@given(st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=2))
+def test_what_is_said_to_be_finite_is(row: list[float | None]) -> None:
+    inputs = asked([tensor("numbers", "FP64", row, [1, 2])], NUMERIC).inputs
+    assert inputs.is_finite == bool(np.isfinite(np.frombuffer(inputs.numbers)).all())
+
+
 @pytest.mark.parametrize(
     ("outputs", "sentence"),
     [

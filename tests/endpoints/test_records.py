@@ -141,3 +141,47 @@ def test_labels_that_are_whole_numbers_stay_numbers() -> None:
     assert json.loads(records(counted).encode(outputs, 0, 1))["predictions"] == [
         {"label": 1, "probabilities": {"0": 0.25, "1": 0.75}}
     ]
+
+
+@given(st.lists(st.fixed_dictionaries({"area": st.floats(allow_nan=False, allow_infinity=False) | st.none()})))
+def test_what_is_said_to_be_finite_is(rows: list[dict[str, Any]]) -> None:
+    body = json.dumps([{"area": row["area"], "rooms": 3} for row in rows]).encode()
+    try:
+        inputs = records(NUMERIC).decode(body)
+    except InvalidInput:
+        return
+    numbers = np.frombuffer(inputs.numbers)
+    assert inputs.is_finite == bool(np.isfinite(numbers).all())
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e999", "9" * 400, "NaN", "Infinity", "1" * 310 + ".5"])
+def test_no_text_is_read_as_an_infinite_number(number: str) -> None:
+    with pytest.raises(InvalidInput):
+        records(NUMERIC).decode(b'[{"area":%b,"rooms":3}]' % number.encode())
+
+
+NAMES = st.text(min_size=1, max_size=6)
+
+
+@given(st.lists(NAMES, min_size=2, max_size=4, unique=True), st.data())
+def test_answers_are_the_json_of_their_rows(classes: list[str], data: st.DataObject) -> None:
+    share = st.floats(0, 1)
+    rows = data.draw(
+        st.lists(st.tuples(st.sampled_from(classes), st.tuples(*[share] * len(classes))), min_size=1, max_size=5)
+    )
+    signature = replace(MIXED, classes=tuple(classes))
+    try:
+        encoder = records(signature)
+    except UnicodeEncodeError:  # no model has such a class: a half of a surrogate pair is no text
+        return
+    labels, shares = (np.array([row[place] for row in rows], dtype=kind) for place, kind in ((0, object), (1, float)))
+    outputs = Outputs(signature, {"label": labels, "probabilities": shares})
+    start = data.draw(st.integers(0, len(rows) - 1))
+    found = json.loads(encoder.encode(outputs, start, len(rows)))
+    assert found == {
+        "endpoint": "shop",
+        "model": "buyers@3",
+        "predictions": [
+            {"label": label, "probabilities": dict(zip(classes, values, strict=True))} for label, values in rows[start:]
+        ],
+    }

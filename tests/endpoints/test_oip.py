@@ -455,9 +455,7 @@ def test_a_request_gets_its_own_rows_of_a_batch(binary: bool) -> None:
     question = asked(TENSORS, parameters={"binary_data_output": binary})
     batch = outputs_of(MIXED, arrays(question.inputs, MIXED))
     encoder = oip()
-    alone = [
-        Outputs(MIXED, {name: array[row : row + 1] for name, array in batch.arrays.items()}) for row in range(2)
-    ]
+    alone = [Outputs(MIXED, {name: array[row : row + 1] for name, array in batch.arrays.items()}) for row in range(2)]
     for row, one in enumerate(alone):
         assert encoder.encode(question, batch, row, row + 1) == encoder.encode(question, one, 0, 1)
     both = outputs_of(NUMERIC, {"numbers": np.array([[1.0, 2.0], [3.0, 4.0]])})

@@ -25,6 +25,7 @@ from lepton.models.signature import NUMBERS, PROBABILITIES
 _MISSING = float("nan")
 _PLANS = 64
 _PLAN_BYTES = 4096
+_COPIED = 16 << 10
 
 
 @dataclass(slots=True)
@@ -36,12 +37,14 @@ class Question:
         id: Sent back as it came.
         outputs: Names of the outputs that are wanted.
         binary: Those of them that are wanted as bytes.
+        head: The JSON of the answer, if it is known before the answer is: everything is wanted as bytes of known size.
     """
 
     inputs: Inputs
     id: str | None
     outputs: Sequence[str]
     binary: frozenset[str] = frozenset()
+    head: bytes = b""
 
 
 class _Matrix(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -65,12 +68,14 @@ class _Plan:
 
     Attributes:
         size_bytes: Of the matrix.
+        head: As of a `Question`.
     """
 
     rows: int
     size_bytes: int
     outputs: Sequence[str]
     binary: frozenset[str]
+    head: bytes
 
 
 class Oip:
@@ -113,7 +118,10 @@ class Oip:
                 raise InvalidInput("Inference-Header-Content-Length is longer than the body.")
             plan = self._plans.get(bytes(view[:json_bytes]))
             if plan is not None and len(view) - json_bytes == plan.size_bytes:
-                return Question(Inputs(plan.rows, view[json_bytes:]), None, plan.outputs, plan.binary)
+                numbers = view[json_bytes:]
+                # Few bytes are copied sooner than looked after as a view.
+                inputs = Inputs(plan.rows, bytes(numbers) if plan.size_bytes <= _COPIED else numbers)
+                return Question(inputs, None, plan.outputs, plan.binary, plan.head)
         head = read_json(view if json_bytes is None else view[:json_bytes])
         if not isinstance(head, dict) or not isinstance(head.get("inputs"), list):
             raise InvalidInput('The body must be an object with a list "inputs" of {name, shape, datatype, data}.')
@@ -122,7 +130,9 @@ class Oip:
         outputs, binary = self._wanted(head)
         identity = head.get("id")
         if json_bytes is not None and self._only_matrix:
-            self._remember(view[:json_bytes], head, found, _Plan(inputs.rows, len(view) - json_bytes, outputs, binary))
+            known = self._known_head(inputs.rows, outputs, binary)
+            plan = _Plan(inputs.rows, len(view) - json_bytes, outputs, binary, known)
+            self._remember(view[:json_bytes], head, found, plan)
         return Question(inputs, identity if isinstance(identity, str) else None, outputs, binary)
 
     def encode(self, question: Question, outputs: Outputs, start: int, stop: int) -> tuple[list[bytes], int | None]:
@@ -131,6 +141,9 @@ class Oip:
         Returns:
             The parts of the body, and the length of the JSON in front if bytes follow it.
         """
+        if question.head:
+            parts = [self._bytes_of(outputs, name, start, stop) for name in question.outputs]
+            return [question.head, *parts], len(question.head)
         described: list[bytes] = []
         raw: list[bytes] = []
         for name in question.outputs:
@@ -240,6 +253,17 @@ class Oip:
             plain[name] = start + b'],"data":%b}'
             binary[name] = start + b'],"parameters":{"binary_data_size":%d}}'
         return plain, binary
+
+    def _known_head(self, rows: int, outputs: Sequence[str], binary: frozenset[str]) -> bytes:
+        """Return the JSON of an answer that is nothing but numbers as bytes; empty of any other."""
+        described: list[bytes] = []
+        for name in outputs:
+            datatype = self._datatypes[name]
+            if name not in binary or datatype is None:
+                return b""
+            width = len(self._signature.classes or ()) if name == PROBABILITIES else 1
+            described.append(self._binary[name] % (rows, rows * width * datatype.itemsize))
+        return b'%b"outputs":[%b]}' % (self._head, b",".join(described))
 
     def _bytes_of(self, outputs: Outputs, name: str, start: int, stop: int) -> bytes:
         datatype = self._datatypes[name]

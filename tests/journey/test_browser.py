@@ -122,15 +122,20 @@ def test_the_machines_of_an_endpoint_and_its_requests_are_on_its_page(
             client.datasets.import_(customers, name="customers", personal=["city"])
             seen = ["age", "income", "sex", "city"]
             client.models.train("buyers", dataset="customers", target="bought", features=seen)
-            live.cli("endpoints", "deploy", "shop", "--model", "buyers@1", "--replicas", "2")
+            live.cli("endpoints", "deploy", "shop", "--model", "buyers@1")
+            page = chromium.new_page(viewport={"width": 1280, "height": 900}, locale="en-US")
+            page.goto(client.create_sign_in_link().url)
+            expect(page.get_by_role("heading", name="Datasets", level=1)).to_be_visible()
+            page.goto(f"{live.address['url']}/models/buyers")
+            click(page, "Deploy")
+            page.get_by_role("dialog").get_by_label("Endpoint name").fill("shop")
+            page.get_by_role("dialog").get_by_label("Machines").fill("2")
+            click(page, "Start endpoint")
+            expect(page.get_by_role("table", name="Machines")).to_be_visible(timeout=SLOW_MS)
             for _ in range(5):
                 client.endpoints.predict("shop", CUSTOMER)
             shown = live.cli("endpoints", "get", "shop").stdout
             assert "Replicas: 2" in shown
-            page = chromium.new_page(viewport={"width": 1280, "height": 900}, locale="en-US")
-            page.goto(client.create_sign_in_link().url)
-        expect(page.get_by_role("heading", name="Datasets", level=1)).to_be_visible()
-        page.goto(f"{live.address['url']}/endpoints/shop")
         machines = page.get_by_role("table", name="Machines")
         for address in ("127.0.0.2", "127.0.0.3"):
             expect(machines.get_by_role("row", name=address)).to_contain_text("Ready", timeout=SLOW_MS)

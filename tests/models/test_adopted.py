@@ -51,7 +51,7 @@ def graph(
 def adopted_of(model: onnx.ModelProto, declared: Signature | None = None) -> tuple[bytes, Signature]:
     foreign = adopted.read(model.SerializeToString())
     columns = trial.columns_of(
-        model.SerializeToString(),
+        foreign.model.SerializeToString(),
         foreign.input,
         foreign.outputs[0],
         foreign.kind,
@@ -178,6 +178,17 @@ def test_what_cannot_be_served_is_refused_with_what_to_do(model: onnx.ModelProto
 def test_bytes_that_are_no_graph_are_refused(data: bytes) -> None:
     with pytest.raises(InvalidInput):
         adopted.read(data)
+
+
+def test_no_name_makes_onnxruntime_take_a_graph_for_another_format() -> None:
+    model = graph()
+    model.producer_name = "ORTM and more"
+    assert model.SerializeToString()[4:8] == b"ORTM"
+    with pytest.raises(Exception, match="ORT|verification|format"):
+        onnxruntime.InferenceSession(model.SerializeToString())
+    data, signature = adopted_of(model)
+    assert data[4:8] != b"ORTM"
+    assert answered(data, signature, np.ones((2, 4)))["probabilities"].shape == (2, 3)
 
 
 def test_a_graph_that_takes_all_the_time_there_is_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

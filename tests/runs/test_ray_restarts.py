@@ -60,8 +60,8 @@ def test_an_agent_that_waited_in_vain_is_replaced(cluster: RayCluster, tmp_path:
     engine, run = make(cluster, tmp_path), new_id()
     engine.submit(EngineSpec(run, 1, WAIT, {}, LOG_KEY))
     eventually(lambda run=run: engine._hear(run) is not None, "agent there", within_s=20)
-    engine._ask("POST", f"/api/jobs/lepton-{run}/stop")
-    eventually(lambda: engine._ask("GET", f"/api/jobs/lepton-{run}")["status"] == "STOPPED", "stopped")
+    engine._dashboard.stop(f"lepton-{run}")
+    eventually(lambda: engine._dashboard.status(f"lepton-{run}") == "STOPPED", "stopped")
     later = make(cluster, tmp_path)
     assert later.status(run).phase is EnginePhase.UNKNOWN
     later.submit(EngineSpec(run, 1, WAIT, {}, LOG_KEY))
@@ -117,7 +117,7 @@ def test_jobs_that_are_over_are_forgotten_by_ray(cluster: RayCluster, tmp_path: 
 
     def forgotten() -> bool:
         engine._forget_jobs()
-        return engine._ask("GET", f"/api/jobs/lepton-{run}") is None
+        return engine._dashboard.status(f"lepton-{run}") is None
 
     eventually(forgotten, "forgotten")
     assert engine.status(run).phase is EnginePhase.EXITED

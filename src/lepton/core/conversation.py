@@ -11,12 +11,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from lepton.core.errors import LeptonError, Unavailable, error_from_code
+from lepton.core import lines
 
+CALLER = "LEPTON_CALLER"
+"""Environment variable of a process that is started to be spoken to: the certificate of who may."""
 PATIENCE_S = 30.0
 """How long the other side may keep silent within a conversation."""
 MOST_LINE_BYTES = 64 << 20
-_NOT_UNDERSTOOD = {"error": {"code": "invalid_input", "message": "The other machine does not understand this."}}
 _SILENT = "The other machine does not answer."
 
 
@@ -71,16 +72,8 @@ def ask(hello: Hello, context: ssl.SSLContext, verb: str, body: object, *, timeo
         Unavailable: if there is none in time.
         LeptonError: the error that the other side answered with.
     """
-    try:
-        with dial(hello, context, timeout_s) as connection:
-            connection.sendall(json.dumps({"verb": verb, "body": body}).encode() + b"\n")
-            with connection.makefile("rb") as answers:
-                answer = json.loads(answers.readline())
-    except (OSError, ValueError) as error:
-        raise Unavailable(_SILENT) from error
-    if "error" in answer:
-        raise error_from_code(answer["error"]["code"], answer["error"]["message"])
-    return answer["body"]
+    question = {"verb": verb, "body": body}
+    return lines.exchange(lambda wait_s: dial(hello, context, wait_s), question, timeout_s=timeout_s, silent=_SILENT)
 
 
 def serve(listener: socket.socket, context: ssl.SSLContext, answer: Callable[[str, Any], Any]) -> None:
@@ -107,17 +100,7 @@ def _talk(plain: socket.socket, context: ssl.SSLContext, answer: Callable[[str, 
         plain,
         suppress(OSError),  # and everything of TLS, which is one
         context.wrap_socket(plain, server_side=True) as connection,
-        connection.makefile("rb") as lines,
+        connection.makefile("rb") as questions,
     ):
-        while (line := lines.readline(MOST_LINE_BYTES)).endswith(b"\n"):
-            connection.sendall(json.dumps(_answered(line, answer)).encode() + b"\n")
-
-
-def _answered(line: bytes, answer: Callable[[str, Any], Any]) -> dict[str, Any]:
-    try:
-        question = json.loads(line)
-        return {"body": answer(question["verb"], question["body"])}
-    except LeptonError as error:
-        return {"error": {"code": error.code, "message": error.message}}
-    except (ValueError, KeyError, TypeError):
-        return _NOT_UNDERSTOOD
+        while (line := questions.readline(MOST_LINE_BYTES)).endswith(b"\n"):
+            connection.sendall(lines.answered(line, lambda asked: answer(asked["verb"], asked["body"])))

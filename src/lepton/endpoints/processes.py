@@ -21,9 +21,10 @@ from lepton.runs.engines.processes import ProcessMark
 
 START_TIMEOUT_S = 30.0
 _KEPT = (
-    "PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "TMPDIR", "LEPTON_UPSTREAM_HOSTS", "LEPTON_HAPROXY",
-    "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH",
+    "PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "TMPDIR", "LEPTON_UPSTREAM_HOSTS",
 )  # fmt: skip
+_FOR_AN_ENGINE = ("LEPTON_HAPROXY", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+"""What steers machines; what predicts there does not get it."""
 
 
 def start(config: ReplicaConfig, *, dies_with_us: bool = False) -> ReplicaProcess:
@@ -46,7 +47,7 @@ def start(config: ReplicaConfig, *, dies_with_us: bool = False) -> ReplicaProces
         stderr=subprocess.DEVNULL,
         start_new_session=True,
         cwd="/",
-        env=environment() | {"OMP_NUM_THREADS": "1"},
+        env=environment(engine=bool(config.engine)) | {"OMP_NUM_THREADS": "1"},
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -96,6 +97,11 @@ def stop(*replicas: ReplicaProcess, grace_s: float = 15.0) -> None:
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
-def environment() -> dict[str, str]:
-    """Return what a replica may see of our environment."""
-    return {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith("OTEL_")}
+def environment(*, engine: bool = False) -> dict[str, str]:
+    """Return what a replica may see of our environment.
+
+    Args:
+        engine: Whether it is the one that has an engine start others.
+    """
+    kept = _KEPT + (_FOR_AN_ENGINE if engine else ())
+    return {name: value for name, value in os.environ.items() if name in kept or name.startswith("OTEL_")}

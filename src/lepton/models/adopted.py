@@ -52,6 +52,8 @@ def read(graph: bytes) -> Foreign:
     try:
         model = onnx.load_from_string(graph)
         _check_parts(model)  # first: the checker would look for other files where the graph says they are
+        # The first field behind the version, where onnxruntime looks for the mark of another format ("ORTM").
+        model.producer_name = "lepton"
         onnx.checker.check_model(model)
     except LeptonError:
         raise

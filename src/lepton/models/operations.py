@@ -500,11 +500,13 @@ def _registered(name: str, files: dict[str, bytes]) -> Trained:
 def _adopted(name: str, files: dict[str, bytes]) -> Trained:
     from lepton.models import adopted, trial  # onnx, which only who registers a graph needs
 
-    graph, written = files[bundle.GRAPH], files.get(bundle.SIGNATURE)
+    written = files.get(bundle.SIGNATURE)
     declared = None if written is None else read_signature(written)
-    foreign = adopted.read(graph)
+    foreign = adopted.read(files[bundle.GRAPH])
     width = foreign.width or (len(declared.inputs) if declared else 1)
-    columns = trial.columns_of(graph, foreign.input, foreign.outputs[0], foreign.kind, width)
+    columns = trial.columns_of(
+        foreign.model.SerializeToString(), foreign.input, foreign.outputs[0], foreign.kind, width
+    )
     signature = adopted.signature_of(foreign, columns, declared)
     return Trained(
         name=name,

@@ -48,6 +48,7 @@ export function DeployDialog({ model, opened, onClose }: DialogProps) {
   const [name, setName] = useState(model.name);
   const [least, setLeast] = useState<number | null>(null);
   const [most, setMost] = useState<number | null>(null);
+  const [replicas, setReplicas] = useState<number | null>(null);
   const [part, setPart] = useState<Part>("all");
   const [share, setShare] = useState<number | null>(10);
   const [more, setMore] = useState(false);
@@ -57,7 +58,7 @@ export function DeployDialog({ model, opened, onClose }: DialogProps) {
   const limits = rate === null && tokenRate === null && together === null ? undefined : { max_rate: rate, max_token_rate: tokenRate, max_concurrency: together };
   const beside = part === "canary" ? { canary: share ?? 0 } : part === "shadow" ? { shadow: true } : {};
   const start = useMutation({
-    mutationFn: () => request<Endpoint>("POST", "/endpoints/deploy", { body: { name, model: model.ref, workers: rangeOf(least, most), limits, ...beside } }),
+    mutationFn: () => request<Endpoint>("POST", "/endpoints/deploy", { body: { name, model: model.ref, workers: rangeOf(least, most), replicas: replicas ?? undefined, limits, ...beside } }),
     meta: { quiet: true },
     onSuccess: async (endpoint) => {
       onClose();
@@ -83,6 +84,7 @@ export function DeployDialog({ model, opened, onClose }: DialogProps) {
           <Group grow align="flex-start">
             <Optional label={t("deploy.least")} hint={t("deploy.leastHint")} max={64} value={least} onChange={setLeast} />
             <Optional label={t("deploy.most")} hint={t("deploy.mostHint")} min={1} max={64} value={most} onChange={setMost} />
+            <Optional label={t("deploy.replicas")} hint={t("deploy.replicasHint")} min={1} max={100} value={replicas} onChange={setReplicas} />
           </Group>
           <Collapse expanded={more}>
             <Text size="sm" c="dimmed" mb={8}>{t("deploy.limitsHint")}</Text>

@@ -408,6 +408,8 @@ export const en = {
   "deploy.leastHint": "Processes that predict. 0 keeps none while nobody asks.",
   "deploy.most": "Workers at most",
   "deploy.mostHint": "Empty: as before, one at first. Above the least, the load decides.",
+  "deploy.replicas": "Machines",
+  "deploy.replicasHint": "On so many of the cluster; empty: as before",
   "deploy.submit": "Start endpoint",
   "deploy.part": "Which requests it answers",
   "deploy.all": "All requests",

@@ -409,6 +409,8 @@ export const zh: Dictionary = {
   "deploy.leastHint": "负责预测的进程。0 表示无人请求时不保留。",
   "deploy.most": "最多工作进程",
   "deploy.mostHint": "留空：与之前相同，新端点为一个。大于最少数时由负载决定。",
+  "deploy.replicas": "机器数",
+  "deploy.replicasHint": "在集群的多少台机器上；留空则不变",
   "deploy.submit": "启动端点",
   "deploy.part": "由它应答哪些请求",
   "deploy.all": "全部请求",

@@ -27,6 +27,8 @@ from lepton.endpoints.replica.control import ReplicaStatus
 from lepton.endpoints.restarts import RestartDelays
 from lepton.runs.engines.choose import open_engine
 
+FRONT = "front.pem"
+
 
 class Group:
     """The replicas of one endpoint.
@@ -170,6 +172,7 @@ class Group:
                 self._message = error.message
                 return
             self._servers, self._message = servers, ""
+            self._forget_certificates_but({server.trusted for server in servers})
             self._restarts = RestartDelays()
         for slot, place in self._places.items():
             if slot not in wanted and not place.stopping:
@@ -186,11 +189,16 @@ class Group:
         grpc = f"{host}:{found.status.grpc_port}" if found.status.grpc_port else ""
         return Server(f"replica{slot}", f"{host}:{found.status.port}", grpc, trusted)
 
+    def _forget_certificates_but(self, used: set[Path]) -> None:
+        for path in self._folder.glob("*.pem"):
+            if path not in used and path.name != FRONT:
+                path.unlink(missing_ok=True)
+
     def _certificate(self, tls: tuple[str, ...]) -> Path | None:
         """Put chain and key in the one file that HAProxy reads."""
         if not tls:
             return None
-        path = self._folder / "front.pem"
+        path = self._folder / FRONT
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write("".join(Path(name).read_text() for name in tls))
         return path

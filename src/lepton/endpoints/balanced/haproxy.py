@@ -103,17 +103,18 @@ class Balancer:
             self._socket.unlink()
         listeners = [fd for fd in (self._front.listener, self._front.grpc_listener) if fd is not None]
         # A fresh interpreter, not a function between fork and exec: this process has threads.
-        self._process = subprocess.Popen(  # noqa: S603 - our own command
-            [
-                sys.executable, "-I", "-S", "-c", _DIE_WITH_US,
-                self._program, "-W", "-db", "-f", "haproxy.cfg", "-S", "unix@haproxy.sock,mode,600",
-            ],
-            cwd=self._folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=(self._folder / "haproxy.log").open("wb"),
-            pass_fds=listeners,
-        )  # fmt: skip
+        with (self._folder / "haproxy.log").open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own command
+                [
+                    sys.executable, "-I", "-S", "-c", _DIE_WITH_US,
+                    self._program, "-W", "-db", "-f", "haproxy.cfg", "-S", "unix@haproxy.sock,mode,600",
+                ],
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                pass_fds=listeners,
+            )  # fmt: skip
 
     @property
     def _socket(self) -> Path:

@@ -25,15 +25,16 @@ from pathlib import Path
 from typing import Any
 
 from lepton import __version__
-from lepton.core.conversation import Hello, serve
+from lepton.core.conversation import CALLER, Hello, serve
 from lepton.core.errors import Conflict, Internal, InvalidInput, LeptonError
 from lepton.core.tls import Identity
 from lepton.endpoints import processes
-from lepton.endpoints.balanced.wire import CALLER, KIND, blob_name, receive_blob
+from lepton.endpoints.balanced.wire import KIND, blob_name, receive_blob
 from lepton.endpoints.records import ReplicaProcess
 from lepton.endpoints.replica.config import ReplicaConfig
 from lepton.endpoints.replica.control import Control
 from lepton.endpoints.replica.supervisor import prepare
+from lepton.runs.engines.port import NODE_ADDRESS
 
 _LOOK_EVERY_S = 0.5
 LEFT_ALONE_S = 26 * 3600.0
@@ -123,7 +124,7 @@ Asked = queue.Queue[tuple[str, Any, Future[Any]]]
 def main() -> int:
     """Keep a replica until SIGTERM, or until it ends by itself."""
     prepare()
-    caller, address = os.environ.pop(CALLER), os.environ["LEPTON_NODE_ADDRESS"]
+    caller, address = os.environ.pop(CALLER), os.environ[NODE_ADDRESS]
     told_to_end = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: told_to_end.set())
     folder = Path(tempfile.mkdtemp(prefix="lepton-replica-"))

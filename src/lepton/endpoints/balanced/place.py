@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lepton import __version__
-from lepton.core.conversation import Hello
+from lepton.core.conversation import CALLER, Hello
 from lepton.core.errors import LeptonError, Unavailable
 from lepton.core.ids import new_id
 from lepton.endpoints.balanced.state import State
-from lepton.endpoints.balanced.wire import CALLER, KIND, control_of, send_blob
+from lepton.endpoints.balanced.wire import KIND, control_of, send_blob
 from lepton.endpoints.replica.config import ReplicaConfig
 from lepton.endpoints.replica.control import Control, ReplicaStatus, Words
 from lepton.endpoints.restarts import RestartDelays
@@ -105,11 +105,6 @@ class Place:
     def stopping(self) -> bool:
         """Whether it was told to stop."""
         return self._stopping.is_set()
-
-    def control(self) -> Control | None:
-        """Return the way to the replica; None while there is none."""
-        hello = self.standing.hello
-        return None if hello is None else control_of(hello, self._state.identity)
 
     def _work(self) -> None:
         while not self._stopping.is_set():

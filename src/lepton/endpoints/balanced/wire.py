@@ -15,8 +15,6 @@ from lepton.core.tls import Identity
 from lepton.endpoints.replica.control import Control
 
 KIND = "replica"
-CALLER = "LEPTON_CALLER"
-"""Environment variable of a replica: the certificate of who may steer it."""
 CHUNK_BYTES = 1 << 20
 BLOB_TIMEOUT_S = 60.0
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import sys
 
 from lepton.core.errors import LeptonError
 from lepton.endpoints.replica.config import ReplicaConfig
 from lepton.endpoints.replica.fleet import Fleet
 from lepton.endpoints.replica.supervisor import StartsAnswers, Supervisor, prepare
-
-_PR_SET_PDEATHSIG = 1
+from lepton.runs.engines.processes import dies_with
 
 
 def main(begin: StartsAnswers = Fleet) -> int:
@@ -24,7 +21,7 @@ def main(begin: StartsAnswers = Fleet) -> int:
     """
     config = ReplicaConfig.from_json(sys.stdin.buffer.read())
     if "--dies-with" in sys.argv:
-        die_with(int(sys.argv[sys.argv.index("--dies-with") + 1]))
+        dies_with(int(sys.argv[sys.argv.index("--dies-with") + 1]))()
     prepare()
     try:
         supervisor = Supervisor(config, begin)
@@ -37,17 +34,6 @@ def main(begin: StartsAnswers = Fleet) -> int:
     _say({"port": supervisor.port})
     supervisor.run()
     return 0
-
-
-def die_with(parent: int) -> None:
-    """Let the kernel end this process with the thread that started it, and its workers with it.
-
-    Args:
-        parent: Id of the process that started this one; if that has ended already, this one ends now.
-    """
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(127)
 
 
 def _say(answer: dict[str, object]) -> None:

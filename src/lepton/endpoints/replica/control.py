@@ -7,18 +7,18 @@ as its own path may be longer than the kernel allows (107 bytes). On other machi
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import struct
 from _operator import _compare_digest  # hmac would load a whole cryptographic library for this one function
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lepton.core.errors import LeptonError, Unavailable, error_from_code
+from lepton.core import lines
+from lepton.core.lines import Dial
 from lepton.endpoints.replica.config import ReplicaConfig, Workers
 
 TIMEOUT_S = 5.0
@@ -27,8 +27,6 @@ _READ_BYTES = 1 << 16
 _MOST_BYTES = 256 << 20
 _PEER = struct.Struct("iII")
 _SILENT = "The endpoint's replica does not answer on its control socket. Try again in a moment."
-Dial = Callable[[float], AbstractContextManager[socket.socket]]
-"""Connects within some seconds; raises OSError."""
 
 
 @dataclass(frozen=True)
@@ -178,17 +176,8 @@ class Control:
 
     def exchange(self, verb: str, body: object, timeout_s: float = TIMEOUT_S) -> Any:
         """Ask anything and return the body of the answer."""
-        question = json.dumps({"secret": self.secret, "verb": verb, "body": body}).encode() + b"\n"
-        try:
-            with self.dial(timeout_s) as connection:
-                connection.sendall(question)
-                with connection.makefile("rb") as answers:
-                    answer = json.loads(answers.readline())
-        except (OSError, ValueError) as error:
-            raise Unavailable(_SILENT) from error
-        if "error" in answer:
-            raise error_from_code(answer["error"]["code"], answer["error"]["message"])
-        return answer["body"]
+        question = {"secret": self.secret, "verb": verb, "body": body}
+        return lines.exchange(self.dial, question, timeout_s=timeout_s, silent=_SILENT)
 
 
 class ControlSocket:
@@ -237,17 +226,12 @@ class ControlSocket:
         self._path.unlink(missing_ok=True)
 
     def _answered(self, line: bytes) -> bytes:
-        try:
-            question = json.loads(line)
-            secret, verb, body = question["secret"], question["verb"], question["body"]
-            if not _compare_digest(str(secret).encode(), self._secret):
-                raise LookupError
-            answer: dict[str, object] = {"body": self._answer(verb, body)}
-        except LeptonError as error:
-            answer = {"error": {"code": error.code, "message": error.message}}
-        except (ValueError, LookupError, TypeError, RecursionError):
-            answer = {"error": {"code": "invalid_input", "message": "The replica does not understand this."}}
-        return json.dumps(answer).encode() + b"\n"
+        return lines.answered(line, self._checked)
+
+    def _checked(self, question: Any) -> object:
+        if not _compare_digest(str(question["secret"]).encode(), self._secret):
+            raise LookupError
+        return self._answer(question["verb"], question["body"])
 
 
 class Conversation:

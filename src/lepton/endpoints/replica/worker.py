@@ -103,7 +103,7 @@ def main() -> int:
         except Exception as error:  # noqa: BLE001 - an edge: the supervisor needs a sentence, whatever happened
             link.send(Failed(f"The model could not be loaded ({type(error).__name__})."))
             return 1
-        # What is there now stays: looking through it again would stop every request for some 20 ms.
+        # What is there now stays: looking through it again would make every request wait.
         gc.collect()
         gc.freeze()
         await Worker(link, serving, early).run()

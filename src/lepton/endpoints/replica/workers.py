@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Protocol
 
 from lepton.endpoints.replica.config import ReplicaConfig
 from lepton.endpoints.replica.link import Drain, Link, Listen, Load, Start
 from lepton.endpoints.replica.sockets import Sockets
+from lepton.runs.engines.processes import worker_of
 
 GRACE_S = 10.0
 """How long a worker that was told to end may go on with what it is answering."""
 LINGER_S = 5.0
 """How long one that has a successor keeps quiet connections open."""
-_PR_SET_PDEATHSIG = 1
-_OOM_SCORE = "500"
 
 
 class WorkerState(StrEnum):
@@ -124,7 +118,7 @@ def start(config: ReplicaConfig, *, slot: int, epoch: int, deadline_s: float) ->
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
-                preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - this process has one thread
+                preexec_fn=worker_of(os.getpid()),  # noqa: PLW1509 - this process has one thread
             )
     except BaseException:
         ours.close()
@@ -132,18 +126,3 @@ def start(config: ReplicaConfig, *, slot: int, epoch: int, deadline_s: float) ->
     worker = Worker(slot, epoch, config.generation, process, Link(ours), deadline_s)
     worker.link.send(Start(config.deployments, config.host, config.grpc_port, config.tls))
     return worker
-
-
-def _die_with(supervisor: int) -> Callable[[], None]:
-    """Return what a worker does before it becomes itself: be ended by the kernel when the supervisor ends."""
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-
-    def prepare() -> None:
-        prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-        if os.getppid() != supervisor:
-            os._exit(127)
-        with suppress(OSError):
-            # When memory runs out, let it be a worker and not the supervisor.
-            Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
-
-    return prepare

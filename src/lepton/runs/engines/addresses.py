@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lepton.runs.engines.local import GRACE_S, LocalEngine
-from lepton.runs.engines.port import EnginePhase, EngineSpec
+from lepton.runs.engines.port import NODE_ADDRESS, EnginePhase, EngineSpec
 
 _ADDRESS = "address"
 
@@ -36,7 +36,7 @@ class AddressesEngine(LocalEngine):
                 return
             used = Counter(self._used(spec.apart))
             address = min(self._addresses, key=lambda one: used[one])
-            super().submit(replace(spec, environment={**spec.environment, "LEPTON_NODE_ADDRESS": address}))
+            super().submit(replace(spec, environment={**spec.environment, NODE_ADDRESS: address}))
             (self._path(spec.run_id) / _ADDRESS).write_text(f"{spec.apart} {address}")
 
     def _used(self, apart: str) -> list[str]:

@@ -21,16 +21,15 @@ from pathlib import Path
 from typing import Any
 
 from lepton import __version__
-from lepton.core.conversation import Hello, serve
+from lepton.core.conversation import CALLER, Hello, serve
 from lepton.core.errors import InvalidInput
 from lepton.core.tls import Identity
 from lepton.runs.engines import folder
 from lepton.runs.engines.journal import JournalWriter
 from lepton.runs.engines.local import environment
-from lepton.runs.engines.port import Exit
+from lepton.runs.engines.port import NODE_ADDRESS, Exit
 from lepton.runs.engines.supervisor import Supervisor
 
-CALLER, ADDRESS = "LEPTON_CALLER", "LEPTON_NODE_ADDRESS"
 KIND = "agent"
 PATIENCE_S = 120.0
 """How long it waits to be told what to start."""
@@ -94,7 +93,7 @@ class Agent:
         if self._told.is_set():
             return
         config = folder.Config.from_json(json.dumps(body).encode())
-        address = {ADDRESS: os.environ[ADDRESS]}
+        address = {NODE_ADDRESS: os.environ[NODE_ADDRESS]}
         config.environment.update(environment(config.environment | address))
         self._config = config
         self._told.set()
@@ -118,7 +117,7 @@ def main() -> None:
         _end_with(os.getppid(), path)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # until there are workers to tell
         agent, identity = Agent(path), Identity.new()
-        address = os.environ[ADDRESS] = os.environ.get(ADDRESS) or _own_address()
+        address = os.environ[NODE_ADDRESS] = os.environ.get(NODE_ADDRESS) or _own_address()
         with socket.create_server((address, 0)) as listener:
             serve(listener, identity.server(os.environ.pop(CALLER)), agent.answer)
             hello = Hello(KIND, address, listener.getsockname()[1], identity.certificate, __version__)

@@ -6,6 +6,7 @@ last. None of it holds data in plain text.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Sequence
@@ -13,7 +14,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from lepton.runs.engines.port import Exit
+from lepton.core.errors import LeptonError, StorageFull, Unavailable
+from lepton.runs.engines.port import EngineSpec, Exit
 from lepton.runs.engines.processes import ProcessMark
 
 LOG = "log"
@@ -38,6 +40,13 @@ class Config:
     environment: dict[str, str] = field(repr=False)
     log_key: bytes = field(repr=False)
 
+    @classmethod
+    def of(cls, spec: EngineSpec, *, grace_s: float, max_log_bytes: int) -> Config:
+        """Return what the supervisor of a run is told."""
+        return cls(
+            spec.run_id, spec.workers, list(spec.argv), grace_s, max_log_bytes, dict(spec.environment), spec.log_key
+        )
+
     def to_json(self) -> bytes:
         """Return it as it goes over the pipe."""
         return json.dumps(asdict(self) | {"log_key": self.log_key.hex()}).encode()
@@ -47,6 +56,18 @@ class Config:
         """Read what `to_json` wrote."""
         values = json.loads(data)
         return cls(**(values | {"log_key": bytes.fromhex(values["log_key"])}))
+
+
+def refusal(*, full: bool) -> LeptonError:
+    """Return why no run can be started in its folder."""
+    if full:
+        return StorageFull("No space is left to start the workers. Free some, then retry the run.")
+    return Unavailable("The workers could not be started. Look at the server's log, then retry the run.")
+
+
+def is_full(error: OSError) -> bool:
+    """Whether it is for want of space."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def claim(path: Path, mark: ProcessMark, workers: int) -> bool:

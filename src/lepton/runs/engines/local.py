@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import signal
@@ -12,12 +11,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-from lepton.core.errors import Internal, LeptonError, StorageFull, Unavailable
+from lepton.core.errors import Internal
 from lepton.runs.engines import folder
 from lepton.runs.engines.journal import MAX_LOG_BYTES, JournalError, JournalReader
-from lepton.runs.engines.port import EnginePhase, EngineSpec, EngineStatus
+from lepton.runs.engines.port import NODE_ADDRESS, EnginePhase, EngineSpec, EngineStatus
 from lepton.runs.records import LogLine
 
 START_TIMEOUT_S = 30.0
@@ -66,22 +66,15 @@ class LocalEngine:
         if self.status(spec.run_id).phase is not EnginePhase.UNKNOWN:
             return
         path = self._path(spec.run_id)
-        config = folder.Config(
-            run_id=spec.run_id,
-            workers=spec.workers,
-            argv=list(spec.argv),
-            grace_s=self._grace_s,
-            max_log_bytes=self._max_log_bytes,
-            environment=environment(spec.environment),
-            log_key=spec.log_key,
-        )
+        config = folder.Config.of(spec, grace_s=self._grace_s, max_log_bytes=self._max_log_bytes)
+        config = replace(config, environment=environment(spec.environment))
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             answer = _launch(path, config)
         except OSError as error:
-            raise _refusal(full=error.errno in (errno.ENOSPC, errno.EDQUOT)) from error
+            raise folder.refusal(full=folder.is_full(error)) from error
         if answer not in (folder.STARTED, folder.TAKEN):
-            raise _refusal(full=answer == folder.FULL)
+            raise folder.refusal(full=answer == folder.FULL)
 
     def status(self, run_id: str) -> EngineStatus:
         """Say how the run stands, from its files and the table of processes alone."""
@@ -158,11 +151,5 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     # PG…: how libpq finds a PostgreSQL catalog.
     ours = {n: v for n, v in os.environ.items() if n.startswith(("LEPTON_", "PG")) and n not in _NOT_FOR_WORKERS}
-    fixed = {"PYTHONUNBUFFERED": "1", "POLARS_OOC_DISK_BUDGET_MB": "0", "LEPTON_NODE_ADDRESS": "127.0.0.1"}
+    fixed = {"PYTHONUNBUFFERED": "1", "POLARS_OOC_DISK_BUDGET_MB": "0", NODE_ADDRESS: "127.0.0.1"}
     return passed | ours | fixed | dict(extra)
-
-
-def _refusal(*, full: bool) -> LeptonError:
-    if full:
-        return StorageFull("No space is left to start the workers. Free some, then retry the run.")
-    return Unavailable("The workers could not be started. Look at the server's log, then retry the run.")

@@ -12,6 +12,9 @@ from typing import Protocol
 
 from lepton.runs.records import LogLine
 
+NODE_ADDRESS = "LEPTON_NODE_ADDRESS"
+"""Environment variable of a worker: where other machines reach the one that it is on."""
+
 
 class EnginePhase(StrEnum):
     """What an engine knows of a run.

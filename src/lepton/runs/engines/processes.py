@@ -2,11 +2,46 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_CANNOT_START = 127
+_OOM_SCORE = "500"
+
+
+def dies_with(parent: int) -> Callable[[], None]:
+    """Return what a process calls to be ended by the kernel together with the thread that started it.
+
+    Args:
+        parent: Id of the process of that thread; whoever calls it when that has ended already ends at once.
+    """
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+    def prepare() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(_CANNOT_START)
+
+    return prepare
+
+
+def worker_of(supervisor: int) -> Callable[[], None]:
+    """Return what a worker does before it becomes itself: be ended with its supervisor, and before it."""
+    bind = dies_with(supervisor)
+
+    def prepare() -> None:
+        bind()
+        with suppress(OSError):
+            # When memory runs out, let it be a worker and not the supervisor.
+            Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+
+    return prepare
 
 
 @dataclass(frozen=True)

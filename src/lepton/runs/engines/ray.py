@@ -1,13 +1,12 @@
-"""The engine of a Ray cluster: each run is a Ray job, asked for over the REST interface of Ray's dashboard.
+"""The engine of a Ray cluster: each run is a Ray job, see `ray_dashboard`.
 
 Ray places a job and notices when it is gone; that is all it is trusted with. What a run is, its secrets and its log go
-over TLS between this engine and an `agent` on the machine. Imports nothing of Ray's: the platform needs none of it.
+over TLS between this engine and an `agent` on the machine.
 """
 
 from __future__ import annotations
 
 import base64
-import errno
 import json
 import os
 import shlex
@@ -15,51 +14,33 @@ import signal
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import httpx2
-
 from lepton import __version__
 from lepton.core import conversation
-from lepton.core.conversation import Hello
-from lepton.core.errors import Internal, LeptonError, StorageFull, Unavailable
+from lepton.core.conversation import CALLER, Hello
+from lepton.core.errors import Internal, LeptonError, Unavailable
 from lepton.core.tls import Identity
 from lepton.runs.engines import folder
-from lepton.runs.engines.agent import CALLER, KIND
+from lepton.runs.engines.agent import KIND
 from lepton.runs.engines.journal import MAX_LOG_BYTES, SUPERVISOR_RANK, JournalError, JournalReader, JournalWriter
 from lepton.runs.engines.local import GRACE_S
 from lepton.runs.engines.port import EnginePhase, EngineSpec, EngineStatus, Exit
+from lepton.runs.engines.ray_dashboard import OVER, Dashboard, Job
 from lepton.runs.records import LogLine
 
-PORT = 8265
-TIMEOUT_S = 10.0
 AGENT_TIMEOUT_S = 5.0
-_OVER = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
 _SUBMITTED, _TOLD, _LOST = "submitted", "told", "lost"
 _CANNOT_START = 127
-_UNREACHABLE = (
-    "The Ray dashboard at {} does not answer. Is the cluster up, and is LEPTON_ENGINE its dashboard's address?"
-)
-_NOT_LET_IN = (
-    "The Ray cluster does not take the token it was shown. Put the cluster's token into RAY_AUTH_TOKEN, or name its "
-    "file in RAY_AUTH_TOKEN_PATH, and start the platform again."
-)
 _NOT_STARTED = (
     "[nothing could be started on the machine that Ray chose: Lepton {} must be installed there, under {}; "
     "Ray's dashboard says more of the job {}]"
 )
 _OTHER_VERSION = "[the machine {} has Lepton {}, and this is {}: install the same on every machine of the cluster]"
-
-
-@dataclass(frozen=True)
-class _Node:
-    id: str
-    cpus: float
 
 
 class RayEngine:
@@ -78,17 +59,11 @@ class RayEngine:
         self, address: str, root: Path, *, grace_s: float = GRACE_S, max_log_bytes: int = MAX_LOG_BYTES,
         cpus: float = 1.0, environment: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
-        self._url = f"http://{address if ':' in address else f'{address}:{PORT}'}"
         self._root = root
         self._grace_s = grace_s
         self._max_log_bytes = max_log_bytes
         self._cpus = cpus
-        token = _token(os.environ if environment is None else environment)
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        limits = httpx2.Limits(max_keepalive_connections=0)  # it is asked now and then, and left as it was found
-        self._http = httpx2.Client(
-            base_url=self._url, headers=headers, timeout=TIMEOUT_S, trust_env=False, limits=limits
-        )
+        self._dashboard = Dashboard(address, os.environ if environment is None else environment)
         self._identity = _identity(root)
         self._untold: dict[str, folder.Config] = {}
         self._hellos: dict[str, Hello] = {}
@@ -107,29 +82,18 @@ class RayEngine:
         with self._placing, self._locked(spec.run_id):
             if self.status(spec.run_id).phase is not EnginePhase.UNKNOWN:
                 return
-            self._untold[spec.run_id] = folder.Config(
-                run_id=spec.run_id,
-                workers=spec.workers,
-                argv=list(spec.argv),
-                grace_s=self._grace_s,
-                max_log_bytes=self._max_log_bytes,
-                environment=dict(spec.environment),
-                log_key=spec.log_key,
-            )
-            node = self._place(spec) if spec.apart else None
-            job = {
-                "submission_id": _job(spec.run_id),
+            self._untold[spec.run_id] = folder.Config.of(spec, grace_s=self._grace_s, max_log_bytes=self._max_log_bytes)
+            job = Job(
+                id=_job(spec.run_id),
                 # exec: the agent watches its parent, which is to be Ray and not a shell.
-                "entrypoint": shlex.join(["exec", sys.executable, "-P", "-m", "lepton.runs.engines.agent"]),
-                "entrypoint_num_cpus": self._cpus * spec.workers,
-                "runtime_env": {"env_vars": {CALLER: self._identity.certificate}},
-                "metadata": {"lepton_apart": spec.apart, "lepton_node": node.id if node else ""},
-            }
-            if node is not None:
-                job["entrypoint_label_selector"] = {"ray.io/node-id": node.id}
+                entrypoint=shlex.join(["exec", sys.executable, "-P", "-m", "lepton.runs.engines.agent"]),
+                cpus=self._cpus * spec.workers,
+                environment={CALLER: self._identity.certificate},
+                apart=spec.apart,
+            )
             try:
                 self._note(spec)
-                self._post(job)
+                self._dashboard.submit(job)
             except LeptonError:
                 del self._untold[spec.run_id]  # with its key
                 raise
@@ -180,11 +144,11 @@ class RayEngine:
             if self.status(run_id).phase is not EnginePhase.RUNNING:
                 return
             if self._talk(run_id, "cancel", None) is None and run_id not in self._hellos:
-                self._ask("POST", f"/api/jobs/{_job(run_id)}/stop")
+                self._dashboard.stop(_job(run_id))
 
     def capacity(self) -> int:
         """Return how many workers may run at the same time: the processors of the machines that are there now."""
-        return int(sum(node.cpus for node in self._nodes()) / self._cpus)
+        return int(self._dashboard.cpus() / self._cpus)
 
     def _locked(self, run_id: str) -> threading.RLock:
         return self._locks.setdefault(run_id, threading.RLock())
@@ -199,7 +163,7 @@ class RayEngine:
         if config is not None:
             if hello.version != __version__:
                 with suppress(LeptonError):
-                    self._ask("POST", f"/api/jobs/{_job(run_id)}/stop")
+                    self._dashboard.stop(_job(run_id))
                 why = _OTHER_VERSION.format(hello.address, hello.version, __version__)
                 self._refuse(config, why)
                 raise Unavailable(why)
@@ -214,9 +178,8 @@ class RayEngine:
         return conversation.ask(hello, context, verb, body, timeout_s=AGENT_TIMEOUT_S)
 
     def _hear(self, run_id: str) -> Hello | None:
-        answer = self._ask("GET", f"/api/jobs/{_job(run_id)}/logs")
-        lines = "" if answer is None else answer["logs"]
-        hello = next((found for line in reversed(lines.splitlines()) if (found := Hello.from_line(line, KIND))), None)
+        lines = self._dashboard.log(_job(run_id)).splitlines()
+        hello = next((found for line in reversed(lines) if (found := Hello.from_line(line, KIND))), None)
         if hello is not None:
             self._hellos[run_id] = hello
         return hello
@@ -259,15 +222,15 @@ class RayEngine:
 
     def _asked_of_ray(self, run_id: str) -> EngineStatus:
         """Say how a run stands whose agent does not answer."""
-        job = self._ask("GET", f"/api/jobs/{_job(run_id)}")
-        if job is not None and job["status"] not in _OVER:
+        found = self._dashboard.status(_job(run_id))
+        if found is not None and found not in OVER:
             return EngineStatus(EnginePhase.RUNNING)
         config = self._untold.get(run_id)
-        if config is None or job is None:
+        if config is None or found is None:
             (self._path(run_id) / _LOST).touch()
             self._over.add(run_id)
             return EngineStatus(EnginePhase.LOST)
-        if job["status"] == "STOPPED":  # `cancel`, before there was anybody to tell
+        if found == "STOPPED":  # `cancel`, before there was anybody to tell
             stopped = [Exit(rank, None, signal.SIGTERM, stopped=True) for rank in range(config.workers)]
             return self._refuse(config, "[the run was cancelled before it had begun]", *stopped)
         return self._refuse(config, _NOT_STARTED.format(__version__, sys.executable, _job(run_id)))
@@ -293,60 +256,14 @@ class RayEngine:
             folder.make_room(path, spec.workers)  # now, so that a disk that fills up does not silence the end
             (path / _SUBMITTED).touch()
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StorageFull("No space is left to start the workers. Free some, then retry the run.") from error
-            raise Unavailable("The workers could not be started. Look at the server's log, then retry.") from error
-
-    def _post(self, job: dict[str, Any]) -> None:
-        """Submit a job, or take over the one of that name: whoever submitted it died before it was told anything."""
-        try:
-            self._ask("POST", "/api/jobs/", job)
-        except Unavailable:
-            name = f"/api/jobs/{job['submission_id']}"
-            there = self._ask("GET", name)
-            if there is None:
-                raise
-            if there["status"] in _OVER:  # its agent has waited in vain
-                self._ask("DELETE", name)
-                self._ask("POST", "/api/jobs/", job)
+            raise folder.refusal(full=folder.is_full(error)) from error
 
     def _forget_jobs(self) -> None:
         """Have Ray forget jobs whose end is kept here; it keeps them for ever, and lists them all when it is asked."""
         for run_id in list(self._over):
             with suppress(Unavailable):  # one that is just ending is refused, and tried again
-                self._ask("DELETE", f"/api/jobs/{_job(run_id)}")
+                self._dashboard.forget(_job(run_id))
                 self._over.discard(run_id)
-
-    def _place(self, spec: EngineSpec) -> _Node | None:
-        """Choose the machine with the fewest living runs of the same word, then of any of ours."""
-        jobs = [job for job in self._ask("GET", "/api/jobs/") or [] if job["status"] not in _OVER]
-        ours = [job["metadata"] for job in jobs if "lepton_node" in (job.get("metadata") or {})]
-        used = Counter(one["lepton_node"] for one in ours)
-        apart = Counter(one["lepton_node"] for one in ours if one["lepton_apart"] == spec.apart)
-        wanted = self._cpus * spec.workers
-        nodes = [node for node in self._nodes() if node.cpus - self._cpus * used[node.id] >= wanted] or self._nodes()
-        return min(nodes, key=lambda node: (apart[node.id], used[node.id], node.id), default=None)
-
-    def _nodes(self) -> list[_Node]:
-        answer = self._ask("GET", "/api/v0/nodes?limit=10000&detail=true")
-        rows = answer["data"]["result"]["result"] if answer else []
-        return [
-            _Node(row["node_id"], row["resources_total"].get("CPU", 0.0)) for row in rows if row["state"] == "ALIVE"
-        ]
-
-    def _ask(self, method: str, path: str, body: object = None) -> Any:
-        """Ask the dashboard; None if it knows no such thing."""
-        try:
-            answer = self._http.request(method, path, json=body)
-        except httpx2.HTTPError as error:
-            raise Unavailable(_UNREACHABLE.format(self._url)) from error
-        if answer.status_code in (401, 403):
-            raise Unavailable(_NOT_LET_IN)
-        if answer.status_code == 404:
-            return None
-        if answer.status_code != 200:
-            raise Unavailable(f"Ray refused (status {answer.status_code}). Look at its dashboard at {self._url}.")
-        return answer.json()
 
     def _path(self, run_id: str) -> Path:
         if not run_id.isalnum():
@@ -356,16 +273,6 @@ class RayEngine:
 
 def _job(run_id: str) -> str:
     return f"lepton-{run_id}"
-
-
-def _token(environment: Mapping[str, str]) -> str:
-    """Find the cluster's token where Ray's own tools do."""
-    if token := environment.get("RAY_AUTH_TOKEN"):
-        return token.strip()
-    try:
-        return Path(environment.get("RAY_AUTH_TOKEN_PATH", "/nowhere")).read_text().strip()
-    except OSError:
-        return ""
 
 
 def _identity(root: Path) -> Identity:

@@ -7,7 +7,6 @@ Standard library and `cryptography` only, so that it starts at once and stays sm
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import resource
@@ -18,7 +17,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,12 +24,10 @@ from pathlib import Path
 from lepton.runs.engines import folder
 from lepton.runs.engines.journal import MAX_TEXT_BYTES, SUPERVISOR_RANK, JournalWriter
 from lepton.runs.engines.port import Exit
-from lepton.runs.engines.processes import ProcessMark
+from lepton.runs.engines.processes import ProcessMark, worker_of
 
 DRAIN_S = 1.0
 _CANNOT_START = 127
-_OOM_SCORE = "500"
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass
@@ -113,7 +109,7 @@ class Supervisor:
             stderr=subprocess.STDOUT,
             pass_fds=inherited,
             start_new_session=True,
-            preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - this process has one thread
+            preexec_fn=worker_of(os.getpid()),  # noqa: PLW1509 - this process has one thread
         )
         assert process.stdin is not None
         assert process.stdout is not None
@@ -229,21 +225,6 @@ def _torchrun(rank: int, count: int) -> dict[str, str]:
     if count > 1:
         variables["OMP_NUM_THREADS"] = "1"
     return variables
-
-
-def _die_with(supervisor: int) -> Callable[[], None]:
-    """Return what a worker does before it becomes itself: be ended by the kernel when the supervisor ends."""
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-
-    def prepare() -> None:
-        prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-        if os.getppid() != supervisor:
-            os._exit(_CANNOT_START)
-        with suppress(OSError):
-            # When memory runs out, let it be a worker and not the control plane.
-            Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
-
-    return prepare
 
 
 def _read(fd: int) -> bytes | None:

@@ -219,10 +219,11 @@ def test_deploy_takes_a_number_of_workers_or_a_range(
     [
         ({"canary": 10}, {"canary": 10}),
         ({"shadow": True}, {"shadow": True}),
+        ({"shares": "flats"}, {"shares": "flats"}),
         ({"limits": Limits(max_rate=5)}, {"limits": {"max_rate": 5, "max_token_rate": None, "max_concurrency": None}}),
     ],
 )
-def test_deploy_takes_a_canary_a_shadow_and_limits(
+def test_deploy_takes_a_canary_a_shadow_a_host_and_limits(
     fake: FakePlatform, client: Client, asked: dict[str, Any], sent: dict[str, object]
 ) -> None:
     fake.on("POST", "/v1/endpoints/deploy", Prepared(ENDPOINT, 202))

@@ -50,18 +50,18 @@ def clock() -> FakeClock:
 def test_a_replica_that_is_looked_at_twice_a_second_is_asked_once(clock: FakeClock) -> None:
     watching, replica = Watching(clock), FakeReplica()
     for _ in range(10):
-        watching.look("e", replica.watch)
+        watching.look({"size": "e"}, replica.watch)
         clock.pass_s(0.5)
     assert replica.asked == 5
 
 
 def test_what_was_done_of_late_is_known_by_endpoint_and_model(clock: FakeClock) -> None:
     watching, replica = Watching(clock), FakeReplica()
-    watching.look("e", replica.watch)
+    watching.look({"size": "e"}, replica.watch)
     for status in (200, 200, 503):
         replica.counts.answered(status, 0.002)
     clock.pass_s(3)
-    watching.look("e", replica.watch)
+    watching.look({"size": "e"}, replica.watch)
     recent = watching.recent("e", "m@1", 30)
     assert (recent.answers, recent.errors) == (3, 1)
     assert watching.recent("other", "m@1", 30).answers == 0
@@ -79,13 +79,13 @@ def test_what_was_done_of_late_is_known_by_endpoint_and_model(clock: FakeClock) 
 def test_a_silent_replica_is_put_up_with_and_left_alone_for_a_while(clock: FakeClock) -> None:
     watching, replica = Watching(clock), FakeReplica()
     replica.is_silent = True
-    assert watching.look("e", replica.watch) == {}
+    assert watching.look({"size": "e"}, replica.watch) == {}
     clock.pass_s(SILENT_S - 1)
-    assert watching.look("e", replica.watch) == {}
+    assert watching.look({"size": "e"}, replica.watch) == {}
     assert replica.asked == 1
     replica.is_silent = False
     clock.pass_s(1)
-    watching.look("e", replica.watch)
+    watching.look({"size": "e"}, replica.watch)
     assert list(watching.tallies("e")) == ["m@1"]
 
 

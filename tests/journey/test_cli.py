@@ -27,6 +27,9 @@ def test_from_csv_to_prediction(live: Live, customers: Path) -> None:
     assert answer["predictions"][0]["label"] == "yes"
     runs = json.loads(live.cli("runs", "list", "--json").stdout)["items"]
     assert {"datasets.import", "datasets.clean", "models.train", "models.evaluate"} <= {run["task"] for run in runs}
+    live.cli("endpoints", "deploy", "second", "--model", "cli@1", "--shares", "cli")
+    assert "It shares the replica of cli" in live.cli("endpoints", "get", "second").stdout
+    live.cli("endpoints", "delete", "second", "--yes")
     live.cli("endpoints", "delete", "cli", "--yes")
 
 

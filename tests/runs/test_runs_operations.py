@@ -360,11 +360,13 @@ def test_a_run_whose_key_is_gone_is_still_listed(platform: Platform) -> None:
 def test_the_controller_goes_on_after_a_tick_that_failed(caplog: pytest.LogCaptureFixture) -> None:
     class FakeRuns:
         ticks = 0
+        changed = threading.Event()
 
-        def tick(self) -> None:
+        def tick(self) -> bool:
             self.ticks += 1
             if self.ticks < 4:
                 raise ValueError(CANARY)
+            return True
 
     runs: Any = FakeRuns()
     controller = RunController(runs, check_every_s=0.001)
@@ -374,3 +376,27 @@ def test_the_controller_goes_on_after_a_tick_that_failed(caplog: pytest.LogCaptu
     assert caplog.text.count("ValueError") == 1
     assert "test_runs_operations.py" in caplog.text
     assert CANARY not in caplog.text
+
+
+def test_a_controller_with_nothing_to_do_is_woken_by_what_is_submitted() -> None:
+    class FakeRuns:
+        ticks = 0
+        changed = threading.Event()
+
+        def tick(self) -> bool:
+            self.ticks += 1
+            return False
+
+    runs: Any = FakeRuns()
+    controller = RunController(runs, check_every_s=60.0)
+    controller.start()
+    eventually(lambda: runs.ticks == 1, "it has looked, and would wait for minutes")
+    runs.changed.set()
+    eventually(lambda: runs.ticks == 2, "it looks again")
+    controller.stop()
+
+
+def test_submitting_wakes_the_controller(platform: Platform) -> None:
+    platform.runs.changed.clear()
+    submit(platform)
+    assert platform.runs.changed.is_set()

@@ -81,11 +81,11 @@ ENDPOINT = Endpoint(
     "E1", "default", "cancer", "cancer@1", "M1", "B1", 1, EndpointState.READY, "",
     ReplicaProcess(ProcessMark(1, 2, "boot"), 41234, 1), "127.0.0.1", Workers(1, 4, replicas=3),
     NOW, "ana", (Companion(Role.CANARY, "cancer@2", "M2", "B2", 10, NOW),), "cancer@0", "It failed.",
-    Limits(100.0, None, 8),
+    Limits(100.0, None, 8), shares="houses",
 )  # fmt: skip
 ENDPOINT_JSON = {
     "name": "cancer", "model": "cancer@1", "state": "ready", "url": "http://127.0.0.1:41234/predict/cancer",
-    "message": "",
+    "message": "", "shares": "houses",
     "workers": {"min": 1, "max": 4, "replicas": 3}, "created_at": TIME, "created_by": "ana", "previous": "cancer@0",
     "companions": [{"role": "canary", "model": "cancer@2", "percent": 10, "since": TIME}], "went_back": "It failed.",
     "limits": {"max_rate": 100.0, "max_token_rate": None, "max_concurrency": 8},
@@ -329,6 +329,7 @@ def test_a_request_to_deploy_reaches_the_operation_as_it_was_sent(
         ({}, {}),
         ({"workers": {"min": 0, "max": 4}}, {"asked": Asked(workers=Workers(0, 4))}),
         ({"replicas": 3}, {"asked": Asked(replicas=3)}),
+        ({"shares": "houses"}, {"asked": Asked(shares="houses")}),
         ({"canary": 10}, {"beside": Beside(Role.CANARY, 10)}),
         ({"shadow": True}, {"beside": Beside(Role.SHADOW)}),
         ({"limits": {"max_rate": 0, "max_concurrency": 8}}, {"asked": Asked(limits=Limits(0, None, 8))}),

@@ -22,6 +22,7 @@ Name = Annotated[str, typer.Argument(help="Name of the endpoint.")]
     "lepton endpoints deploy houses --model houses@1",
     "lepton endpoints deploy houses --model houses@1 --workers 0:4",
     "lepton endpoints deploy houses --model houses@2 --canary 10",
+    "lepton endpoints deploy flats --model flats@1 --shares houses",
 )
 def deploy(  # noqa: PLR0913 - a command's parameters are its options
     door: Door,
@@ -39,6 +40,10 @@ def deploy(  # noqa: PLR0913 - a command's parameters are its options
         int | None,
         typer.Option(help="On how many machines of the cluster (LEPTON_ENGINE), so many workers on each.", min=1),
     ] = None,
+    shares: Annotated[
+        str,
+        typer.Option(help="Answer in the replica of this endpoint, by its workers and on its port.", metavar="NAME"),
+    ] = "",
     canary: Annotated[
         int | None,
         typer.Option(help="Answer this percentage of the requests beside the present version.", metavar="PERCENT"),
@@ -60,8 +65,8 @@ def deploy(  # noqa: PLR0913 - a command's parameters are its options
     count = values.workers(workers) if workers is not None else None
     limits = Limits(max_rate=max_rate, max_token_rate=max_token_rate, max_concurrency=max_concurrency)
     endpoint = door.client.endpoints.deploy(
-        name, model=model, workers=count, replicas=replicas, canary=canary, shadow=shadow, wait=False,
-        limits=None if limits == Limits() else limits,
+        name, model=model, workers=count, replicas=replicas, shares=shares, canary=canary, shadow=shadow,
+        wait=False, limits=None if limits == Limits() else limits,
     )  # fmt: skip
     _finish(door, endpoint, detach=detach)
 

@@ -179,6 +179,8 @@ def endpoint(found: Endpoint) -> list[RenderableType]:
         parts.append(Text(f"Drift from training: {found.drift}. See: lepton endpoints metrics {found.name}", "yellow"))
     if found.url:
         parts.append(f"Programs ask it at {found.url} with a token.")
+    if found.shares:
+        parts.append(f"It shares the replica of {found.shares}, with its workers and its port.")
     if found.replica is not None:
         parts += workers(found)
     if found.signature is not None:

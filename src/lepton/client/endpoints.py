@@ -163,6 +163,7 @@ class Endpoint(Answer):
         state: ``starting``, ``ready``, ``failed`` or ``stopped``.
         url: Where programs ask it directly, with the same tokens; None until it was started once.
         workers: How many workers it may have.
+        shares: Name of the endpoint in whose replica it answers; empty: in one of its own.
         companions: Versions beside the main one.
         previous: Where a rollback leads; empty if nowhere.
         went_back: Why the platform took a companion back by itself; empty if it did not.
@@ -182,6 +183,7 @@ class Endpoint(Answer):
     url: str | None = None
     message: str | None = None
     workers: Workers | None = None
+    shares: str = ""
     companions: tuple[Companion, ...] = ()
     previous: str = ""
     went_back: str = ""
@@ -261,6 +263,7 @@ class Endpoints:
         model: str,
         workers: int | tuple[int, int] | None = None,
         replicas: int | None = None,
+        shares: str = "",
         canary: int | None = None,
         shadow: bool = False,
         limits: Limits | None = None,
@@ -274,6 +277,8 @@ class Endpoints:
             workers: How many processes predict: a number, or the least and the most, between which the load decides;
                 with 0 as the least, none is kept while nobody asks. None: as many as before, one at first.
             replicas: On how many machines of the cluster, with so many workers on each. None: as before, one at first.
+            shares: Name of the endpoint in whose replica a new one is to answer, on the same port and by the same
+                workers. Empty: in one of its own, or as before.
             canary: Percent of the requests, 1 to 99, that this version is to answer beside the present one; None: all.
             shadow: Whether this version is to answer nobody, and to be compared with the present one.
             limits: How much the endpoint may be asked; None, and every limit that is None: as before.
@@ -294,6 +299,8 @@ class Endpoints:
             body["workers"] = {"min": least, "max": most}
         if replicas is not None:
             body["replicas"] = replicas
+        if shares:
+            body["shares"] = shares
         endpoint = decode(Endpoint, self._transport.send("POST", path_of("endpoints", "deploy"), json=body))
         return self.wait(endpoint) if wait else endpoint
 

@@ -8,11 +8,14 @@ import threading
 from lepton.endpoints.operations import Endpoints
 
 LOG = logging.getLogger(__name__)
-CHECK_EVERY_S = 0.5
+BUSY_S = 0.1
+"""Between looks while something is starting, as somebody waits for it."""
+IDLE_S = 1.0
+"""While all stand as they should: looking more often would make predictions wait, where there is one core."""
 
 
 class EndpointController:
-    """Calls ``Endpoints.tick`` when something changed, and twice a second to notice replicas that died."""
+    """Calls ``Endpoints.tick`` when something changed, and about once a second to notice replicas that died."""
 
     def __init__(self, endpoints: Endpoints) -> None:
         self._endpoints = endpoints
@@ -34,9 +37,10 @@ class EndpointController:
 
     def _work(self) -> None:
         while not self._stopping.is_set():
+            is_busy = True
             try:
-                self._endpoints.tick(wait_s=0)
+                is_busy = self._endpoints.tick(wait_s=0)
             except Exception as error:  # noqa: BLE001 - an edge: the next tick may do better
                 LOG.error("endpoints: a check failed with %s", type(error).__name__)
-            self._endpoints.changed.wait(CHECK_EVERY_S)
+            self._endpoints.changed.wait(BUSY_S if is_busy else IDLE_S)
             self._endpoints.changed.clear()

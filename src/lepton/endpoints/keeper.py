@@ -24,14 +24,17 @@ class Found:
 
     Attributes:
         replica: The last that was started; it may have died.
+        state: None: as before.
+        goes_on: Whether what answered before is still answering, while something else is starting or has failed to.
         busy: Whether something is on its way, so that another look soon is worth it.
         restarts: How often workers of this deployment ended by themselves and were started again.
     """
 
     replica: ReplicaProcess | None
-    state: EndpointState
+    state: EndpointState | None
     message: str
     busy: bool
+    goes_on: bool = False
     restarts: int = 0
 
 
@@ -66,7 +69,7 @@ class Keeper:
         self._silent_since_s.pop(endpoint.id, None)
         if seen.host != endpoint.host:  # its sockets stay where they are
             processes.stop(replica)
-            return _on_its_way(endpoint, replica)
+            return _on_its_way(replica)
         is_new = seen.told != endpoint.generation
         has_failed = bool(seen.message) and seen.serving != seen.told
         if is_new or (has_failed and self._may_start(endpoint)):
@@ -76,8 +79,10 @@ class Keeper:
         elif (seen.min, seen.max, seen.replicas) != _range(endpoint):
             seen = control.scale(endpoint.workers)
         if seen.coming:
-            return _on_its_way(endpoint, replica)
-        return Found(replica, *_state(seen), busy=False, restarts=sum(worker.restarts for worker in seen.workers))
+            return _on_its_way(replica, goes_on=seen.serving != 0)
+        restarts = sum(worker.restarts for worker in seen.workers)
+        goes_on = seen.serving not in (0, seen.told)
+        return Found(replica, *_state(seen), busy=False, goes_on=goes_on, restarts=restarts)
 
     def _put_up_with(self, endpoint: Endpoint, replica: ReplicaProcess) -> Found:
         """Give a replica that lives but says nothing some time, then end it; the next look starts another."""
@@ -85,17 +90,17 @@ class Keeper:
         if now_s - self._silent_since_s.setdefault(endpoint.id, now_s) > SILENT_S:
             del self._silent_since_s[endpoint.id]
             processes.stop(replica)
-        return _on_its_way(endpoint, replica)
+        return _on_its_way(replica)
 
     def _start(self, endpoint: Endpoint, control: Control, config: Callable[[], ReplicaConfig]) -> Found:
         if not self._may_start(endpoint):
-            return Found(endpoint.replica, endpoint.state, endpoint.message, busy=False)
+            return Found(endpoint.replica, None, "", busy=False)
         self._note(endpoint)
         try:
             replica = _orphan(control) or processes.start(config())
         except LeptonError as error:
             return Found(endpoint.replica, EndpointState.FAILED, error.message, busy=False)
-        return _on_its_way(endpoint, replica)
+        return _on_its_way(replica)
 
     def _may_start(self, endpoint: Endpoint) -> bool:
         return self._restarts.due(_attempt(endpoint), time.monotonic())
@@ -112,10 +117,8 @@ def _attempt(endpoint: Endpoint) -> str:
     return f"{endpoint.id}/{endpoint.generation}"
 
 
-def _on_its_way(endpoint: Endpoint, replica: ReplicaProcess) -> Found:
-    # A deployment that failed and is tried again keeps its sentence until it is ready.
-    has_failed = endpoint.state is EndpointState.FAILED
-    return Found(replica, endpoint.state if has_failed else EndpointState.STARTING, endpoint.message, busy=True)
+def _on_its_way(replica: ReplicaProcess, *, goes_on: bool = False) -> Found:
+    return Found(replica, EndpointState.STARTING, "", busy=True, goes_on=goes_on)
 
 
 def _orphan(control: Control) -> ReplicaProcess | None:

@@ -6,7 +6,7 @@ import builtins
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -21,7 +21,7 @@ from lepton.core.errors import Conflict, Forbidden, InvalidInput, LeptonError, N
 from lepton.core.ids import new_id
 from lepton.core.refs import Ref, check_name, parse_ref
 from lepton.core.settings import Settings
-from lepton.endpoints import asking, plans, processes, rollout, rows
+from lepton.endpoints import asking, plans, processes, rollout, rows, sharing
 from lepton.endpoints.configs import Configs, Sealed
 from lepton.endpoints.drifting import Drifting, DriftReport
 from lepton.endpoints.keeper import Found, Keeper
@@ -33,6 +33,7 @@ from lepton.endpoints.replica.config import Limits, ReplicaConfig, Workers
 from lepton.endpoints.replica.control import Control, ReplicaStatus
 from lepton.endpoints.replica.metrics import exposition
 from lepton.endpoints.request_log import KEPT, LoggedRequest
+from lepton.endpoints.sharing import Group
 from lepton.endpoints.token_lists import TokenLists
 from lepton.endpoints.watching import Watching
 from lepton.endpoints.windows import Reference
@@ -100,8 +101,8 @@ class Endpoints:
         Raises:
             InvalidInput: if the name cannot name an endpoint, or more machines are asked for than one and the platform
                 has no engine for them.
-            NotFound: if there is no such model version, or no endpoint for it to stand beside.
-            Conflict: if it does not take the columns of the version that it is to stand beside.
+            NotFound: if there is no such model version, or no endpoint for it to stand beside or to share with.
+            Conflict: if it does not take the columns of the version that it is to stand beside, or cannot share.
             Forbidden: if it answers with values of a column the actor may not read.
         """
         self._guard.require(actor, "endpoints.deploy", project=project, target=name)
@@ -112,9 +113,11 @@ class Endpoints:
         with self._guard.allow(actor, "endpoints.deploy", project=project, target=name) as tx:
             _check_answers(artifact, self._guard.readable(actor, project=project))
             asked = replace(asked, by=actor.name)
+            old = rows.find(tx, project, name, to_change=True)
+            sharing.check_guest(old, name, asked)
             if beside is not None:
-                endpoint = self._join(tx, _existing(tx, project, name), artifact, beside, asked)
-            elif (old := rows.find(tx, project, name)) is not None:
+                endpoint = self._join(tx, old or _existing(tx, project, name), artifact, beside, asked)
+            elif old is not None:
                 endpoint = self._replace(tx, plans.replaced(old, artifact, asked), artifact)
             else:
                 endpoint = self._insert(tx, name, artifact, asked, project=project)
@@ -138,7 +141,7 @@ class Endpoints:
         previous = seen.previous if seen is not None and seen.canary is None else ""
         artifact = self._models.artifact(actor, parse_ref(previous, "model"), project=project) if previous else None
         with self._guard.allow(actor, "endpoints.rollback", project=project, target=name) as tx:
-            old = _existing(tx, project, name)
+            old = _existing(tx, project, name, to_change=True)
             if old.canary is not None:
                 endpoint = plans.without(old, Role.CANARY, by=actor.name)
                 rows.redeploy(tx, endpoint)
@@ -243,28 +246,44 @@ class Endpoints:
 
         Raises:
             NotFound: if there is none of that name.
+            Conflict: if others share its replica.
         """
         with self._guard.allow(actor, "endpoints.delete", project=project, target=name) as tx:
-            endpoint = _existing(tx, project, name)
-            rows.delete(tx, endpoint.id)
+            endpoint = _existing(tx, project, name, to_change=True)
+            if guests := rows.guests(tx, endpoint.id):
+                shared = f"{', '.join(map(repr, guests))} share{'s' if len(guests) == 1 else ''} its replica"
+                raise Conflict(f"Endpoint {name!r} is not deleted, as {shared}. Delete those before it.")
+            rows.delete(tx, endpoint)
+        if endpoint.shares:
+            self.changed.set()  # the replica goes on without it
+        else:
+            self._end(endpoint)
+        self._watching.forget(endpoint.id)
+        self._keyring.shred(project, f"endpoint/{endpoint.id}")
+
+    def _end(self, endpoint: Endpoint) -> None:
         if endpoint.replica is not None:
             processes.stop(endpoint.replica)
         self._configs.control_path(endpoint).unlink(missing_ok=True)
         self._controls.pop(endpoint.id, None)
-        self._watching.forget(endpoint.id)
-        self._keyring.shred(project, f"endpoint/{endpoint.id}")
 
     # What the controller does: no actor asks, it carries out what an allowed deploy has already put in the catalog.
 
-    def tick(self, *, wait_s: float = processes.START_TIMEOUT_S) -> None:
+    def tick(self, *, wait_s: float = processes.START_TIMEOUT_S) -> bool:
         """Give every endpoint the replica it should have, and record how each stands.
 
         Args:
             wait_s: How long to wait for what is starting; 0 looks once.
+
+        Returns:
+            Whether something still is starting.
         """
         deadline = time.monotonic() + wait_s
-        while self._look() and time.monotonic() < deadline:
+        while is_busy := self._look():
+            if time.monotonic() >= deadline:
+                break
             time.sleep(0.02)
+        return is_busy
 
     def publish_tokens(self) -> None:
         """Return when the controller has told every replica of changed tokens and roles, or after a second."""
@@ -279,7 +298,7 @@ class Endpoints:
         """End all replicas; the next start of the platform brings them back."""
         with self._database.read() as tx:
             wanted = rows.list_all(tx)
-        processes.stop(*(endpoint.replica for endpoint in wanted if endpoint.replica is not None))
+        processes.stop(*(one.replica for one in wanted if one.replica is not None and not one.shares))
 
     def using(self, tx: sa.Connection, model_version_id: str) -> str | None:
         """Say which endpoint serves a model version, or None; asked before a model is deleted."""
@@ -291,22 +310,28 @@ class Endpoints:
         with self._looks:
             self._begun += 1
         with self._database.read() as tx:
-            wanted = rows.list_all(tx)
-        busy = [self._look_after(endpoint) for endpoint in wanted]  # every one, not only until the first
+            wanted = sharing.groups(rows.list_all(tx))
+        busy = [self._look_after(group) for group in wanted]  # every one, not only until the first
         with self._looks:
             self._ended = self._begun
             self._looks.notify_all()
-        for endpoint in wanted:
-            self._watch(endpoint)
+        for group in wanted:
+            self._watch(group)
         return any(busy)
 
-    def _watch(self, endpoint: Endpoint) -> None:
-        """Hear how an endpoint does; whatever is wrong with that is no reason not to look after it."""
-        control = self._controls.get(endpoint.id)
-        if control is None or endpoint.replica is None or not endpoint.replica.mark.is_alive():
+    def _watch(self, group: Group) -> None:
+        """Hear how the endpoints of a replica do."""
+        host = group.host
+        control = self._controls.get(host.id)
+        if control is None or host.replica is None or not host.replica.mark.is_alive():
             return
+        samples = self._watching.look({member.name: member.id for member in group.members}, control.watch)
+        for member in group.members:
+            self._keep(member, samples.get(member.id, {}))
+
+    def _keep(self, endpoint: Endpoint, samples: Mapping[str, bytes]) -> None:
+        """Keep what was heard; whatever is wrong with that is no reason not to look after an endpoint."""
         with suppress(LeptonError):  # it was deleted meanwhile, and its key with it
-            samples = self._watching.look(endpoint.id, control.watch)
             drifts = self._watching.compare(endpoint.id, endpoint.model, partial(self._drifting, endpoint))
             if not samples and not drifts:
                 return
@@ -335,20 +360,29 @@ class Endpoints:
         report = None if kept[1] is None else self._configs.unseal(endpoint, f"drift/{model}", kept[1])
         return Drifting(reference, None if report is None else DriftReport.from_json(report))
 
-    def _look_after(self, endpoint: Endpoint) -> bool:
-        control = self._control(endpoint)
-        found = self._keeper.look_after(endpoint, control, lambda: self._config(endpoint))
-        before = endpoint.replica
+    def _look_after(self, group: Group) -> bool:
+        host = group.host
+        control = self._control(host)
+        found = self._keeper.look_after(group.whole, control, lambda: self._config(group))
         if found.replica is not None and found.state is EndpointState.READY:
             # Before it is said to be ready: who hears so may ask at once.
-            self._token_lists.tell(endpoint.project, found.replica, control, self.holders(endpoint.project))
-        if endpoint.companions and self._go_back(endpoint, found):
+            self._token_lists.tell(host.project, found.replica, control, self.holders(host.project))
+        gone_back = [self._go_back(member, found) for member in group.members if member.companions]  # every one
+        if any(gone_back):
             return True
-        if (found.replica, found.state, found.message) == (before, endpoint.state, endpoint.message):
+        before = host.replica
+        changed = [
+            (member, found.replica if member is host else None, *how)
+            for member in group.members
+            if (how := sharing.standing(member, found)) != (member.state, member.message)
+            or (member is host and found.replica != before)
+        ]
+        if not changed:
             return found.busy
         with self._database.begin() as tx:
-            kept = rows.set_standing(tx, endpoint, found.replica, found.state, found.message)
-        if not kept and found.replica is not None and (before is None or before.mark != found.replica.mark):
+            kept = {one[0].id: rows.set_standing(tx, *one) for one in changed}
+        is_new = found.replica is not None and (before is None or before.mark != found.replica.mark)
+        if is_new and found.replica is not None and not kept[host.id]:
             processes.stop(found.replica)  # deleted, or deployed anew, while this one started
         return found.busy
 
@@ -358,7 +392,7 @@ class Endpoints:
         if not why:
             return False
         with self._database.begin() as tx:
-            now = rows.find(tx, endpoint.project, endpoint.name)
+            now = rows.find(tx, endpoint.project, endpoint.name, to_change=True)
             if now is not None and now.generation == endpoint.generation:
                 rows.redeploy(tx, plans.without(now, *roles, why=why))
                 self._guard.note_own(tx, "endpoints.rollback", project=endpoint.project, target=endpoint.name)
@@ -367,7 +401,10 @@ class Endpoints:
     def _verdict(self, endpoint: Endpoint, found: Found) -> tuple[tuple[Role, ...], str]:
         """Say which companions should go, and why; an empty reason if all may stay."""
         lives = found.replica is not None and processes.alive(found.replica)
-        if lives and found.state is EndpointState.FAILED and not found.busy:  # and not: no process can be started
+        has_failed = (
+            found.state is EndpointState.FAILED and sharing.standing(endpoint, found)[0] is EndpointState.FAILED
+        )
+        if lives and has_failed and not found.busy:  # and not: no process can be started
             return (Role.CANARY, Role.SHADOW), f"the endpoint could not be started with it: {found.message}"
         canary = endpoint.canary
         if canary is None or found.state is not EndpointState.READY:
@@ -402,13 +439,28 @@ class Endpoints:
             created_by=asked.by,
             limits=limits,
         )
+        if asked.shares:
+            endpoint = endpoint.within(self._host(tx, asked.shares, artifact, project))
         sealed = self._configs.seal(endpoint, "signature", artifact.signature.to_json())
         secret = self._configs.seal(endpoint, "secret", secrets.token_bytes(32))
         rows.insert(tx, endpoint, sealed_signature=sealed, sealed_secret=secret)
         return endpoint
 
+    def _host(self, tx: sa.Connection, name: str, artifact: ModelArtifact, project: str) -> Endpoint:
+        """Return the endpoint whose replica another is to share."""
+        host = _existing(tx, project, name, to_change=True)
+        sealed, _ = rows.sealed(tx, host.id)
+        signature = Signature.from_json(self._configs.unseal(host, "signature", sealed))
+        sharing.check_host(host)
+        sharing.check_inputs(signature, artifact.signature)
+        return host
+
     def _replace(self, tx: sa.Connection, endpoint: Endpoint, artifact: ModelArtifact) -> Endpoint:
-        moved = replace(endpoint, host=self._settings.host, tls=self._settings.tls is not None)
+        if endpoint.shares or rows.guests(tx, endpoint.id):
+            sharing.check_inputs(artifact.signature)
+        moved = endpoint
+        if not endpoint.shares:
+            moved = replace(endpoint, host=self._settings.host, tls=self._settings.tls is not None)
         rows.redeploy(tx, moved, sealed_signature=self._configs.seal(moved, "signature", artifact.signature.to_json()))
         return moved
 
@@ -435,17 +487,21 @@ class Endpoints:
         return 0 if status is None else sum(worker.state == "ready" for worker in status.workers)
 
     def _control(self, endpoint: Endpoint) -> Control:
-        if endpoint.id not in self._controls:
+        """Where the replica is spoken to that an endpoint answers in."""
+        owner = endpoint.replica_id
+        if owner not in self._controls:
             with self._database.read() as tx:
-                _, secret = rows.sealed(tx, endpoint.id)
-            opened = self._configs.secret(endpoint, secret, "control")
-            self._controls[endpoint.id] = Control.at(self._configs.control_path(endpoint), opened)
-        return self._controls[endpoint.id]
+                host = _existing(tx, endpoint.project, endpoint.shares) if endpoint.shares else endpoint
+                _, secret = rows.sealed(tx, owner)
+            opened = self._configs.secret(host, secret, "control")
+            self._controls[owner] = Control.at(self._configs.control_path(host), opened)
+        return self._controls[owner]
 
-    def _config(self, endpoint: Endpoint) -> ReplicaConfig:
-        sealed = self._sealed(endpoint)
-        deployments = self._configs.deployments(endpoint, sealed, self._token_lists.public_key(endpoint.project))
-        return self._configs.replica(endpoint, sealed, deployments)
+    def _config(self, group: Group) -> ReplicaConfig:
+        token_key = self._token_lists.public_key(group.host.project)
+        sealed = [(member, self._sealed(member)) for member in group.members]
+        deployments = [one for member, its in sealed for one in self._configs.deployments(member, its, token_key)]
+        return self._configs.replica(group.whole, sealed[0][1], deployments)
 
     def _sealed(self, endpoint: Endpoint) -> Sealed:
         with self._database.read() as tx:
@@ -456,8 +512,8 @@ class Endpoints:
         return Sealed(signature, secret, beside, references)
 
 
-def _existing(tx: sa.Connection, project: str, name: str) -> Endpoint:
-    endpoint = rows.find(tx, project, name)
+def _existing(tx: sa.Connection, project: str, name: str, *, to_change: bool = False) -> Endpoint:
+    endpoint = rows.find(tx, project, name, to_change=to_change)
     if endpoint is None:
         raise NotFound(f"There is no endpoint {name!r} in project {project!r}. See: lepton endpoints list")
     return endpoint

@@ -31,12 +31,14 @@ class Asked:
             is all that changes is taken over by the workers that run.
         replicas: On how many machines; None: as before, one for a new endpoint.
         limits: How much it may be asked; None, and every limit that is None: as before, none for a new endpoint.
+        shares: Name of the endpoint in whose replica it is to answer; empty: as before, one of its own for a new one.
         by: Who asks; `Endpoints.deploy` fills it.
     """
 
     workers: Workers | None = None
     replicas: int | None = None
     limits: Limits | None = None
+    shares: str = ""
     by: str = ""
 
     def of(self, workers: Workers, limits: Limits) -> tuple[Workers, Limits]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -110,6 +110,9 @@ class Endpoint:
         previous: The main version before this one, where a rollback leads; empty if there is none.
         tls: Whether it is asked over HTTPS.
         went_back: Why Lepton took a companion back by itself since the last deployment; empty if it did not.
+        shares: Name of the endpoint whose replica it answers in, with that one's workers and address; empty if it has
+            one of its own.
+        shares_id: Id of the same.
     """
 
     id: str
@@ -131,11 +134,25 @@ class Endpoint:
     went_back: str = ""
     limits: Limits = field(default_factory=Limits)
     tls: bool = False
+    shares: str = ""
+    shares_id: str = ""
 
     @property
     def canary(self) -> Companion | None:
         """The version that answers some of the requests, if there is one."""
         return next((one for one in self.companions if one.role is Role.CANARY), None)
+
+    @property
+    def replica_id(self) -> str:
+        """Id of the endpoint whose replica answers: its own, or that of the one it shares with."""
+        return self.shares_id or self.id
+
+    def within(self, host: Endpoint) -> Endpoint:
+        """Return this endpoint with the address, the workers and the replica of the one that it shares with."""
+        return replace(
+            self, shares=host.name, shares_id=host.id, host=host.host, tls=host.tls, workers=host.workers,
+            replica=host.replica,
+        )  # fmt: skip
 
     @property
     def url(self) -> str | None:

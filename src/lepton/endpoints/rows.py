@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import sqlalchemy as sa
@@ -43,6 +43,7 @@ endpoints = sa.Table(
     sa.Column("max_rate", sa.Float),
     sa.Column("max_token_rate", sa.Float),
     sa.Column("max_concurrency", sa.Integer),
+    sa.Column("shares_id", sa.String(26), nullable=False, server_default="", index=True),
     sa.UniqueConstraint("project", "name"),
 )
 companions = sa.Table(
@@ -76,10 +77,21 @@ endpoint_requests = sa.Table(
 )
 
 
-def find(tx: sa.Connection, project: str, name: str) -> Endpoint | None:
-    """Return the endpoint of that name, or None."""
-    row = tx.execute(sa.select(endpoints).where(endpoints.c.project == project, endpoints.c.name == name)).one_or_none()
-    return None if row is None else _endpoint(row, _companions(tx, row.id).get(row.id, ()))
+def find(tx: sa.Connection, project: str, name: str, *, to_change: bool = False) -> Endpoint | None:
+    """Return the endpoint of that name, or None.
+
+    Args:
+        tx: Where.
+        project: Where.
+        name: Its name.
+        to_change: Whether others must wait with changing it, or what answers in its replica, until `tx` ends.
+    """
+    of = (endpoints.c.project == project, endpoints.c.name == name)
+    shared = sa.select(endpoints.c.shares_id).where(*of).scalar_subquery()
+    query = sa.select(endpoints).where(sa.or_(sa.and_(*of), endpoints.c.id == shared)).order_by(endpoints.c.shares_id)
+    rows = [*tx.execute(query.with_for_update() if to_change else query)]
+    beside = _companions(tx, [row.id for row in rows])
+    return next((one for one in _endpoints(rows, beside) if one.name == name), None)
 
 
 def list_all(tx: sa.Connection, project: str | None = None) -> list[Endpoint]:
@@ -87,8 +99,13 @@ def list_all(tx: sa.Connection, project: str | None = None) -> list[Endpoint]:
     query = sa.select(endpoints).order_by(endpoints.c.project, endpoints.c.name)
     if project is not None:
         query = query.where(endpoints.c.project == project)
-    beside = _companions(tx)
-    return [_endpoint(row, beside.get(row.id, ())) for row in tx.execute(query)]
+    return _endpoints([*tx.execute(query)], _companions(tx))
+
+
+def guests(tx: sa.Connection, endpoint_id: str) -> list[str]:
+    """Return the names of the endpoints that answer in the replica of one."""
+    query = sa.select(endpoints.c.name).where(endpoints.c.shares_id == endpoint_id)
+    return [*tx.execute(query.order_by(endpoints.c.name)).scalars()]
 
 
 def insert(tx: sa.Connection, endpoint: Endpoint, *, sealed_signature: bytes, sealed_secret: bytes) -> None:
@@ -99,6 +116,7 @@ def insert(tx: sa.Connection, endpoint: Endpoint, *, sealed_signature: bytes, se
             project=endpoint.project,
             name=endpoint.name,
             created_at=endpoint.created_at,
+            shares_id=endpoint.shares_id,
             sealed_secret=sealed_secret,
             **_deployment(endpoint),
             sealed_signature=sealed_signature,
@@ -164,8 +182,12 @@ def using(tx: sa.Connection, model_version_id: str) -> str | None:
     return tx.execute(sa.select(endpoints.c.name).where(answers).limit(1)).scalar_one_or_none()
 
 
-def delete(tx: sa.Connection, endpoint_id: str) -> None:
+def delete(tx: sa.Connection, endpoint: Endpoint) -> None:
     """Forget an endpoint, with what was learned of its requests."""
+    endpoint_id = endpoint.id
+    if endpoint.shares_id:  # the generations of a replica's endpoints are added up, and the sum must only grow
+        grown = endpoints.c.generation + endpoint.generation + 1
+        tx.execute(endpoints.update().where(endpoints.c.id == endpoint.shares_id).values(generation=grown))
     tx.execute(endpoint_drift.delete().where(endpoint_drift.c.endpoint_id == endpoint_id))
     tx.execute(endpoint_requests.delete().where(endpoint_requests.c.endpoint_id == endpoint_id))
     tx.execute(companions.delete().where(companions.c.endpoint_id == endpoint_id))
@@ -234,16 +256,25 @@ def _deployment(endpoint: Endpoint) -> dict[str, str | float | None]:
     }
 
 
-def _companions(tx: sa.Connection, endpoint_id: str | None = None) -> dict[str, tuple[Companion, ...]]:
-    """Return the versions beside the main one, of one endpoint or of all, by the endpoint's id."""
+def _companions(tx: sa.Connection, endpoint_ids: Sequence[str] | None = None) -> dict[str, tuple[Companion, ...]]:
+    """Return the versions beside the main one, of some endpoints or of all, by the endpoint's id."""
     query = sa.select(companions).order_by(companions.c.endpoint_id, companions.c.role)
-    if endpoint_id is not None:
-        query = query.where(companions.c.endpoint_id == endpoint_id)
+    if endpoint_ids is not None:
+        query = query.where(companions.c.endpoint_id.in_(endpoint_ids))
     found: dict[str, tuple[Companion, ...]] = {}
     for row in tx.execute(query):
         one = Companion(Role(row.role), row.model, row.model_version_id, row.blob_id, row.percent, row.since)
         found[row.endpoint_id] = (*found.get(row.endpoint_id, ()), one)
     return found
+
+
+def _endpoints(
+    rows: Sequence[sa.Row[tuple[object, ...]]], beside: Mapping[str, tuple[Companion, ...]]
+) -> list[Endpoint]:
+    """Return endpoints, each with what it has of the one it shares with, which must be among them."""
+    found = [_endpoint(row, beside.get(row._mapping["id"], ())) for row in rows]
+    by_id = {one.id: one for one in found}
+    return [one.within(by_id[one.shares_id]) if one.shares_id else one for one in found]
 
 
 def _endpoint(row: sa.Row[tuple[object, ...]], beside: tuple[Companion, ...]) -> Endpoint:
@@ -275,4 +306,5 @@ def _endpoint(row: sa.Row[tuple[object, ...]], beside: tuple[Companion, ...]) ->
         previous=value["previous"],
         went_back=value["went_back"],
         limits=Limits(value["max_rate"], value["max_token_rate"], value["max_concurrency"]),
+        shares_id=value["shares_id"],
     )

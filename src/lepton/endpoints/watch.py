@@ -65,31 +65,52 @@ class Point:
     p99_s: float | None
 
 
+Told = Mapping[str, list[Report]]
+"""What each worker told, by its name."""
+
+
+class Hearing:
+    """Reads what the workers of one replica tell, each document once."""
+
+    def __init__(self) -> None:
+        self._documents: Mapping[str, str] = {}
+        self._read: dict[str, list[Report]] = {}
+
+    def read(self, words: Words) -> tuple[Told, Told]:
+        """Return the reports of the workers that live, and of those that have ended since."""
+        self._read = {
+            name: self._read[name] if document == self._documents.get(name) else decode(document)
+            for name, document in words.alive.items()
+        }
+        self._documents = words.alive
+        return self._read, {name: decode(document) for name, document in words.ended.items()}
+
+
+def of_endpoint(told: Told, endpoint: str) -> dict[str, list[Report]]:
+    """Return what was told of one of the endpoints of a replica."""
+    return {name: [report for report in reports if report.endpoint == endpoint] for name, reports in told.items()}
+
+
 class Watch:
     """Remembers one endpoint."""
 
     def __init__(self) -> None:
-        self._alive: dict[str, list[Report]] = {}
-        self._documents: Mapping[str, str] = {}
+        self._alive: Told = {}
         self._gone: dict[str, Tally] = {}
         self._past: deque[tuple[float, dict[str, Counts]]] = deque(maxlen=int(KEPT_S / STEP_S))
 
-    def take(self, words: Words, now_s: float) -> list[Report]:
-        """Take what the workers told.
+    def take(self, alive: Told, ended: Told, now_s: float) -> list[Report]:
+        """Take what the workers told of this endpoint.
 
         Args:
-            words: From the control socket.
+            alive: Those that live.
+            ended: Those that have ended since.
             now_s: Seconds since 1970.
 
         Returns:
             The reports that were not known yet, for their samples.
         """
-        ended = {name: decode(document) for name, document in words.ended.items()}
-        alive = {
-            name: self._alive[name] if document == self._documents.get(name) else decode(document)
-            for name, document in words.alive.items()
-        }
-        self._documents = words.alive
+        ended = dict(ended)
         for name, known in self._alive.items():
             if name not in alive and name not in ended:
                 ended[name] = known  # it went without a last word
@@ -100,7 +121,7 @@ class Watch:
                 tally.add(report)
                 tally.windows = joined(tally.windows)  # workers come and go without end
         fresh = [
-            report for name, found in (ended | alive).items() if found != self._alive.get(name) for report in found
+            report for name, found in {**ended, **alive}.items() if found != self._alive.get(name) for report in found
         ]
         self._alive = alive
         if not self._past or now_s - self._past[-1][0] >= STEP_S:

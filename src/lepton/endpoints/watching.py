@@ -6,8 +6,7 @@ Asked by the controller's thread, read by any other. What the answers mean is in
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from lepton.core.clock import Clock
@@ -18,10 +17,10 @@ from lepton.endpoints.measures import RECENT_S, DeploymentMetrics, measured
 from lepton.endpoints.replica.control import Words
 from lepton.endpoints.replica.metrics import Counts
 from lepton.endpoints.request_log import Fresh
-from lepton.endpoints.watch import Tally, Watch
+from lepton.endpoints.watch import Hearing, Tally, Watch, of_endpoint
 
 ASK_EVERY_S = 0.9
-"""Workers tell once a second; the controller looks twice a second."""
+"""Workers tell once a second; the controller looks about as often."""
 SILENT_S = 5.0
 """A replica that did not answer is left alone for so long: asking must not slow the look at the others."""
 COMPARE_EVERY_S = 60.0
@@ -36,33 +35,41 @@ class Watching:
         self._clock = clock
         self._lock = threading.Lock()
         self._watches: dict[str, Watch] = {}
+        self._hearings: dict[str, Hearing] = {}
         self._ask_at_s: dict[str, float] = {}
         self._fresh: dict[str, Fresh] = {}
         self._drifting: dict[tuple[str, str], Drifting] = {}
         self._compared_s: dict[str, float] = {}
         self._wanted: set[str] = set()
 
-    def look(self, endpoint_id: str, ask: Callable[[], Words]) -> dict[str, bytes]:
+    def look(self, endpoints: Mapping[str, str], ask: Callable[[], Words]) -> dict[str, dict[str, bytes]]:
         """Ask a replica, if it is time to; one that does not answer is put up with.
 
         Args:
-            endpoint_id: Whose replica it is.
+            endpoints: Ids of those that it answers for, by name; the one that the replica is of first.
             ask: Returns what its workers tell.
 
         Returns:
-            The requests for its log that are new, as `Fresh.to_keep` gives them.
+            The requests for the log that are new, as `Fresh.to_keep` gives them, by the endpoint's id.
         """
         now_s = self._clock().timestamp()
-        if now_s < self._ask_at_s.get(endpoint_id, 0.0):
+        owner = next(iter(endpoints.values()))
+        if now_s < self._ask_at_s.get(owner, 0.0):
             return {}
-        self._ask_at_s[endpoint_id] = now_s + SILENT_S
-        with suppress(Unavailable):
+        self._ask_at_s[owner] = now_s + SILENT_S
+        try:
             words = ask()
-            self._ask_at_s[endpoint_id] = now_s + ASK_EVERY_S
+        except Unavailable:
+            return {}
+        self._ask_at_s[owner] = now_s + ASK_EVERY_S
+        alive, ended = self._hearings.setdefault(owner, Hearing()).read(words)
+        found = {}
+        for name, endpoint_id in endpoints.items():
             with self._lock:
-                reports = self._watches.setdefault(endpoint_id, Watch()).take(words, now_s)
-            return self._fresh.setdefault(endpoint_id, Fresh()).to_keep(reports)
-        return {}
+                watch = self._watches.setdefault(endpoint_id, Watch())
+                reports = watch.take(of_endpoint(alive, name), of_endpoint(ended, name), now_s)
+            found[endpoint_id] = self._fresh.setdefault(endpoint_id, Fresh()).to_keep(reports)
+        return found
 
     def compare(
         self, endpoint_id: str, first: str, load: Callable[[str], Drifting | None]
@@ -135,6 +142,7 @@ class Watching:
         """Forget an endpoint that was deleted."""
         with self._lock:
             self._watches.pop(endpoint_id, None)
+            self._hearings.pop(endpoint_id, None)
             self._ask_at_s.pop(endpoint_id, None)
             self._fresh.pop(endpoint_id, None)
             self._compared_s.pop(endpoint_id, None)

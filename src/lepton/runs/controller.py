@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import traceback
 
 from lepton.runs.operations import Runs
 
 LOG = logging.getLogger(__name__)
 CHECK_EVERY_S = 0.15
+IDLE_FACTOR = 6
+"""Looking as often while nothing is to do would make predictions wait, where there is one core."""
+COMMITTED_S = 2.0
+"""What was submitted is seen when its transaction ends, which is a little later."""
 
 
 class RunController:
-    """Calls ``Runs.tick`` several times a second. Killing it loses nothing: the next one goes on from the catalog."""
+    """Calls ``Runs.tick``: several times a second while there are runs, and about once while there are none.
+
+    Killing it loses nothing: the next one goes on from the catalog.
+    """
 
     def __init__(self, runs: Runs, *, check_every_s: float = CHECK_EVERY_S) -> None:
         self._runs = runs
@@ -29,17 +37,26 @@ class RunController:
     def stop(self) -> None:
         """End the thread; runs go on."""
         self._stopping.set()
+        self._runs.changed.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def _work(self) -> None:
+        busy_until_s = 0.0
         while not self._stopping.is_set():
+            if self._runs.changed.is_set():
+                self._runs.changed.clear()
+                busy_until_s = time.monotonic() + COMMITTED_S
+            is_busy = True
             try:
-                self._runs.tick()
+                is_busy = self._runs.tick()
                 self._last_failure = ""
             except Exception as error:  # noqa: BLE001 - an edge: the next tick may do better
                 self._report(error)
-            self._stopping.wait(self._check_every_s)
+            if is_busy or time.monotonic() < busy_until_s:
+                self._stopping.wait(self._check_every_s)
+            else:
+                self._runs.changed.wait(self._check_every_s * IDLE_FACTOR)
 
     def _report(self, error: Exception) -> None:
         # Frames, not the text: it could hold SQL with what was written.

@@ -67,6 +67,8 @@ class Runs:
         }
         self._pending: dict[str, builtins.list[MetricPoint]] = {}
         self._lock = threading.Lock()
+        self.changed = threading.Event()
+        """Set when there is, or is about to be, something for the controller to do."""
         self.command: tuple[str, ...] = (sys.executable, "-m", "lepton.worker")
 
     # For people
@@ -121,6 +123,7 @@ class Runs:
             retry_of=retry_of,
         )
         rows.insert(tx, row)
+        self.changed.set()
         return self._run(row)
 
     def list(
@@ -298,8 +301,11 @@ class Runs:
                 found.append(json.loads(sealed))
         return found
 
-    def tick(self) -> None:
+    def tick(self) -> bool:
         """Bring the catalog and the engine together: note what ended, end what is cancelled, start what can be.
+
+        Returns:
+            Whether a run is queued or running.
 
         Safe to call from several processes at once: every change of state is a compare-and-set, and an engine starts
         a run once however often it is submitted.
@@ -312,6 +318,7 @@ class Runs:
         count = startable([row.workers for row in queued], still, self._engine.capacity())
         for row in queued[:count]:
             self._start(row)
+        return bool(unended)
 
     def _reconcile(self, row: RunRow) -> bool:
         """Bring a running run up to date; True if it has ended."""

@@ -248,6 +248,8 @@ export interface Endpoint {
   message: string;
   /** On each of so many machines. */
   workers: { min: number; max: number; replicas: number };
+  /** The endpoint whose replica it has; empty: one of its own. */
+  shares: string;
   /** Versions beside the main one. */
   companions: Companion[];
   /** Where a rollback leads; empty if nowhere. */

@@ -1,9 +1,10 @@
 /** Deploy a model version: name its endpoint and start it. */
-import { Button, Collapse, Group, NumberInput, SegmentedControl, SimpleGrid, Stack, Text, TextInput } from "@mantine/core";
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { Button, Collapse, Group, NumberInput, SegmentedControl, Select, SimpleGrid, Stack, Text, TextInput } from "@mantine/core";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type SyntheticEvent, useState } from "react";
 
+import { endpoints } from "../api/queries";
 import { request } from "../api/request";
 import type { Endpoint, ModelDetail } from "../api/types";
 import { useSpeech } from "../i18n";
@@ -49,6 +50,9 @@ export function DeployDialog({ model, opened, onClose }: DialogProps) {
   const [least, setLeast] = useState<number | null>(null);
   const [most, setMost] = useState<number | null>(null);
   const [replicas, setReplicas] = useState<number | null>(null);
+  const [host, setHost] = useState("");
+  const hosts = useQuery({ ...endpoints(), enabled: opened }).data?.items.filter((one) => !one.shares && one.name !== name) ?? [];
+  const processes = host ? { shares: host } : { workers: rangeOf(least, most), replicas: replicas ?? undefined };
   const [part, setPart] = useState<Part>("all");
   const [share, setShare] = useState<number | null>(10);
   const [more, setMore] = useState(false);
@@ -58,7 +62,7 @@ export function DeployDialog({ model, opened, onClose }: DialogProps) {
   const limits = rate === null && tokenRate === null && together === null ? undefined : { max_rate: rate, max_token_rate: tokenRate, max_concurrency: together };
   const beside = part === "canary" ? { canary: share ?? 0 } : part === "shadow" ? { shadow: true } : {};
   const start = useMutation({
-    mutationFn: () => request<Endpoint>("POST", "/endpoints/deploy", { body: { name, model: model.ref, workers: rangeOf(least, most), replicas: replicas ?? undefined, limits, ...beside } }),
+    mutationFn: () => request<Endpoint>("POST", "/endpoints/deploy", { body: { name, model: model.ref, ...processes, limits, ...beside } }),
     meta: { quiet: true },
     onSuccess: async (endpoint) => {
       onClose();
@@ -81,11 +85,19 @@ export function DeployDialog({ model, opened, onClose }: DialogProps) {
             <Text size="xs" c="dimmed" mt={6}>{t(`deploy.${part}Hint`)}</Text>
           </div>
           {part === "canary" && <Optional label={t("deploy.share")} min={1} max={99} value={share} onChange={setShare} />}
-          <Group grow align="flex-start">
-            <Optional label={t("deploy.least")} hint={t("deploy.leastHint")} max={64} value={least} onChange={setLeast} />
-            <Optional label={t("deploy.most")} hint={t("deploy.mostHint")} min={1} max={64} value={most} onChange={setMost} />
-            <Optional label={t("deploy.replicas")} hint={t("deploy.replicasHint")} min={1} max={100} value={replicas} onChange={setReplicas} />
-          </Group>
+          {hosts.length > 0 && (
+            <Select
+              label={t("deploy.shares")} description={t("deploy.sharesHint")} allowDeselect={false} value={host} onChange={(next) => setHost(next ?? "")}
+              data={[{ value: "", label: t("deploy.own") }, ...hosts.map((one) => ({ value: one.name, label: t("deploy.sharesWith", { name: one.name }) }))]}
+            />
+          )}
+          {!host && (
+            <Group grow align="flex-start">
+              <Optional label={t("deploy.least")} hint={t("deploy.leastHint")} max={64} value={least} onChange={setLeast} />
+              <Optional label={t("deploy.most")} hint={t("deploy.mostHint")} min={1} max={64} value={most} onChange={setMost} />
+              <Optional label={t("deploy.replicas")} hint={t("deploy.replicasHint")} min={1} max={100} value={replicas} onChange={setReplicas} />
+            </Group>
+          )}
           <Collapse expanded={more}>
             <Text size="sm" c="dimmed" mb={8}>{t("deploy.limitsHint")}</Text>
             <SimpleGrid cols={{ base: 1, sm: 3 }} spacing="md">

@@ -11,7 +11,7 @@ import { useSpeech } from "../i18n";
 import { Icon } from "../icons";
 import { ConfirmDelete } from "../parts/confirm";
 import { Facts, Page, PageSkeleton, Panel } from "../parts/page";
-import { Code, Copy, Problem, RefChip, StateBadge, When } from "../parts/words";
+import { Code, Copy, NameLink, Problem, RefChip, StateBadge, When } from "../parts/words";
 import { useSession } from "../session";
 import css from "./endpoints.module.css";
 import { curlOf, exampleRow, shortRow } from "./form";
@@ -58,6 +58,7 @@ function Try({ endpoint }: { endpoint: EndpointDetail }) {
               [t("word.model"), <RefChip key="model" id={endpoint.model} kind="model" />],
               [t("word.address"), endpoint.url && <span key="url" style={{ display: "flex", alignItems: "center", gap: 4 }}><span className="mono">{endpoint.url}</span><Copy text={endpoint.url} /></span>],
               [t("endpoints.workers"), workersText(endpoint, t)],
+              [t("endpoints.shares"), endpoint.shares && <NameLink key="shares" to={`/endpoints/${endpoint.shares}`}>{endpoint.shares}</NameLink>],
               [t("endpoints.limits"), limitsText(endpoint, t)],
               [t("word.created"), moment(endpoint.created_at, tag)],
               [t("word.by"), endpoint.created_by],

@@ -131,7 +131,7 @@ class App:
             f"/predict/{name}/openapi.json": {b"GET": self._openapi},
             "/v2": {b"GET": self._server_metadata},
         }
-        if len(self._endpoints) == 1:  # MLflow's clients know one model for each address
+        if traffic is self._endpoints[0]:  # MLflow's clients know one model for each address
             routes |= {"/invocations": {b"POST": self._invoke}, "/version": {b"GET": self._version}}
         for path, handlers in routes.items():
             self._routes.setdefault(path.encode(), (traffic, None, handlers))

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lepton.core.errors import InvalidInput, Unauthenticated
+from lepton.core.errors import InvalidInput, LeptonError, Unauthenticated, error_from_code
 from lepton.endpoints.replica.app import App
 from lepton.endpoints.replica.config import Deployment
 from lepton.endpoints.replica.link import Load, Start
@@ -41,7 +41,7 @@ class Serving:
         by_name: dict[str, list[Deployment]] = {}
         for deployment in start.deployments:
             by_name.setdefault(deployment.endpoint, []).append(deployment)
-        self._endpoints = [_traffic(deployments) for deployments in by_name.values()]
+        self._endpoints = [_loaded(name, by_name) for name in by_name]
         self._tracing = tracing_of()
         self._server = Server(App(self._endpoints, self._tracing))
         self._server.start()
@@ -131,6 +131,16 @@ def _context(files: Sequence[str]) -> ssl.SSLContext:
             "LEPTON_TLS_KEY."
         ) from None
     return context
+
+
+def _loaded(name: str, by_name: Mapping[str, Sequence[Deployment]]) -> Traffic:
+    try:
+        return _traffic(by_name[name])
+    except LeptonError as error:
+        if len(by_name) == 1:
+            raise
+        # Who deployed another endpoint of this replica is told the sentence too.
+        raise error_from_code(error.code, f"Endpoint {name!r}, in the same replica: {error.message}") from error
 
 
 def _traffic(deployments: Sequence[Deployment]) -> Traffic:

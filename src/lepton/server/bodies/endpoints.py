@@ -114,6 +114,7 @@ class EndpointAnswer(Answer):
     """An endpoint; `url` is where programs ask it directly, null until it was started once.
 
     `previous` is where a rollback leads, empty if nowhere; `went_back` says why a companion was taken back by itself.
+    `shares` names the endpoint whose replica, workers and port it has; empty if it has its own.
     """
 
     name: str
@@ -122,6 +123,7 @@ class EndpointAnswer(Answer):
     url: str | None
     message: str
     workers: WorkersAnswer
+    shares: str
     companions: list[CompanionAnswer]
     previous: str
     went_back: str
@@ -157,7 +159,8 @@ class LimitsBody(Body):
 class DeployBody(Body):
     """Which model answers under which name; what is not given is as before, at first one worker.
 
-    `replicas` is on how many machines, with so many workers on each.
+    `replicas` is on how many machines, with so many workers on each. With `shares`, the name of another endpoint, it
+    answers in the replica of that one.
 
     With `canary`, a percentage, or `shadow` it stands beside the version that answers.
     """
@@ -166,6 +169,7 @@ class DeployBody(Body):
     model: str
     workers: WorkersBody | None = None
     replicas: int | None = None
+    shares: str = ""
     canary: int | None = None
     shadow: bool = False
     limits: LimitsBody | None = None

@@ -39,7 +39,7 @@ def deploy_endpoint(platform: On, actor: Who, body: DeployBody, project: Project
     limits = Limits(**body.limits.model_dump()) if body.limits else None
     beside = Beside.of(body.canary, shadow=body.shadow)
     model = parse_ref(body.model, "model")
-    asked = Asked(workers=workers, replicas=body.replicas, limits=limits)
+    asked = Asked(workers=workers, replicas=body.replicas, limits=limits, shares=body.shares)
     return platform.endpoints.deploy(actor, body.name, model, beside=beside, asked=asked, project=project)
 
 

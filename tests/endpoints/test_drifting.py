@@ -17,7 +17,7 @@ from lepton.endpoints.drift import Level
 from lepton.endpoints.drifting import HORIZON_S, Drifting, DriftReport, added_up, joined, told_of
 from lepton.endpoints.references import reference_of
 from lepton.endpoints.replica.inputs import Inputs
-from lepton.endpoints.replica.live import MOST_CHARACTERS, MOST_ROWS, Live
+from lepton.endpoints.replica.live import MOST_CHARACTERS, MOST_ROWS, MOST_VALUES, Live
 from lepton.endpoints.windows import Reference, Window, number_reference, text_reference
 from lepton.models.records import TrainingProfile
 from lepton.models.signature import Input, Signature, Task
@@ -61,6 +61,27 @@ def test_more_rows_than_are_counted_at_a_time_are_thinned_and_that_is_told(sizes
     if seen <= MOST_ROWS:
         assert window.rows == seen
     assert int(window.numbers.sum()) == int(window.texts[0].sum()) == window.rows
+
+
+def test_of_a_wide_table_fewer_rows_are_counted_at_a_time() -> None:
+    columns = 400
+    wide = Reference(tuple(number_reference(f"x{n}", TRAINED[:50]) for n in range(columns)), ())
+    live = Live(wide)
+    for _ in range(100):
+        live.note(Inputs(2, np.zeros(2 * columns).tobytes(), []))
+    live.count()
+    assert live.seen == 200
+    assert 0 < live.window.rows * columns <= MOST_VALUES
+
+
+def test_numbers_that_add_up_to_infinity_are_told() -> None:
+    live = Live(REFERENCE)
+    for value in (-1.7e308, 1.7e308):
+        live.note(inputs([value] * 5))
+    live.count()
+    window, seen = added_up([live.told()], REFERENCE)
+    assert (seen, window.rows) == (10, 10)
+    assert np.isfinite([window.below, window.above]).all()
 
 
 def test_long_texts_are_left_out_rather_than_held() -> None:

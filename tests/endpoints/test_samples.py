@@ -10,7 +10,7 @@ from lepton.core.columns import ColumnClass, ColumnType
 from lepton.endpoints.replica.inputs import Inputs
 from lepton.endpoints.replica.metrics import Counts
 from lepton.endpoints.replica.outputs import Outputs
-from lepton.endpoints.replica.reports import Report
+from lepton.endpoints.replica.reports import Report, decode, encode
 from lepton.endpoints.replica.samples import KEPT, MOST_A_SECOND, MOST_COLUMNS, Samples
 from lepton.endpoints.request_log import Fresh, LoggedRequest
 from lepton.models.signature import PREDICTION, Input, Signature, Task
@@ -42,6 +42,15 @@ def test_values_of_personal_and_secret_columns_are_not_taken() -> None:
     assert (sample["answer"], sample["rows"], sample["masked"]) == (7.5, 2, ["age", "name"])
     assert "44" not in json.dumps(sample["row"])
     assert "Ida" not in json.dumps(sample)
+
+
+def test_an_integer_that_a_float_cannot_hold_exactly_is_told_as_a_float() -> None:
+    of = Signature(Task.REGRESSION, "price", ColumnType.NUMBER, (Input("n", ColumnType.INTEGER),))
+    kept = Samples(of, 1)
+    for value in (-7.0, 1e300):
+        kept.note(Inputs(1, np.array([value]).tobytes()), outputs(of), 0, 0.002)
+    (report,) = decode(encode([Report("size", "m@1", Counts(), samples=kept.told())]))
+    assert [sample["row"]["n"] for sample in report.samples] == [-7, 1e300]
 
 
 def test_of_a_wide_row_the_first_columns_are_taken() -> None:

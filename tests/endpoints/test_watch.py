@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +58,13 @@ def test_nothing_is_lost_or_counted_twice_when_workers_end(steps: list[tuple[str
             alive[name] = known
         take(watch, Words({n: told(c) for n, c in alive.items()}, ended), float(now_s))
         assert sum(tally.counts.answers for tally in watch.tallies().values()) == total
+
+
+def test_models_that_are_infinitely_apart_are_reported_as_that() -> None:
+    found = Comparison(rows=1, difference_sum=math.inf, difference_most=math.nan)
+    (report,) = decode(encode([Report("size", "m@1", counts(200), comparison=found)]))
+    assert report.comparison is not None
+    assert (report.comparison.difference_sum, report.comparison.difference_most) == (math.inf, math.inf)
 
 
 def test_a_worker_that_went_without_a_last_word_counts_with_what_it_said_before() -> None:

@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import orjson
+
+from lepton.core.errors import InvalidInput
 from lepton.endpoints.drift import ColumnDrift, Level, compare, level_after
 from lepton.endpoints.windows import Reference, Window
 
@@ -127,17 +130,20 @@ class Drifting:
 
 def told_of(window: Window, seen: int) -> str:
     """Write what a worker counted of the rows that it has seen."""
-    return json.dumps({"seen": seen, "window": window.to_json().decode()})
+    return orjson.dumps({"seen": seen, "window": window.to_json().decode()}).decode()
 
 
 def added_up(told: Sequence[str], reference: Reference) -> tuple[Window, int]:
     """Add up what workers told; windows of another reference are left out."""
     total, seen = Window(reference), 0
     for document in told:
-        one = json.loads(document)
-        if json.loads(one["window"])["reference"] == reference.digest:
-            total.merge(Window.from_json(one["window"].encode(), reference))
-            seen += one["seen"]
+        one = orjson.loads(document)
+        try:
+            window = Window.from_json(one["window"].encode(), reference)
+        except InvalidInput:
+            continue
+        total.merge(window)
+        seen += one["seen"]
     return total, seen
 
 
@@ -146,8 +152,8 @@ def joined(told: Sequence[str]) -> list[str]:
     sums: dict[str, dict[str, Any]] = {}
     seen: Counter[str] = Counter()
     for document in told:
-        one = json.loads(document)
-        window = json.loads(one["window"])
+        one = orjson.loads(document)
+        window = orjson.loads(one["window"])
         digest = window["reference"]
         seen[digest] += one["seen"]
         sums[digest] = _sum(sums[digest], window) if digest in sums else window

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from lepton.core.columns import ColumnType
 from lepton.core.errors import InvalidInput
@@ -206,16 +207,15 @@ class Window:
 
     def to_json(self) -> bytes:
         """Write as JSON; `from_json` reads it back."""
-        return json.dumps(
-            {
-                "reference": self.reference.digest,
-                "rows": self.rows,
-                "numbers": self.numbers.tolist(),
-                "texts": [counts.tolist() for counts in self.texts],
-                "below": self.below.tolist(),
-                "above": self.above.tolist(),
-            }
-        ).encode()
+        values = {
+            "reference": self.reference.digest,
+            "rows": self.rows,
+            "numbers": self.numbers,
+            "texts": self.texts,
+            "below": np.nan_to_num(self.below),  # JSON has no infinity, which numbers near 1e308 add up to
+            "above": np.nan_to_num(self.above),
+        }
+        return orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)
 
     @classmethod
     def from_json(cls, data: bytes, reference: Reference) -> Window:
@@ -224,7 +224,7 @@ class Window:
         Raises:
             InvalidInput: if it was written for another reference.
         """
-        read = json.loads(data)
+        read = orjson.loads(data)
         if read["reference"] != reference.digest:
             raise InvalidInput("The window counts by another reference. Read it with the one of its deployment.")
         window = cls(reference, read["rows"])

@@ -9,6 +9,10 @@ from pathlib import Path
 NO_REPLICA = (
     '{"error":{"code":"unavailable","message":"No replica of this endpoint answers now. Try again in a moment."}}'
 )
+NO_ANSWER = (
+    '{"error":{"code":"unavailable","message":"The replica that was asked ended before it answered. Ask again."}}'
+)
+"""HAProxy asks another by itself, but for a connection that was reset: it cannot know how much was answered."""
 LONGEST_S = 600
 """How long an answer may take to go on: tokens of a language model may have pauses."""
 RETRIES = 3
@@ -77,6 +81,7 @@ def configuration(front: Front, servers: Sequence[Server], *, checked: bool, thr
         f"  retries {RETRIES}",
         "  option redispatch 1",
         "  retry-on conn-failure empty-response response-timeout junk-response",
+        f"  http-error status 502 content-type application/json string '{NO_ANSWER}' hdr Retry-After 1",
         f"  http-error status 503 content-type application/json string '{NO_REPLICA}' hdr Retry-After 1",
         *_road("http", f"fd@{front.listener}{secured}", [_server(s, s.address, checked) for s in servers]),
     ]

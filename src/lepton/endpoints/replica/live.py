@@ -14,7 +14,9 @@ from lepton.endpoints.replica.inputs import Inputs
 from lepton.endpoints.windows import Reference, Window
 
 MOST_ROWS = 512
-"""Counted at a time, twice a second: four tenths of a millisecond with thirty columns."""
+"""Counted at a time, twice a second."""
+MOST_VALUES = 16_384
+"""The same of a wide table: what is counted keeps requests waiting, half a millisecond for so many numbers."""
 
 MOST_CHARACTERS = 4 << 20
 """Of texts held until they are counted; long ones are left out rather than kept."""
@@ -34,6 +36,7 @@ class Live:
         self.window = Window(reference)
         self.seen = 0
         self._width = len(reference.numbers)
+        self._most_rows = max(1, min(MOST_ROWS, MOST_VALUES // max(1, self._width + len(reference.texts))))
         self._gathered: list[tuple[bytes, Sequence[Sequence[str]]]] = []
         self._rows = 0
         self._characters = 0
@@ -43,7 +46,7 @@ class Live:
     def note(self, inputs: Inputs) -> None:
         """Take rows that were answered."""
         self.seen += inputs.rows
-        if self._rows >= MOST_ROWS:
+        if self._rows >= self._most_rows:
             return
         if inputs.texts:
             characters = self._characters + sum([sum(map(len, column)) for column in inputs.texts])
@@ -61,7 +64,7 @@ class Live:
             return
         self._gathered, self._rows, self._characters = [], 0, 0
         # Every n-th row, not the first ones: rows that come together may lie in an order.
-        step = -(-rows // MOST_ROWS)
+        step = -(-rows // self._most_rows)
         numbers = np.frombuffer(b"".join([one for one, _ in gathered]), np.float64)
         numbers = numbers.reshape(rows, self._width)[::step]
         places = range(len(self.window.texts))

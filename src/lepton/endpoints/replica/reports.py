@@ -6,10 +6,12 @@ added up (``endpoints/watch.py``).
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
+
+import orjson
 
 from lepton.endpoints.replica.metrics import Counts
 
@@ -69,24 +71,21 @@ class Report:
 
 def encode(reports: Sequence[Report]) -> str:
     """Write reports as one document."""
-    return json.dumps([asdict(report) for report in reports])
+    return orjson.dumps(
+        [*reports], option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+    ).decode()  # while requests wait
 
 
 def decode(document: str) -> list[Report]:
     """Read what `encode` wrote."""
-    return [_report(values) for values in json.loads(document)]
+    return [_report(values) for values in orjson.loads(document)]
 
 
 def _report(values: dict[str, Any]) -> Report:
     counts = values["counts"]
     counts["requests"] = {int(status): count for status, count in counts["requests"].items()}
     comparison = values["comparison"]
-    return Report(
-        **(
-            values
-            | {
-                "counts": Counts(**counts),
-                "comparison": None if comparison is None else Comparison(**comparison),
-            }
-        )
-    )
+    if comparison is not None:  # JSON has no infinity, which is how far models can be apart
+        apart: dict[str, Any] = {name: math.inf if value is None else value for name, value in comparison.items()}
+        comparison = Comparison(**apart)
+    return Report(**(values | {"counts": Counts(**counts), "comparison": comparison}))

@@ -25,6 +25,7 @@ KEPT = 15
 MOST_COLUMNS = 32
 """Of a row that are kept: nobody reads more in a log, and a wide row told again every second would stop a worker."""
 _MAX_CHARACTERS = 200
+_EXACT = 1 << 53
 
 
 class Samples:
@@ -102,4 +103,5 @@ def _number(column: Input, value: float) -> float | int | bool | None:
         return None
     if column.type is ColumnType.BOOLEAN:
         return bool(value)
-    return int(value) if column.type is ColumnType.INTEGER else float(value)
+    is_exact = column.type is ColumnType.INTEGER and abs(value) <= _EXACT  # reports hold no longer integers
+    return int(value) if is_exact else float(value)

@@ -11,10 +11,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+import numpy as np
 import pytest
+from endpoints.fake_openai import fake_openai
 from endpoints.replicas import SECRET, Models, Running, running, trained
+from endpoints.test_upstream import passing
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -141,6 +146,56 @@ def test_who_does_not_want_to_be_traced_is_not(
         assert ask(replica, SAMPLED) == 200
         eventually(lambda: len(collector.spans) == 5, "the last one has come")
     assert len(collector.spans) == 5
+
+
+def call(port: int, traceparent: str, area: float | None) -> None:
+    """Ask over gRPC; without an area, for an input that there is not."""
+    import tritonclient.grpc as triton
+
+    wanted = triton.InferInput("volume" if area is None else "area", [1], "FP64")
+    wanted.set_data_from_numpy(np.array([area or 0.0]))
+    with triton.InferenceServerClient(f"127.0.0.1:{port}") as client:
+        client.infer("size", [wanted], headers={"authorization": f"Bearer {SECRET}", "traceparent": traceparent})
+
+
+def test_a_call_of_grpc_is_traced_too(models: Models, collector: Collector) -> None:
+    from tritonclient.utils import InferenceServerException
+
+    with running(replace(models.config(), grpc=True)) as replica:
+        port = replica.serves(1).grpc_port
+        call(port, UNSAMPLED, CANARY)
+        call(port, SAMPLED, CANARY)
+        with pytest.raises(InferenceServerException, match="INVALID_ARGUMENT"):
+            call(port, SAMPLED, None)
+        eventually(lambda: len(collector.spans) == 6, "five spans of the first and one of the refused")
+    servers = [span for span in collector.spans if span.name == "inference.GRPCInferenceService/ModelInfer"]
+    assert {(span.trace_id.hex(), span.parent_span_id.hex()) for span in servers} == {(TRACE, CALLER)}
+    said = [{one.key: one.value.string_value or one.value.int_value for one in span.attributes} for span in servers]
+    assert sorted(values["rpc.response.status_code"] for values in said) == ["INVALID_ARGUMENT", "OK"]
+    right = next(values for values in said if values["rpc.response.status_code"] == "OK")
+    assert (right["lepton.endpoint"], right["lepton.model"], right["lepton.rows"]) == ("size", "model@1", 1)
+    assert {span.name for span in collector.spans} >= {"read", "wait", "predict", "write"}
+    assert str(CANARY).encode() not in b"".join(collector.bodies)
+
+
+def test_what_is_passed_on_is_traced_and_the_server_behind_hears_of_the_trace(
+    models: Models, collector: Collector, tmp_path: Path
+) -> None:
+    with fake_openai() as fake:
+        llm = passing(tmp_path, fake.base_url)
+        with running(replace(models.config(), deployments=(llm,))) as replica:
+            replica.serves(1)
+            for text in ("planted", "500"):
+                body = json.dumps({"messages": [{"role": "user", "content": text}]})
+                with closing(replica.connect()) as connection:
+                    headers = {"Authorization": f"Bearer {llm.secret}", "traceparent": SAMPLED}
+                    connection.request("POST", "/v1/chat/completions", body, headers)
+                    connection.getresponse().read()
+            eventually(lambda: len(collector.spans) == 2, "a span each")
+        assert [head["traceparent"] for head in fake.heads] == [SAMPLED, SAMPLED]
+    assert {span.name for span in collector.spans} == {"POST /v1/chat/completions"}
+    assert {span.parent_span_id.hex() for span in collector.spans} == {CALLER}
+    assert b"planted" not in b"".join(collector.bodies)
 
 
 def test_a_share_of_those_who_do_not_say_is_traced(

@@ -44,18 +44,23 @@ class Here:
     loop: asyncio.AbstractEventLoop
 
 
-@contextmanager
-def endpoint(folder: Path, base_url: str) -> Iterator[Here]:
+def passing(folder: Path, base_url: str) -> Deployment:
+    """Return an endpoint ``llm`` that passes its requests on."""
     path = folder / "llm.blob"
     with path.open("wb") as file:
         writer = SegmentWriter(file, b"k" * 32, "llm")
         writer.write(pack({"openai.json": json.dumps({"base_url": base_url, "api_key": KEY}).encode()}))
         writer.finish()
-    deployment = Deployment(
+    return Deployment(
         endpoint="llm", project="default", model="llm@1", generation=1, blob_path=str(path), blob_id="llm",
         key=(b"k" * 32).hex(), signature=GENERATION.to_json().decode(), secret="of-the-platform",
         token_key=public_key(SEED).hex(),
     )  # fmt: skip
+
+
+@contextmanager
+def endpoint(folder: Path, base_url: str) -> Iterator[Here]:
+    deployment = passing(folder, base_url)
     loop = uvloop.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

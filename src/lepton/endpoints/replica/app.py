@@ -29,7 +29,7 @@ from lepton.endpoints.replica.served import Served
 from lepton.endpoints.replica.traffic import Traffic
 
 if TYPE_CHECKING:
-    from lepton.endpoints.replica.tracing import Tracing
+    from lepton.endpoints.replica.tracing import Trace, Tracing
     from lepton.endpoints.replica.upstream import Upstream
 
 log = logging.getLogger("lepton.replica.app")
@@ -186,6 +186,9 @@ class App:
         tracing = self._tracing
         trace = None if tracing is None else tracing.begin(request.headers, request.method, path)
         try:
+            if trace is not None and not served.signature.inputs:
+                self._pass_on(traffic, served, request, trace)
+                return
             job = handlers[request.method](traffic, served, request)
             if job is not None:
                 traffic.submit(served, job if trace is None else trace.follow(job, (served.endpoint, served.model)))
@@ -228,13 +231,20 @@ class App:
         encode = partial(served.oip.encode, question)
         return _Asked(self, (traffic, served), request, question.inputs, encode, JSON, started)
 
-    def _pass_on(self, _traffic: Traffic, served: Served, request: Request) -> None:
+    def _pass_on(self, _traffic: Traffic, served: Served, request: Request, trace: Trace | None = None) -> None:
         started = perf_counter()
+        of = (served.endpoint, served.model)
 
         def answered(status: int) -> None:
             served.counts.answered(status, perf_counter() - started)
+            if trace is not None:
+                trace.answered(of, status)
 
-        refuse = partial(self.refused, request, served)
+        def refuse(error: LeptonError) -> None:
+            self.refused(request, served, error)
+            if trace is not None:
+                trace.answered(of, error.status, error.code)
+
         upstream = cast("Upstream", served.runtime)
         upstream.pass_on(request, timeout_s=_timeout_s(request), answered=answered, refuse=refuse)
 

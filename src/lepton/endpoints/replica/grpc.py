@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.metadata import version
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lepton.core.errors import (
     Forbidden,
@@ -28,6 +28,9 @@ from lepton.endpoints.replica.messages import SERVICE, classes, read_tensors, wr
 from lepton.endpoints.replica.outputs import Outputs
 from lepton.endpoints.replica.served import Call, Served
 from lepton.endpoints.replica.traffic import Traffic
+
+if TYPE_CHECKING:
+    from lepton.endpoints.replica.tracing import Tracing
 
 log = logging.getLogger("lepton.replica.grpc")
 
@@ -66,6 +69,7 @@ async def serve_grpc(
     host: str,
     port: int = 0,
     credentials: tuple[bytes, bytes] | None = None,
+    tracing: Tracing | None = None,
     body_bytes: int = 8 << 20,
     calls: int = 4096,
 ) -> GrpcServer:
@@ -76,6 +80,7 @@ async def serve_grpc(
         host: Address to listen on.
         port: 0 for any free one.
         credentials: Private key and certificates of TLS, both PEM; None for plain text.
+        tracing: Traces some of the calls that predict; None: none.
         body_bytes: Largest message, compressed or not.
         calls: Most calls at a time; more are refused.
 
@@ -95,7 +100,7 @@ async def serve_grpc(
         ("grpc.max_connection_idle_ms", 300_000),
     ]
     server = grpc.aio.server(options=options, maximum_concurrent_rpcs=calls)
-    handlers = Service(endpoints).handlers()
+    handlers = Service(endpoints, tracing).handlers()
     server.add_generic_rpc_handlers(
         (
             grpc.method_handlers_generic_handler(
@@ -118,10 +123,11 @@ async def serve_grpc(
 class Service:
     """The methods of ``inference.GRPCInferenceService``; bytes in and out."""
 
-    def __init__(self, endpoints: Sequence[Traffic]) -> None:
+    def __init__(self, endpoints: Sequence[Traffic], tracing: Tracing | None = None) -> None:
         import grpc
 
         self._endpoints = endpoints
+        self._tracing = tracing
         self._by_name = {traffic.endpoint: traffic for traffic in endpoints}
         self._codes = grpc.StatusCode
         self._messages = classes()
@@ -167,21 +173,28 @@ class Service:
     async def _infer(self, body: bytes, context: Any) -> bytes:
         started = perf_counter()
         served = self._endpoints[0].main
+        tracing = self._tracing
+        trace = (
+            None if tracing is None else tracing.begin_call(_metadata(context, "traceparent"), SERVICE, "ModelInfer")
+        )
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         try:
             request = _parsed(self._messages["ModelInferRequest"], body)
             traffic, served = self._admitted(request.model_name, request.model_version, context)
             if (limited := traffic.limited(_authorization(context))) is not None:
                 raise limited
-            traffic.submit(served, self._call(traffic, served, request, answer, context.time_remaining()))
+            call = self._call(traffic, served, request, answer, context.time_remaining())
+            traffic.submit(served, call if trace is None else trace.follow(call))
             found = await answer
-        except LeptonError as error:
-            served.counts.answered(error.status, 0.0)
-            return await self._refuse(error, context)
         except Exception as error:  # noqa: BLE001 - as above
-            served.counts.answered(500, 0.0)
-            return await self._refuse(_unexpected(error), context)
+            refusal = error if isinstance(error, LeptonError) else _unexpected(error)
+            served.counts.answered(refusal.status, 0.0)
+            if trace is not None:
+                trace.answered(_of(served), refusal.status, refusal.code, rpc=_status(refusal, context))
+            return await self._refuse(refusal, context)
         served.counts.answered(200, perf_counter() - started)
+        if trace is not None:
+            trace.answered(_of(served), 200, rpc="OK")
         return found
 
     def _call(
@@ -244,15 +257,26 @@ class Service:
             raise refusal
 
     async def _refuse(self, error: LeptonError, context: Any) -> bytes:
-        name = _STATUS.get(type(error), "INTERNAL")
-        if name == "RESOURCE_EXHAUSTED" and (context.time_remaining() or 1.0) <= 0:
-            name = "DEADLINE_EXCEEDED"
-        await context.abort(getattr(self._codes, name), error.message)
+        await context.abort(getattr(self._codes, _status(error, context)), error.message)
         raise AssertionError("unreachable")
 
 
+def _status(error: LeptonError, context: Any) -> str:
+    name = _STATUS.get(type(error), "INTERNAL")
+    is_late = name == "RESOURCE_EXHAUSTED" and (context.time_remaining() or 1.0) <= 0
+    return "DEADLINE_EXCEEDED" if is_late else name
+
+
+def _of(served: Served) -> tuple[str, str]:
+    return served.endpoint, served.model
+
+
 def _authorization(context: Any) -> bytes | None:
-    header = next((value for key, value in context.invocation_metadata() if key == "authorization"), None)
+    return _metadata(context, "authorization")
+
+
+def _metadata(context: Any, name: str) -> bytes | None:
+    header = next((value for key, value in context.invocation_metadata() if key == name), None)
     return header.encode() if isinstance(header, str) else header
 
 

@@ -61,7 +61,9 @@ class Serving:
 
         certificate, key = (Path(name).read_bytes() for name in start.tls) if start.tls else (b"", b"")
         credentials = (key, certificate) if start.tls else None
-        self._grpc = await serve_grpc(self._endpoints, host=start.host, port=start.grpc_port, credentials=credentials)
+        self._grpc = await serve_grpc(
+            self._endpoints, host=start.host, port=start.grpc_port, credentials=credentials, tracing=self._tracing
+        )
 
     def listen(self, sockets: Mapping[int, socket.socket]) -> None:
         """Accept connections on exactly these sockets from now on."""

@@ -82,31 +82,43 @@ class Tracing:
     def begin(self, headers: Mapping[bytes, bytes], method: bytes, path: bytes) -> Trace | None:
         """Begin to trace a request, if it is to be."""
         parent = parent_of(headers.get(b"traceparent"))
-        if not (self._draw() < self._share if parent is None else parent.is_sampled):
+        if not self._is_wanted(parent):
             return None
-        return Trace(self, parent, method.decode("latin-1"), path.decode("latin-1"))
+        said = {"http.request.method": method.decode("latin-1"), "url.path": path.decode("latin-1")}
+        return Trace(self, parent, " ".join(said.values()), said)
 
-    def send(self, trace: Trace, served: tuple[str, str], status: int, error: str, ended_ns: int) -> None:
+    def begin_call(self, traceparent: bytes | None, service: str, method: str) -> Trace | None:
+        """Begin to trace a call of gRPC, if it is to be."""
+        parent = parent_of(traceparent)
+        if not self._is_wanted(parent):
+            return None
+        return Trace(
+            self, parent, f"{service}/{method}", {"rpc.system.name": "grpc", "rpc.method": f"{service}/{method}"}
+        )
+
+    def send(
+        self, trace: Trace, served: tuple[str, str], status: int | str, error: str, ended_ns: int, *, failed: bool
+    ) -> None:  # fmt: skip
         """Make spans of what a trace has seen; they leave the process in a thread of the SDK's."""
         from opentelemetry import trace as otel
 
-        endpoint, model = served
-        attributes: dict[str, Any] = {
-            "http.request.method": trace.method, "url.path": trace.path, "http.response.status_code": status,
-            "lepton.endpoint": endpoint, "lepton.model": model, "lepton.rows": trace.rows,
-        }  # fmt: skip
+        attributes: dict[str, Any] = trace.said | dict(zip(("lepton.endpoint", "lepton.model"), served, strict=True))
+        attributes["http.response.status_code" if isinstance(status, int) else "rpc.response.status_code"] = status
+        if trace.rows:
+            attributes["lepton.rows"] = trace.rows
         if error:
             attributes["error.type"] = error
         context = _context(trace.parent)
-        span = self._tracer.start_span(
-            f"{trace.method} {trace.path}", context, otel.SpanKind.SERVER, attributes, start_time=trace.began_ns
-        )
-        if status >= 500:
+        span = self._tracer.start_span(trace.name, context, otel.SpanKind.SERVER, attributes, start_time=trace.began_ns)
+        if failed:
             span.set_status(otel.StatusCode.ERROR)
         inside = otel.set_span_in_context(span)
         for name, began_ns, part_ended_ns in trace.parts(ended_ns):
             self._tracer.start_span(name, inside, start_time=began_ns).end(part_ended_ns)
         span.end(ended_ns)
+
+    def _is_wanted(self, parent: Parent | None) -> bool:
+        return self._draw() < self._share if parent is None else parent.is_sampled
 
     def close(self) -> None:
         """Send what is left; a collector that does not take it is waited for no longer than `FLUSH_S`."""
@@ -124,45 +136,62 @@ class Trace:
 
     Attributes:
         parent: Whom it belongs to; None begins a trace of its own.
+        name: Of its span.
+        said: What was asked, as OpenTelemetry's conventions for HTTP and RPC name it.
         rows: Of its body; 0 before they are read.
     """
 
-    __slots__ = ("_done_ns", "_read_ns", "_tracing", "_waited_ns", "began_ns", "method", "parent", "path", "rows")
+    __slots__ = (
+        "_done_ns",
+        "_is_over",
+        "_read_ns",
+        "_tracing",
+        "_waited_ns",
+        "began_ns",
+        "name",
+        "parent",
+        "rows",
+        "said",
+    )
 
-    def __init__(self, tracing: Tracing, parent: Parent | None, method: str, path: str) -> None:
+    def __init__(self, tracing: Tracing, parent: Parent | None, name: str, said: dict[str, str]) -> None:
         self._tracing = tracing
+        self._is_over = False
         self.parent = parent
-        self.method = method
-        self.path = path
+        self.name = name
+        self.said = said
         self.rows = 0
         self.began_ns = time.time_ns()
         self._read_ns = self._waited_ns = self._done_ns = 0
 
-    def follow(self, job: Job, served: tuple[str, str]) -> Job:
+    def follow(self, job: Job, served: tuple[str, str] | None = None) -> Job:
         """Return a job that is the same and tells when it is over.
 
         Args:
             job: The prediction, whose rows have been read.
-            served: The endpoint and the model version.
+            served: The endpoint and the model version; None if the job does not answer, and who does calls `answered`.
         """
         self._read_ns = time.time_ns()
         self.rows = job.inputs.rows
-        return _Followed(self, job, served)
+        return _Noted(self, job) if served is None else _Followed(self, job, served)
 
     def predicted(self, seconds: float) -> None:
         """Note that the model has just ended a run of so many seconds, in which it predicted these rows too."""
         self._done_ns = time.time_ns()
         self._waited_ns = max(self._read_ns, self._done_ns - int(1e9 * seconds))
 
-    def answered(self, served: tuple[str, str], status: int, error: str = "") -> None:
-        """Note that an answer was given, and send what is known.
+    def answered(self, served: tuple[str, str], status: int, error: str = "", *, rpc: str = "") -> None:
+        """Note that an answer was given, and send what is known; only the first time counts.
 
         Args:
             served: The endpoint and the model version.
-            status: Of HTTP.
+            status: Of HTTP, or of the error that is its like.
             error: Kind of the error; never its sentence, which may quote.
+            rpc: Status of gRPC, if that is what was said.
         """
-        self._tracing.send(self, served, status, error, time.time_ns())
+        if not self._is_over:
+            self._is_over = True
+            self._tracing.send(self, served, rpc or status, error, time.time_ns(), failed=status >= 500)
 
     def parts(self, ended_ns: int) -> list[tuple[str, int, int]]:
         """Return what its time went to: name, beginning and end."""
@@ -178,25 +207,40 @@ class Trace:
         return found
 
 
-class _Followed:
-    """A job that tells its trace when it is over."""
+class _Noted:
+    """A job that tells its trace when its rows have been predicted."""
 
-    __slots__ = ("_job", "_served", "_trace", "deadline", "inputs")
+    __slots__ = ("_job", "_trace", "deadline", "inputs")
 
-    def __init__(self, trace: Trace, job: Job, served: tuple[str, str]) -> None:
+    def __init__(self, trace: Trace, job: Job) -> None:
         self._trace = trace
         self._job = job
-        self._served = served
         self.inputs = job.inputs
         self.deadline = job.deadline
 
     def done(self, outputs: Outputs, start: int, stop: int) -> None:
         self._trace.predicted(outputs.seconds)
         self._job.done(outputs, start, stop)
-        self._trace.answered(self._served, 200)
 
     def fail(self, error: LeptonError) -> None:
         self._job.fail(error)
+
+
+class _Followed(_Noted):
+    """A job that answers by itself, and tells its trace of that too."""
+
+    __slots__ = ("_served",)
+
+    def __init__(self, trace: Trace, job: Job, served: tuple[str, str]) -> None:
+        super().__init__(trace, job)
+        self._served = served
+
+    def done(self, outputs: Outputs, start: int, stop: int) -> None:
+        super().done(outputs, start, stop)
+        self._trace.answered(self._served, 200)
+
+    def fail(self, error: LeptonError) -> None:
+        super().fail(error)
         self._trace.answered(self._served, error.status, error.code)
 
 

@@ -138,7 +138,7 @@ class Upstream:
                 verify=self._base_url.startswith("https:"),
             )  # fmt: skip
         headers = self._headers | {"Accept-Encoding": "identity"}
-        for name in (b"content-type", b"accept"):
+        for name in (b"content-type", b"accept", b"traceparent", b"tracestate"):
             if name in request.headers:
                 headers[name.decode()] = request.headers[name].decode("latin-1")
         path = request.path.decode().removeprefix("/v1")

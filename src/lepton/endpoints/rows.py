@@ -43,7 +43,7 @@ endpoints = sa.Table(
     sa.Column("max_rate", sa.Float),
     sa.Column("max_token_rate", sa.Float),
     sa.Column("max_concurrency", sa.Integer),
-    sa.Column("shares_id", sa.String(26), nullable=False, server_default="", index=True),
+    sa.Column("shares_id", sa.String(26), index=True),
     sa.UniqueConstraint("project", "name"),
 )
 companions = sa.Table(
@@ -88,7 +88,11 @@ def find(tx: sa.Connection, project: str, name: str, *, to_change: bool = False)
     """
     of = (endpoints.c.project == project, endpoints.c.name == name)
     shared = sa.select(endpoints.c.shares_id).where(*of).scalar_subquery()
-    query = sa.select(endpoints).where(sa.or_(sa.and_(*of), endpoints.c.id == shared)).order_by(endpoints.c.shares_id)
+    query = (
+        sa.select(endpoints)
+        .where(sa.or_(sa.and_(*of), endpoints.c.id == shared))
+        .order_by(endpoints.c.shares_id.is_not(None))
+    )
     rows = [*tx.execute(query.with_for_update() if to_change else query)]
     beside = _companions(tx, [row.id for row in rows])
     return next((one for one in _endpoints(rows, beside) if one.name == name), None)
@@ -116,7 +120,7 @@ def insert(tx: sa.Connection, endpoint: Endpoint, *, sealed_signature: bytes, se
             project=endpoint.project,
             name=endpoint.name,
             created_at=endpoint.created_at,
-            shares_id=endpoint.shares_id,
+            shares_id=endpoint.shares_id or None,
             sealed_secret=sealed_secret,
             **_deployment(endpoint),
             sealed_signature=sealed_signature,
@@ -306,5 +310,5 @@ def _endpoint(row: sa.Row[tuple[object, ...]], beside: tuple[Companion, ...]) ->
         previous=value["previous"],
         went_back=value["went_back"],
         limits=Limits(value["max_rate"], value["max_token_rate"], value["max_concurrency"]),
-        shares_id=value["shares_id"],
+        shares_id=value["shares_id"] or "",
     )

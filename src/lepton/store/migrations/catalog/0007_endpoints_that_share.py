@@ -14,7 +14,7 @@ depends_on = None
 def upgrade() -> None:
     """Move to this version."""
     with op.batch_alter_table("endpoints", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("shares_id", sa.String(length=26), server_default="", nullable=False))
+        batch_op.add_column(sa.Column("shares_id", sa.String(length=26), nullable=True))
         batch_op.create_index(batch_op.f("ix_endpoints_shares_id"), ["shares_id"], unique=False)
 
 

@@ -3,8 +3,8 @@
 Run: python -m benchmarks.serving.balanced        (under a minute; needs haproxy)
 
 Two platforms on one core. One answers as usual; the other was started with ``LEPTON_ENGINE``, so HAProxy stands in
-front of its only replica, which it speaks to over TLS. Windows alternate. CPU time of all processes of a platform for
-an answer, at full speed; latencies at 3,000 requests a second. Medians of the windows.
+front of its only replica, which it speaks to over TLS. Windows alternate. How long the core worked for an answer, at
+full speed; latencies at 3,000 requests a second. Medians of the windows.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def _window(both: Two, which: int) -> tuple[float, float, float, float]:
     server = both.servers[which]
     with both.load(server, CASE, connections=CONNECTIONS, seconds=SECONDS) as load:
         load.warm(0.2)
-        before = processes.CpuTime.of(server.roots)
+        before = processes.busy_s(server.place.core)
         full = load.go()
-        spent = processes.CpuTime.of(server.roots).since(before)
+        spent = processes.busy_s(server.place.core) - before
     with both.load(server, CASE, connections=CONNECTIONS, seconds=SECONDS, rate=RATE) as load:
         fixed = load.go()
     return full.rate, 1e6 * spent / full.answered, fixed.p50_ns / 1e6, fixed.p99_ns / 1e6

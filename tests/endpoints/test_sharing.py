@@ -249,3 +249,6 @@ def test_a_replica_says_nothing_before_it_listens(workshop: Workshop, endpoints:
         ask(endpoints, "second", SIZE_ROW)
     endpoints.tick()
     assert ask(endpoints, "second", SIZE_ROW) == "model@1"
+    endpoints.deploy(EDITOR, "third", Ref("model", 1), asked=Asked(shares="size"))
+    with pytest.raises(Unavailable, match="'third' does not answer yet"):  # and the replica does, for the others
+        ask(endpoints, "third", SIZE_ROW)

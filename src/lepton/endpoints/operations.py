@@ -17,7 +17,7 @@ from lepton.access.guard import Guard
 from lepton.access.records import Actor, Holder
 from lepton.core.clock import Clock
 from lepton.core.columns import ColumnClass
-from lepton.core.errors import Conflict, Forbidden, InvalidInput, LeptonError, NotFound, Unavailable
+from lepton.core.errors import Conflict, Forbidden, InvalidInput, LeptonError, NotFound, Unauthenticated, Unavailable
 from lepton.core.ids import new_id
 from lepton.core.refs import Ref, check_name, parse_ref
 from lepton.core.settings import Settings
@@ -239,7 +239,12 @@ class Endpoints:
             raise Unavailable(_not_ready(endpoint))
         secret = self._configs.secret(endpoint, sealed_secret, "predict")
         certificate, *_ = self._configs.tls_files(endpoint) or ("",)
-        return asking.ask(endpoint.url, secret, body, trusted=certificate)
+        try:
+            return asking.ask(endpoint.url, secret, body, trusted=certificate)
+        except (NotFound, Unauthenticated):
+            if endpoint.state is EndpointState.READY:
+                raise
+            raise Unavailable(_not_ready(endpoint)) from None  # the replica is another's, and not told of it yet
 
     def delete(self, actor: Actor, name: str, *, project: str = "default") -> None:
         """Stop an endpoint and forget it; the model stays.

@@ -37,7 +37,7 @@ class EndpointController:
 
     def _work(self) -> None:
         while not self._stopping.is_set():
-            is_busy = True
+            is_busy = False
             try:
                 is_busy = self._endpoints.tick(wait_s=0)
             except Exception as error:  # noqa: BLE001 - an edge: the next tick may do better

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from endpoints.callers import FakeHolders
 from endpoints.certificates import certificate
 from endpoints.conftest import made_endpoints
+from endpoints.graphs import damage
 from models.workshop import EDITOR, OWNER, STEWARD, Workshop
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -111,10 +112,7 @@ def test_a_model_that_cannot_be_loaded_fails_with_a_sentence(workshop: Workshop,
     workshop.train(target="big")
     endpoint = endpoints.deploy(EDITOR, "size", Ref("model", 1))
     path = workshop.blobs.path(endpoint.blob_id)
-    path.chmod(0o600)
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
+    damage(path)
     endpoints.tick()
     failed = endpoints.get(EDITOR, "size").endpoint
     assert failed.state is EndpointState.FAILED

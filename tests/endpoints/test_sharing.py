@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from endpoints.callers import FakeHolders
 from endpoints.conftest import made_endpoints
+from endpoints.graphs import damage
 from models.workshop import EDITOR, Workshop
 
 from lepton.access.records import Actor, Role
@@ -88,11 +89,7 @@ def test_each_is_deployed_and_counted_by_itself(workshop: Workshop, shared: Endp
 def test_a_guest_that_cannot_be_loaded_fails_alone_and_says_so(workshop: Workshop, shared: Endpoints) -> None:
     workshop.train(target="city")
     bad = shared.deploy(EDITOR, "town", Ref("model", 3))
-    path = workshop.blobs.path(bad.blob_id)
-    path.chmod(0o600)
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
+    damage(workshop.blobs.path(bad.blob_id))
     shared.tick()
     town, size = standing_of(shared, "town"), standing_of(shared, "size")
     assert town.state is EndpointState.FAILED

@@ -83,17 +83,11 @@ class RayEngine:
             if self.status(spec.run_id).phase is not EnginePhase.UNKNOWN:
                 return
             self._untold[spec.run_id] = folder.Config.of(spec, grace_s=self._grace_s, max_log_bytes=self._max_log_bytes)
-            job = Job(
-                id=_job(spec.run_id),
-                # exec: the agent watches its parent, which is to be Ray and not a shell.
-                entrypoint=shlex.join(["exec", sys.executable, "-P", "-m", "lepton.runs.engines.agent"]),
-                cpus=self._cpus * spec.workers,
-                environment={CALLER: self._identity.certificate},
-                apart=spec.apart,
-            )
             try:
-                self._note(spec)
-                self._dashboard.submit(job)
+                self._note(spec, self._number(spec.run_id))
+                while not self._dashboard.submit(self._job_of(spec)):  # it has ended: what it started waited in vain
+                    self._over.add(self._job(spec.run_id))
+                    self._note(spec, self._number(spec.run_id) + 1)
             except LeptonError:
                 del self._untold[spec.run_id]  # with its key
                 raise
@@ -144,11 +138,32 @@ class RayEngine:
             if self.status(run_id).phase is not EnginePhase.RUNNING:
                 return
             if self._talk(run_id, "cancel", None) is None and run_id not in self._hellos:
-                self._dashboard.stop(_job(run_id))
+                self._dashboard.stop(self._job(run_id))
 
     def capacity(self) -> int:
         """Return how many workers may run at the same time: the processors of the machines that are there now."""
         return int(self._dashboard.cpus() / self._cpus)
+
+    def _number(self, run_id: str) -> int:
+        """Return which job of a run is the one that counts, from 0: one that was never told anything is replaced."""
+        try:
+            return int((self._path(run_id) / _SUBMITTED).read_text() or 0)
+        except FileNotFoundError:
+            return 0
+
+    def _job(self, run_id: str) -> str:
+        number = self._number(run_id)
+        return f"lepton-{run_id}-{number}" if number else f"lepton-{run_id}"
+
+    def _job_of(self, spec: EngineSpec) -> Job:
+        return Job(
+            id=self._job(spec.run_id),
+            # exec: the agent watches its parent, which is to be Ray and not a shell.
+            entrypoint=shlex.join(["exec", sys.executable, "-P", "-m", "lepton.runs.engines.agent"]),
+            cpus=self._cpus * spec.workers,
+            environment={CALLER: self._identity.certificate},
+            apart=spec.apart,
+        )
 
     def _locked(self, run_id: str) -> threading.RLock:
         return self._locks.setdefault(run_id, threading.RLock())
@@ -163,7 +178,7 @@ class RayEngine:
         if config is not None:
             if hello.version != __version__:
                 with suppress(LeptonError):
-                    self._dashboard.stop(_job(run_id))
+                    self._dashboard.stop(self._job(run_id))
                 why = _OTHER_VERSION.format(hello.address, hello.version, __version__)
                 self._refuse(config, why)
                 raise Unavailable(why)
@@ -172,13 +187,13 @@ class RayEngine:
             try:
                 conversation.ask(hello, context, "start", told, timeout_s=AGENT_TIMEOUT_S)
             except Unavailable:
-                self._hellos.pop(run_id, None)  # of an agent before this one, of a job of the same name
+                self._hellos.pop(run_id, None)
                 raise
             del self._untold[run_id]
         return conversation.ask(hello, context, verb, body, timeout_s=AGENT_TIMEOUT_S)
 
     def _hear(self, run_id: str) -> Hello | None:
-        lines = self._dashboard.log(_job(run_id)).splitlines()
+        lines = self._dashboard.log(self._job(run_id)).splitlines()
         hello = next((found for line in reversed(lines) if (found := Hello.from_line(line, KIND))), None)
         if hello is not None:
             self._hellos[run_id] = hello
@@ -207,7 +222,7 @@ class RayEngine:
         with suppress(LeptonError):
             self._talk(run_id, "bye", None)
         self._hellos.pop(run_id, None)
-        self._over.add(run_id)
+        self._over.add(self._job(run_id))
         return EngineStatus(EnginePhase.EXITED, exits)
 
     def _kept(self, run_id: str) -> EngineStatus | None:
@@ -222,18 +237,18 @@ class RayEngine:
 
     def _asked_of_ray(self, run_id: str) -> EngineStatus:
         """Say how a run stands whose agent does not answer."""
-        found = self._dashboard.status(_job(run_id))
+        found = self._dashboard.status(self._job(run_id))
         if found is not None and found not in OVER:
             return EngineStatus(EnginePhase.RUNNING)
         config = self._untold.get(run_id)
         if config is None or found is None:
             (self._path(run_id) / _LOST).touch()
-            self._over.add(run_id)
+            self._over.add(self._job(run_id))
             return EngineStatus(EnginePhase.LOST)
         if found == "STOPPED":  # `cancel`, before there was anybody to tell
             stopped = [Exit(rank, None, signal.SIGTERM, stopped=True) for rank in range(config.workers)]
             return self._refuse(config, "[the run was cancelled before it had begun]", *stopped)
-        return self._refuse(config, _NOT_STARTED.format(__version__, sys.executable, _job(run_id)))
+        return self._refuse(config, _NOT_STARTED.format(__version__, sys.executable, self._job(run_id)))
 
     def _refuse(self, config: folder.Config, why: str, *exits: Exit) -> EngineStatus:
         """End a run of which nothing was started, with a line in its log."""
@@ -246,33 +261,29 @@ class RayEngine:
         folder.write_exits(path, exits)
         del self._untold[config.run_id]
         self._hellos.pop(config.run_id, None)
-        self._over.add(config.run_id)
+        self._over.add(self._job(config.run_id))
         return EngineStatus(EnginePhase.EXITED, exits)
 
-    def _note(self, spec: EngineSpec) -> None:
+    def _note(self, spec: EngineSpec, number: int) -> None:
         path = self._path(spec.run_id)
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.make_room(path, spec.workers)  # now, so that a disk that fills up does not silence the end
-            (path / _SUBMITTED).touch()
+            (path / _SUBMITTED).write_text(str(number))
         except OSError as error:
             raise folder.refusal(full=folder.is_full(error)) from error
 
     def _forget_jobs(self) -> None:
         """Have Ray forget jobs whose end is kept here; it keeps them for ever, and lists them all when it is asked."""
-        for run_id in list(self._over):
+        for job in list(self._over):
             with suppress(Unavailable):  # one that is just ending is refused, and tried again
-                self._dashboard.forget(_job(run_id))
-                self._over.discard(run_id)
+                self._dashboard.forget(job)
+                self._over.discard(job)
 
     def _path(self, run_id: str) -> Path:
         if not run_id.isalnum():
             raise ValueError(f"{run_id!r} is not the id of a run.")
         return self._root / run_id
-
-
-def _job(run_id: str) -> str:
-    return f"lepton-{run_id}"
 
 
 def _identity(root: Path) -> Identity:

@@ -70,8 +70,13 @@ class Dashboard:
             limits=httpx2.Limits(max_keepalive_connections=0),  # it is asked now and then, and left as it was found
         )
 
-    def submit(self, job: Job) -> None:
-        """Start a job, or take over the one of that id: whoever submitted it died before it was told anything."""
+    def submit(self, job: Job) -> bool:
+        """Start a job, or take over the one of that id: whoever submitted it died before it was told anything.
+
+        Returns:
+            False if the one of that id has ended. Its name is not to be used again: what is left of it in Ray, which
+            goes a little later, would hinder a new one, or be taken for its end.
+        """
         node = self._choose(job) if job.apart else None
         body: dict[str, object] = {
             "submission_id": job.id,
@@ -88,9 +93,8 @@ class Dashboard:
             there = self.status(job.id)
             if there is None:
                 raise
-            if there in OVER:  # what it started has waited in vain
-                self.forget(job.id)
-                self._ask("POST", "/api/jobs/", body)
+            return there not in OVER
+        return True
 
     def status(self, job_id: str) -> str | None:
         """Return the state of a job, such as ``RUNNING``; None if there is none."""

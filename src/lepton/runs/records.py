@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 Param = str | float | int | bool | None
 """What a setting that is shown with a run can be."""
@@ -28,6 +28,92 @@ class RunState(StrEnum):
     def has_ended(self) -> bool:
         """Whether nothing can follow."""
         return not TRANSITIONS[self]
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a worker, a run or a machine has or takes.
+
+    Attributes:
+        cpus: Processors, in parts too.
+        memory_mb: Memory in MiB; 0 asks for none in particular.
+        gpus: Whole GPUs.
+    """
+
+    cpus: float = 1.0
+    memory_mb: int = 0
+    gpus: int = 0
+
+    NONE: ClassVar[Resources]
+
+    def __add__(self, other: Resources) -> Resources:
+        return Resources(_exact(self.cpus + other.cpus), self.memory_mb + other.memory_mb, self.gpus + other.gpus)
+
+    def __sub__(self, other: Resources) -> Resources:
+        return Resources(_exact(self.cpus - other.cpus), self.memory_mb - other.memory_mb, self.gpus - other.gpus)
+
+    def times(self, count: int) -> Resources:
+        """Return what so many take together."""
+        return Resources(_exact(self.cpus * count), self.memory_mb * count, self.gpus * count)
+
+    def fits_in(self, free: Resources) -> bool:
+        """Whether no part of it is more than what is free; what it does not ask for does not matter."""
+        return (
+            (self.cpus <= free.cpus or not self.cpus)
+            and (self.memory_mb <= free.memory_mb or not self.memory_mb)
+            and (self.gpus <= free.gpus or not self.gpus)
+        )
+
+    def at_most(self, free: Resources) -> Resources:
+        """Return the part of it that there is."""
+        return Resources(
+            max(min(self.cpus, free.cpus), 0.0),
+            max(min(self.memory_mb, free.memory_mb), 0),
+            max(min(self.gpus, free.gpus), 0),
+        )
+
+    def beyond(self, free: Resources) -> Resources:
+        """Return the part of it that is missing."""
+        return self - self.at_most(free)
+
+    def overlaps(self, other: Resources) -> bool:
+        """Whether the other has some of what this asks for."""
+        return bool((self.cpus and other.cpus) or (self.memory_mb and other.memory_mb) or (self.gpus and other.gpus))
+
+
+def _exact(cpus: float) -> float:
+    """Return a number of processors without what adding up many parts leaves behind."""
+    return round(cpus, 6)
+
+
+Resources.NONE = Resources(0.0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Use:
+    """What the runs of a project take together."""
+
+    resources: Resources = Resources.NONE
+    running: int = 0
+
+
+@dataclass(frozen=True)
+class Quota:
+    """The most that a project may use at a time; None: as much as there is.
+
+    Attributes:
+        cpus: Processors.
+        memory_mb: Memory in MiB, of runs that say how much they take.
+        gpus: GPUs.
+        running: Runs.
+        hours: Processor hours in a calendar month (UTC). Runs that have started go on when they are used up.
+    """
+
+    cpus: float | None = None
+    memory_mb: int | None = None
+    gpus: int | None = None
+    running: int | None = None
+    hours: float | None = None
 
 
 TRANSITIONS: Mapping[RunState, frozenset[RunState]] = {

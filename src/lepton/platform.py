@@ -71,7 +71,7 @@ class Platform:
             if not self.runs.working(tx):
                 self.datasets.sweep(tx)
                 self.models.sweep(tx)
-        self._controllers = [RunController(self.runs), EndpointController(self.endpoints)]
+        self._controllers = [RunController(self.runs.dispatch), EndpointController(self.endpoints)]
         for controller in self._controllers:
             controller.start()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,7 +33,14 @@ def test_every_noun_that_has_sql_has_a_contract_for_it() -> None:
     contract = (ROOT / ".importlinter").read_text()
     for noun in (*NOUNS, "access"):
         if (ROOT / "src" / "lepton" / noun / "rows.py").exists():
-            assert f"protected_modules = lepton.{noun}.rows\nallowed_importers = lepton.{noun}.operations\n" in contract
+            head = f"protected_modules = lepton.{noun}.rows\nallowed_importers ="
+            found = re.search(rf"^{re.escape(head)}((\s+lepton\S+\n)+)", contract, re.MULTILINE)
+                rf"^protected_modules = lepton.{noun}.rows\nallowed_importers =((\s+lepton\S+\n)+)", contract, re.M
+            )
+            assert found, f"{noun}.rows is not protected"
+            allowed = set(found[1].split())
+            assert f"lepton.{noun}.operations" in allowed
+            assert all(importer.startswith(f"lepton.{noun}.") for importer in allowed)
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,17 @@
-"""The verbs of runs: for people (through the guard), for the worker of a run, and for the controller.
+"""The verbs of runs: for people (through the guard) and for the worker of a run.
 
 A run is submitted inside the transaction of the verb that wants it, and succeeds inside the transaction that commits
-what it made. Everything in between is told by the worker; what a worker cannot tell, `Runs.tick` finds out.
+what it made. Everything in between is told by the worker; what a worker cannot tell, `dispatch` finds out.
 """
 
 from __future__ import annotations
 
 import builtins
 import json
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -20,19 +19,41 @@ import sqlalchemy as sa
 from lepton.access.guard import Guard
 from lepton.access.records import DEFAULT_PROJECT, Actor
 from lepton.core.clock import Clock
-from lepton.core.errors import Conflict, Forbidden, InvalidInput, LeptonError, NotFound
+from lepton.core.errors import Conflict, Forbidden, LeptonError, NotFound
 from lepton.core.ids import new_id
 from lepton.core.settings import Settings
 from lepton.runs import rows
-from lepton.runs.engines.port import Engine, EnginePhase, EngineSpec
-from lepton.runs.records import Arguments, Assignment, LogPage, Look, MetricPoint, Param, Run, RunState
-from lepton.runs.rows import RunRow
-from lepton.runs.verdict import judge, startable
-from lepton.store.ciphers import derive
+from lepton.runs.cron import next_time
+from lepton.runs.dispatch import Dispatch, attempt_id, copy_of, cpu_seconds, engine_id, month_of
+from lepton.runs.engines.port import Engine, EnginePhase
+from lepton.runs.queue import DEPTH, used_by_project
+from lepton.runs.records import (
+    AS_USUAL,
+    Arguments,
+    Assignment,
+    LogLine,
+    LogPage,
+    Look,
+    MetricPoint,
+    Param,
+    ProjectUse,
+    Queue,
+    QueuedRun,
+    Quota,
+    Resources,
+    Run,
+    RunState,
+    Schedule,
+    Scheduling,
+    Use,
+)  # fmt: skip
+from lepton.runs.rows import RunRow, ScheduleRow
+from lepton.runs.scheduling import check, check_quota, fingerprint
+from lepton.runs.seal import Seal
 from lepton.store.database import Database
 from lepton.store.keys import Keyring
 
-MAX_WORKERS = 64
+_LINES_PER_ATTEMPT = 1 << 32
 _STATE_MESSAGES = {
     RunState.QUEUED: "waiting for free workers",
     RunState.RUNNING: "starting",
@@ -60,16 +81,24 @@ class Runs:
         self._keyring = keyring
         self._engine = engine
         self._clock = clock
-        self._environment = {
+        environment = {
             "LEPTON_HOME": str(settings.home),
             "LEPTON_CATALOG": settings.catalog,
             "LEPTON_MAX_UPLOAD_MB": str(settings.max_upload_bytes >> 20),
         }
+        self._dispatch = Dispatch(
+            database, keyring, engine, clock, environment,
+            note=lambda tx, action, project, target: guard.note_own(tx, action, project=project, target=target),
+        )  # fmt: skip
+        self.changed = self._dispatch.changed
+        """Set when there is, or is about to be, something for the controller to do."""
         self._pending: dict[str, builtins.list[MetricPoint]] = {}
         self._lock = threading.Lock()
-        self.changed = threading.Event()
-        """Set when there is, or is about to be, something for the controller to do."""
-        self.command: tuple[str, ...] = (sys.executable, "-m", "lepton.worker")
+
+    @property
+    def dispatch(self) -> Dispatch:
+        """What starts runs and notices their ends."""
+        return self._dispatch
 
     # For people
 
@@ -85,6 +114,7 @@ class Runs:
         inputs: Sequence[str] = (),
         params: Mapping[str, Param] | None = None,
         retry_of: str | None = None,
+        scheduling: Scheduling = AS_USUAL,
     ) -> Run:
         """Queue a run inside the caller's guard transaction; it starts after the commit.
 
@@ -98,15 +128,22 @@ class Runs:
             inputs: Refs it reads, such as ``dataset:cancer@1``.
             params: Settings to show with it; kept encrypted.
             retry_of: Id of the run it repeats.
+            scheduling: How it is queued.
+
+        Returns:
+            The run; if one was submitted under the same key before, that one.
 
         Raises:
-            InvalidInput: if `workers` is out of range.
+            InvalidInput: if `workers` or a part of `scheduling` is out of range.
+            NotFound: if there is no run of the project that it is to start after.
         """
-        if not 1 <= workers <= MAX_WORKERS:
-            raise InvalidInput(f"A run can have 1 to {MAX_WORKERS} workers, not {workers}. Ask for fewer.")
+        check(workers, scheduling)
+        if scheduling.key and (there := rows.find_key(tx, project, scheduling.key)) is not None:
+            return self._run(there)
+        before = [_found(tx, run_id, project) for run_id in scheduling.after]
         run_id = new_id()
         self._keyring.create(project, f"run/{run_id}")
-        seal = _Seal(self._keyring, project, run_id)
+        seal = Seal(self._keyring, project, run_id)
         row = RunRow(
             id=run_id,
             project=project,
@@ -121,6 +158,15 @@ class Runs:
             sealed_params=seal.close("params", json.dumps(dict(params or {}))),
             inputs=tuple(inputs),
             retry_of=retry_of,
+            resources=scheduling.resources,
+            priority=scheduling.priority,
+            preemptible=scheduling.preemptible,
+            retries=scheduling.retries,
+            timeout_s=scheduling.timeout_s,
+            after=scheduling.after,
+            is_held=bool(scheduling.after),
+            key=scheduling.key,
+            fingerprint=fingerprint(scheduling.reuse, [one.fingerprint for one in before]),
         )
         rows.insert(tx, row)
         self.changed.set()
@@ -206,20 +252,95 @@ class Runs:
             row = _found(tx, run_id, project)
             if row.state not in (RunState.FAILED, RunState.CANCELLED):
                 raise Conflict(f"Run {run_id} is {row.state.value}; only failed and cancelled runs can be retried.")
-            if not self._guard.may(actor, row.task, project=row.project):
-                raise Forbidden(f"To retry this run you must be allowed {row.task}. Ask an owner of the project.")
-            seal = _Seal(self._keyring, row.project, run_id)
-            return self.submit(
-                actor,
-                tx,
-                project=row.project,
-                task=row.task,
-                arguments=json.loads(seal.open("arguments", row.sealed_arguments)),
-                workers=row.workers,
-                inputs=row.inputs,
-                params=json.loads(seal.open("params", row.sealed_params)),
-                retry_of=run_id,
+            self._may_repeat(actor, row)
+            again = copy_of(row, new_id(), self._keyring, self._clock())
+            again = replace(again, user_id=actor.user_id, submitted_by=actor.name, scopes=actor.scopes, retry_of=run_id)
+            rows.insert(tx, again)
+        self.changed.set()
+        return self._run(again)
+
+    def queue(self, actor: Actor, *, project: str = DEFAULT_PROJECT) -> Queue:
+        """Return what there is to compute with, what the actor's projects use of it, and why their runs wait."""
+        now, mine = self._clock(), sorted(actor.roles)
+        with self._guard.allow(actor, "runs.queue", project=project) as tx:
+            running, first, held = rows.running(tx), rows.first(tx, now, DEPTH), rows.held(tx)
+            counts, quotas = rows.count_unended(tx), rows.quotas(tx)
+            hours = rows.cpu_hours(tx, [p for p in mine if quotas.get(p, Quota()).hours is not None], month_of(now))
+            later = rows.waiting_for_a_time(tx, now)
+        uses = used_by_project((row.project, row.needs) for row in running)
+        projects = (
+            ProjectUse(
+                name, uses.get(name, Use()), counts.get((name, RunState.QUEUED), 0), quotas.get(name, Quota()),
+                hours.get(name, 0.0),
             )
+            for name in mine
+        )  # fmt: skip
+        others = [use for name, use in uses.items() if name not in actor.roles]
+        waiting = tuple(self._waiting(row) for row in (*first, *held, *later) if row.project in actor.roles)
+        total = Use(sum((use.resources for use in others), Resources.NONE), sum(use.running for use in others))
+        return Queue(self._dispatch.machines(), tuple(projects), total, waiting)
+
+    def quota(self, actor: Actor, *, project: str = DEFAULT_PROJECT) -> Quota:
+        """Return what a project may use at most."""
+        with self._guard.allow(actor, "runs.quota", project=project) as tx:
+            return rows.quotas(tx).get(project, Quota())
+
+    def set_quota(self, actor: Actor, quota: Quota, *, project: str = DEFAULT_PROJECT) -> Quota:
+        """Replace what a project may use at most; what runs already goes on.
+
+        Raises:
+            InvalidInput: if a part of it is negative.
+        """
+        check_quota(quota)
+        with self._guard.allow(actor, "runs.set_quota", project=project, target=f"project:{project}") as tx:
+            if not actor.is_admin:
+                raise Forbidden("A quota is set by who owns the platform: an owner of the project 'default'. Ask one.")
+            rows.set_quota(tx, project, quota)
+        self.changed.set()
+        return quota
+
+    def schedule(self, actor: Actor, run_id: str, cron: str, *, timezone: str = "UTC") -> Schedule:
+        """Repeat a run again and again, with what it was given, in the name of the one who asks.
+
+        Args:
+            actor: Who asks.
+            run_id: The run.
+            cron: Minute, hour, day of the month, month and day of the week, or a word such as ``@daily``.
+            timezone: In which they are meant, such as ``Europe/Berlin``.
+
+        Raises:
+            InvalidInput: if `cron` or `timezone` cannot be understood.
+            Forbidden: if the actor may not do what the run does.
+        """
+        now = self._clock()
+        next_at = next_time(cron, timezone, now)
+        project = self._project_of(actor, run_id)
+        with self._guard.allow(actor, "runs.schedule", project=project, target=f"run:{run_id}") as tx:
+            row = _found(tx, run_id, project)
+            self._may_repeat(actor, row)
+            made = ScheduleRow(
+                new_id(), project, run_id, cron, timezone, now, actor.name, actor.user_id, actor.scopes, next_at
+            )
+            rows.add_schedule(tx, made)
+        self.changed.set()
+        return _schedule(made)
+
+    def schedules(self, actor: Actor, *, project: str = DEFAULT_PROJECT) -> builtins.list[Schedule]:
+        """Return the schedules of a project, oldest first."""
+        with self._guard.allow(actor, "runs.schedules", project=project) as tx:
+            return [_schedule(row) for row in rows.schedules(tx, project)]
+
+    def unschedule(self, actor: Actor, schedule_id: str, *, project: str = DEFAULT_PROJECT) -> None:
+        """Remove a schedule; runs that came of it stay.
+
+        Raises:
+            NotFound: if there is no such schedule in the project.
+        """
+        with self._guard.allow(actor, "runs.unschedule", project=project, target=f"schedule:{schedule_id[:40]}") as tx:
+            if not rows.remove_schedule(tx, project, schedule_id):
+                raise NotFound(
+                    f"There is no schedule {schedule_id[:40]!r} in project {project!r}. See: lepton runs schedules"
+                )
 
     # For the worker of a run
 
@@ -233,7 +354,7 @@ class Runs:
             row = _found(tx, run_id)
         if row.state is not RunState.RUNNING:
             raise Conflict(f"Run {run_id} is {row.state.value}; there is nothing to work on.")
-        arguments = json.loads(_Seal(self._keyring, row.project, run_id).open("arguments", row.sealed_arguments))
+        arguments = json.loads(Seal(self._keyring, row.project, run_id).open("arguments", row.sealed_arguments))
         return Assignment(self._run(row), row.user_id, row.scopes, arguments)
 
     def record_metrics(self, run_id: str, points: Sequence[MetricPoint]) -> None:
@@ -244,7 +365,7 @@ class Runs:
     def record_progress(self, run_id: str, fraction: float, message: str) -> None:
         """Write how far a run is, and all metrics that wait."""
         with self._database.read() as tx:
-            sealed = _Seal(self._keyring, _found(tx, run_id).project, run_id).close("message", message)
+            sealed = Seal(self._keyring, _found(tx, run_id).project, run_id).close("message", message)
         points: builtins.list[MetricPoint] = []
         try:
             with self._database.begin() as tx:
@@ -267,15 +388,11 @@ class Runs:
         Raises:
             Conflict: if it has been cancelled or given up meanwhile; the transaction must not be committed.
         """
+        now = self._clock()
         moved = rows.move(
-            tx,
-            run_id,
-            RunState.SUCCEEDED,
-            ended_at=self._clock(),
-            progress=1.0,
-            outputs=list(outputs),
-            sealed_message=None,
-        )
+            tx, run_id, RunState.SUCCEEDED, only_from=RunState.RUNNING, ended_at=now, progress=1.0,
+            outputs=list(outputs), sealed_message=None, cpu_seconds=cpu_seconds(_found(tx, run_id), now),
+        )  # fmt: skip
         if not moved:
             raise Conflict(f"Run {run_id} has ended meanwhile, so nothing of it is kept. See: lepton runs get {run_id}")
         rows.add_metrics(tx, run_id, self._take(run_id))
@@ -286,102 +403,45 @@ class Runs:
             row = _found(tx, run_id)
         self._end(row, RunState.FAILED, error.code, error.message)
 
-    # For the controller
+    # For the platform
 
     def working(self, tx: sa.Connection) -> bool:
         """Whether any run has workers, or may have."""
-        return any(row.state is RunState.RUNNING for row in rows.unended(tx))
+        return bool(rows.running(tx))
 
     def unsuccessful(self, tx: sa.Connection, task: str, since: datetime) -> builtins.list[Arguments]:
         """Return what those runs of a task were given that have not ended, or have ended badly since a moment."""
         found = []
         for row in rows.unsuccessful(tx, task, since):
             with suppress(NotFound):  # its key has been shredded
-                sealed = _Seal(self._keyring, row.project, row.id).open("arguments", row.sealed_arguments)
+                sealed = Seal(self._keyring, row.project, row.id).open("arguments", row.sealed_arguments)
                 found.append(json.loads(sealed))
         return found
-
-    def tick(self) -> bool:
-        """Bring the catalog and the engine together: note what ended, end what is cancelled, start what can be.
-
-        Returns:
-            Whether a run is queued or running.
-
-        Safe to call from several processes at once: every change of state is a compare-and-set, and an engine starts
-        a run once however often it is submitted.
-        """
-        with self._database.read() as tx:
-            unended = rows.unended(tx)
-        running = [row for row in unended if row.state is RunState.RUNNING]
-        queued = [row for row in unended if row.state is RunState.QUEUED]
-        still = [row.workers for row in running if not self._reconcile(row)]
-        count = startable([row.workers for row in queued], still, self._engine.capacity())
-        for row in queued[:count]:
-            self._start(row)
-        return bool(unended)
-
-    def _reconcile(self, row: RunRow) -> bool:
-        """Bring a running run up to date; True if it has ended."""
-        status = self._engine.status(row.id)
-        if status.phase is EnginePhase.RUNNING:
-            if row.cancel_asked:
-                self._engine.cancel(row.id)
-            return False
-        if status.phase is EnginePhase.UNKNOWN and not row.cancel_asked:
-            # A control plane died between the commit and the start of the workers.
-            return not self._submit(row)
-        verdict = judge(row.id, row.workers, status, cancel_asked=row.cancel_asked)
-        self._end(row, verdict.state, verdict.code, verdict.message)
-        return True
-
-    def _start(self, row: RunRow) -> None:
-        text = f"starting {row.workers} workers" if row.workers > 1 else "starting a worker"
-        if row.workers > self._engine.capacity():
-            text += f", more than this machine has room for at a time ({self._engine.capacity()})"
-        try:
-            sealed = _Seal(self._keyring, row.project, row.id).close("message", text)
-        except NotFound as error:  # its key has been shredded, and with it what it was to do
-            self._end(row, RunState.FAILED, error.code, None)
-            return
-        with self._database.begin() as tx:
-            moved = rows.move(tx, row.id, RunState.RUNNING, started_at=self._clock(), sealed_message=sealed)
-        if moved:
-            self._submit(row)
-
-    def _submit(self, row: RunRow) -> bool:
-        try:
-            spec = EngineSpec(
-                run_id=row.id,
-                workers=row.workers,
-                argv=(*self.command, row.id),
-                environment=self._environment,
-                log_key=self._log_key(row),
-            )
-            self._engine.submit(spec)
-        except LeptonError as error:
-            self._end(row, RunState.FAILED, error.code, error.message)
-            return False
-        return True
 
     # Shared by them
 
     def _end(self, row: RunRow, state: RunState, code: str | None, message: str | None) -> None:
-        sealed = None
+        sealed, now = None, self._clock()
         if message is not None:
             with suppress(NotFound):  # without its key the code alone has to do
-                sealed = _Seal(self._keyring, row.project, row.id).close("error", message)
+                sealed = Seal(self._keyring, row.project, row.id).close("error", message)
         with self._database.begin() as tx:
             moved = rows.move(
-                tx,
-                row.id,
-                state,
-                ended_at=self._clock(),
-                error_code=code,
-                sealed_error=sealed,
-                sealed_message=None,
-            )
+                tx, row.id, state, ended_at=now, error_code=code, sealed_error=sealed, sealed_message=None,
+                cpu_seconds=cpu_seconds(row, now),
+            )  # fmt: skip
             if moved:
                 rows.add_metrics(tx, row.id, self._take(row.id))
+
+    def _may_repeat(self, actor: Actor, row: RunRow) -> None:
+        if not self._guard.may(actor, row.task, project=row.project):
+            raise Forbidden(f"To repeat this run you must be allowed {row.task}. Ask an owner of the project.")
+
+    def _waiting(self, row: RunRow) -> QueuedRun:
+        return QueuedRun(
+            row.id, row.project, row.task, row.submitted_by, row.created_at, row.needs, row.priority,
+            self._dispatch.reason(row) or _STATE_MESSAGES[RunState.QUEUED],
+        )  # fmt: skip
 
     def _look(self, run_id: str) -> tuple[Run, LogPage]:
         with self._database.read() as tx:
@@ -392,22 +452,25 @@ class Runs:
         with self._database.read() as tx:
             row = _found(tx, run_id)
         # Asked before the lines are read: what was written until the workers had ended is then in them.
-        gone = row.state.has_ended and self._engine.status(run_id).phase is not EnginePhase.RUNNING
-        lines = self._engine.logs(run_id, self._log_key(row), after=after, limit=limit)
+        gone = row.state.has_ended and self._engine.status(engine_id(row)).phase is not EnginePhase.RUNNING
+        lines: builtins.list[LogLine] = []
+        attempt, seq = divmod(after, _LINES_PER_ATTEMPT)
+        key = Seal(self._keyring, row.project, row.id).log_key()
+        while attempt <= row.attempt and len(lines) < limit:
+            found = self._engine.logs(attempt_id(run_id, attempt), key, after=seq, limit=limit - len(lines))
+            lines += [replace(line, seq=attempt * _LINES_PER_ATTEMPT + line.seq) for line in found]
+            attempt, seq = attempt + 1, 0
         cursor = lines[-1].seq if lines else after
         return self._run(row), LogPage(tuple(lines), cursor, ended=gone and len(lines) < limit)
 
-    def _log_key(self, row: RunRow) -> bytes:
-        return derive(self._keyring.get(row.project, f"run/{row.id}"), b"lepton/run-log/1")
-
     def _run(self, row: RunRow) -> Run:
-        seal = _Seal(self._keyring, row.project, row.id)
+        seal = Seal(self._keyring, row.project, row.id)
         try:
             params = json.loads(seal.open("params", row.sealed_params))
-            message = seal.open("message", row.sealed_message) if row.sealed_message else _STATE_MESSAGES[row.state]
+            message = seal.open("message", row.sealed_message) if row.sealed_message else self._message(row)
             error = seal.open("error", row.sealed_error) if row.sealed_error else None
         except NotFound:  # its key has been shredded; that it ran stays known
-            params, message, error = {}, _STATE_MESSAGES[row.state], None
+            params, message, error = {}, self._message(row), None
         return Run(
             id=row.id,
             project=row.project,
@@ -427,7 +490,21 @@ class Runs:
             outputs=row.outputs,
             retry_of=row.retry_of,
             cancel_asked=row.cancel_asked,
+            resources=row.resources,
+            priority=row.priority,
+            attempt=row.attempt,
+            retries=row.retries,
+            timeout_s=row.timeout_s,
+            after=row.after,
+            reused_from=row.reused_from,
         )
+
+    def _message(self, row: RunRow) -> str:
+        if row.state is RunState.QUEUED and (reason := self._dispatch.reason(row)) is not None:
+            return reason
+        if row.reused_from is not None:
+            return f"reused what run {row.reused_from} made: same code, same inputs"
+        return _STATE_MESSAGES[row.state]
 
     def _project_of(self, actor: Actor, run_id: str) -> str:
         """The project of a run, or of the actor: a run it has no business with looks like one that does not exist."""
@@ -446,26 +523,15 @@ class Runs:
             self._pending[run_id] = [*points, *self._pending.get(run_id, [])]
 
 
-@dataclass(frozen=True)
-class _Seal:
-    """Encrypts the texts of one run under its own key, each for its own place."""
-
-    keyring: Keyring
-    project: str
-    run_id: str
-
-    def close(self, place: str, text: str) -> bytes:
-        scope = f"run/{self.run_id}"
-        self.keyring.get(self.project, scope)  # sealing alone would replace a key that was shredded on purpose
-        return self.keyring.seal(self.project, scope, text.encode(), label=f"{scope}/{place}")
-
-    def open(self, place: str, sealed: bytes) -> str:
-        scope = f"run/{self.run_id}"
-        return self.keyring.unseal(self.project, scope, sealed, label=f"{scope}/{place}").decode()
-
-
 def _found(tx: sa.Connection, run_id: str, project: str | None = None) -> RunRow:
     row = rows.find(tx, run_id)
     if row is None or project not in (None, row.project):
         raise NotFound(f"There is no run {run_id[:40]!r}. See the runs there are with: lepton runs list")
     return row
+
+
+def _schedule(row: ScheduleRow) -> Schedule:
+    return Schedule(
+        row.id, row.run_id, row.cron, row.timezone, row.created_at, row.created_by, row.next_at, row.last_run_id,
+        row.skipped,
+    )  # fmt: skip

@@ -8,7 +8,7 @@ Source: Ghodsi et al., "Dominant Resource Fairness", NSDI 2011, algorithm 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lepton.runs.records import Quota, Resources, Use
@@ -92,6 +92,19 @@ def decide(
     return _Round(waiting, started, machines, quotas, hours).decide()
 
 
+def used_by_project(runs: Iterable[tuple[str, Resources]]) -> dict[str, Use]:
+    """Return what each project takes.
+
+    Args:
+        runs: Of each running run, its project and what all of its workers take together.
+    """
+    uses: dict[str, Use] = {}
+    for project, needs in runs:
+        use = uses.get(project, Use())
+        uses[project] = Use(use.resources + needs, use.running + 1)
+    return uses
+
+
 @dataclass
 class _Round:
     """One decision while it is made."""
@@ -107,10 +120,9 @@ class _Round:
     def __post_init__(self) -> None:
         self.total = sum(self.machines, Resources.NONE)
         self.free = self.total
-        self.uses: dict[str, Use] = {}
+        self.uses = used_by_project((one.project, one.needs) for one in self.started)
         for one in self.started:
             self.free = self.free - one.needs
-            self._count(one.project, one.needs)
         self.kept: dict[str, Waiting] = {}
         """By project, the run that nobody overtakes any more."""
         self.full: dict[str, Waiting] = {}

@@ -1,32 +1,51 @@
-"""What to make of what an engine reports, and what to start next. Pure: no catalog, no clock, no processes."""
+"""What to make of what an engine reports. Pure: no catalog, no clock, no processes."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lepton.core.errors import Internal, StorageFull
 from lepton.runs.engines.port import EnginePhase, EngineStatus, Exit
-from lepton.runs.records import RunState, WorkerExit
+from lepton.runs.records import RunState, Stopping, WorkerExit
 
 WORKER_LOST = "worker_lost"
+TIMED_OUT = "timed_out"
+FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 5.0, 600.0
 _QUIET = frozenset({WorkerExit.DONE, WorkerExit.PEER_LOST, WorkerExit.STOPPED})
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a run that did not say so itself has ended."""
+    """How a run that did not say so itself has ended; queued: it was only to make room.
+
+    Attributes:
+        again: Whether trying again can help.
+    """
 
     state: RunState
     code: str | None = None
     message: str | None = None
+    again: bool = False
 
 
-def judge(run_id: str, workers: int, status: EngineStatus, *, cancel_asked: bool) -> Verdict:
+_WANTED = {
+    None: Verdict(RunState.CANCELLED),
+    Stopping.PREEMPTED: Verdict(RunState.QUEUED),
+    Stopping.TIMED_OUT: Verdict(
+        RunState.FAILED,
+        TIMED_OUT,
+        "The run took longer than it may and was ended. Give it more time, or make it smaller.",
+    ),
+}
+
+
+def judge(
+    run_id: str, workers: int, status: EngineStatus, *, cancel_asked: bool, stopping: Stopping | None = None
+) -> Verdict:
     """Say how a run ended whose workers are gone and which is still running in the catalog."""
-    if cancel_asked:
-        return Verdict(RunState.CANCELLED)
+    if cancel_asked or stopping is not None:
+        return _WANTED[None if cancel_asked else stopping]
     again = f"Nothing was half-written; start it again with: lepton runs retry {run_id}"
     if status.phase is EnginePhase.LOST:
         return _lost(f"The workers were lost together with the process that watched them. {again}")
@@ -50,31 +69,21 @@ def _blame(culprit: Exit, who: str, run_id: str, again: str) -> Verdict:
     return _internal(f"{who} ended with exit code {culprit.code}.", run_id)
 
 
-def startable(queued: Sequence[int], running: Sequence[int], capacity: int) -> int:
-    """Say how many runs at the head of the queue may start now.
-
-    First come, first served, all workers of a run or none; a run that wants more than there is starts alone.
+def backoff_s(failures: int) -> float:
+    """Return how long to wait before a run is tried again.
 
     Args:
-        queued: Workers that each waiting run wants, first come first.
-        running: Workers that each running run has.
-        capacity: How many workers may run at the same time.
+        failures: How many times it has failed, from 1: 5 s, 10 s, 20 s, …, at most 10 minutes.
     """
-    taken, count = sum(running), 0
-    for wanted in queued:
-        if taken and taken + wanted > capacity:
-            break
-        taken += wanted
-        count += 1
-    return count
+    return float(min(FIRST_BACKOFF_S * 2 ** min(failures - 1, 10), LONGEST_BACKOFF_S))
 
 
 def _lost(message: str) -> Verdict:
-    return Verdict(RunState.FAILED, WORKER_LOST, message)
+    return Verdict(RunState.FAILED, WORKER_LOST, message, again=True)
 
 
 def _internal(what: str, run_id: str) -> Verdict:
-    return Verdict(RunState.FAILED, Internal.code, f"{what} See: lepton runs logs {run_id}")
+    return Verdict(RunState.FAILED, Internal.code, f"{what} See: lepton runs logs {run_id}", again=True)
 
 
 def _who(worker: Exit, workers: int) -> str:

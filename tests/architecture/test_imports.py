@@ -35,8 +35,6 @@ def test_every_noun_that_has_sql_has_a_contract_for_it() -> None:
         if (ROOT / "src" / "lepton" / noun / "rows.py").exists():
             head = f"protected_modules = lepton.{noun}.rows\nallowed_importers ="
             found = re.search(rf"^{re.escape(head)}((\s+lepton\S+\n)+)", contract, re.MULTILINE)
-                rf"^protected_modules = lepton.{noun}.rows\nallowed_importers =((\s+lepton\S+\n)+)", contract, re.M
-            )
             assert found, f"{noun}.rows is not protected"
             allowed = set(found[1].split())
             assert f"lepton.{noun}.operations" in allowed

@@ -258,10 +258,10 @@ def test_a_quota_is_set_by_who_owns_the_platform_and_holds(
     platform: Platform, engine: FakeEngine, clock: FakeClock
 ) -> None:
     with pytest.raises(Forbidden):
-        platform.runs.set_quota(ANN, Quota(running=1))
+        platform.runs.limit(ANN, Quota(running=1))
     with pytest.raises(InvalidInput, match="0 or more"):
-        platform.runs.set_quota(ROOT, Quota(cpus=-1))
-    platform.runs.set_quota(ROOT, Quota(running=1, hours=2))
+        platform.runs.limit(ROOT, Quota(cpus=-1))
+    platform.runs.limit(ROOT, Quota(running=1, hours=2))
     assert platform.runs.quota(ANN) == Quota(running=1, hours=2)
     first, second, other = submit(platform), submit(platform), submit(platform, project="other")
     platform.runs.dispatch.tick()
@@ -274,7 +274,7 @@ def test_a_quota_is_set_by_who_owns_the_platform_and_holds(
     clock.after(hours=12)  # the month is over
     platform.runs.dispatch.tick()
     assert get(platform, second).state is RunState.RUNNING
-    platform.runs.set_quota(ROOT, Quota())
+    platform.runs.limit(ROOT, Quota())
     assert platform.runs.quota(ANN) == Quota()
 
 

@@ -43,7 +43,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = {
     "runs.retry": _EDITOR,
     "runs.schedule": _EDITOR,
     "runs.unschedule": _EDITOR,
-    "runs.set_quota": _OWNER,  # of the platform: what one project may use, others may not
+    "runs.limit": _OWNER,  # of the platform: what one project may use, others may not
     "models.train": _EDITOR,
     "models.register": _STEWARD,  # code of one's own that runs on the platform's machine, confined as it is
     "models.evaluate": _EDITOR,

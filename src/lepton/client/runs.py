@@ -16,6 +16,15 @@ _ENDED = {"succeeded", "failed", "cancelled"}
 
 
 @dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What a worker, a run or a machine takes or has."""
+
+    cpus: float = 1.0
+    memory_mb: int = 0
+    gpus: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunError:
     """Why a run failed."""
 
@@ -49,6 +58,13 @@ class Run(Answer):
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     retry_of: str | None = None
+    resources: Resources = Resources()
+    priority: int = 0
+    attempt: int = 0
+    retries: int = 0
+    timeout_s: float | None = None
+    after: tuple[str, ...] = ()
+    reused_from: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -58,6 +74,92 @@ class Run(Answer):
     def made(self, kind: str) -> list[str]:
         """Return the refs of what it made of one kind, such as ``dataset``."""
         return [ref for name, _, ref in (output.partition(":") for output in self.outputs) if name == kind]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quota(Answer):
+    """The most that a project may use at a time; None: as much as there is.
+
+    Attributes:
+        hours: Processor hours in a calendar month (UTC).
+    """
+
+    cpus: float | None = None
+    memory_mb: int | None = None
+    gpus: int | None = None
+    running: int | None = None
+    hours: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """What some runs take together."""
+
+    resources: Resources
+    running: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectUse:
+    """What a project uses, and may use; `hours` is counted only if there is a quota of them."""
+
+    project: str
+    use: Use
+    queued: int
+    quota: Quota
+    hours: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueuedRun:
+    """A run that waits, and why."""
+
+    run_id: str
+    project: str
+    task: str
+    submitted_by: str
+    created_at: datetime
+    needs: Resources
+    priority: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queue(Answer):
+    """What there is to compute with, who uses it, and who waits.
+
+    Attributes:
+        machines: What each machine has.
+        projects: Those that one is in.
+        others: What all others use together.
+        waiting: First to start first, within each project.
+    """
+
+    machines: tuple[Resources, ...]
+    projects: tuple[ProjectUse, ...]
+    others: Use
+    waiting: tuple[QueuedRun, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule(Answer):
+    """A run that is repeated.
+
+    Attributes:
+        run_id: The run that is repeated.
+        next_at: When it comes next.
+        skipped: How many times in a row it was passed over, as the run before had not ended.
+    """
+
+    id: str
+    run_id: str
+    cron: str
+    timezone: str
+    created_at: datetime
+    created_by: str
+    next_at: datetime
+    last_run_id: str | None = None
+    skipped: int = 0
 
 
 OnProgress = Callable[[Run], None]
@@ -159,6 +261,49 @@ class Runs:
     def retry(self, run_id: str) -> Run:
         """Start a new run with what an ended one was given."""
         return decode(Run, self._transport.send("POST", path_of("runs", run_id, "retry")))
+
+    def queue(self) -> Queue:
+        """Return what there is to compute with, who uses it, and why runs wait."""
+        return decode(Queue, self._transport.get(path_of("runs", "queue")))
+
+    def quota(self) -> Quota:
+        """Return what the project may use at most."""
+        return decode(Quota, self._transport.get(path_of("runs", "quota")))
+
+    def limit(
+        self, *, cpus: float | None = None, memory_mb: int | None = None, gpus: int | None = None,
+        running: int | None = None, hours: float | None = None,
+    ) -> Quota:  # fmt: skip
+        """Replace what the project may use at most; what is left out is not limited any more.
+
+        Args:
+            cpus: Processors at a time.
+            memory_mb: Memory in MiB at a time, of runs that say how much they take.
+            gpus: GPUs at a time.
+            running: Runs at a time.
+            hours: Processor hours in a calendar month (UTC).
+        """
+        asked = {"cpus": cpus, "memory_mb": memory_mb, "gpus": gpus, "running": running, "hours": hours}
+        return decode(Quota, self._transport.send("PUT", path_of("runs", "quota"), json=asked))
+
+    def schedule(self, run_id: str, cron: str, *, timezone: str = "UTC") -> Schedule:
+        """Repeat a run again and again, with what it was given.
+
+        Args:
+            run_id: Which run.
+            cron: Minute, hour, day of the month, month and day of the week, or a word such as ``@daily``.
+            timezone: In which they are meant, such as ``Europe/Berlin``.
+        """
+        asked = {"cron": cron, "timezone": timezone}
+        return decode(Schedule, self._transport.send("POST", path_of("runs", run_id, "schedule"), json=asked))
+
+    def schedules(self) -> Items[Schedule]:
+        """List the runs that are repeated."""
+        return decode_items(Schedule, self._transport.get(path_of("runs", "schedules")))
+
+    def unschedule(self, schedule_id: str) -> None:
+        """Repeat a run no more."""
+        self._transport.send("DELETE", path_of("runs", "schedules", schedule_id))
 
     def wait(self, run_id: str, *, on_progress: OnProgress | None = None) -> Run:
         """Return the run once it has succeeded.

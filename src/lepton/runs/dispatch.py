@@ -24,10 +24,10 @@ from lepton.runs.engines.port import Engine, EnginePhase, EngineSpec
 from lepton.runs.queue import DEPTH, Started, Waiting, decide
 from lepton.runs.records import Resources, RunState, Stopping
 from lepton.runs.rows import RunRow, ScheduleRow
-from lepton.runs.seal import Seal
 from lepton.runs.verdict import Verdict, backoff_s, judge
+from lepton.store.ciphers import derive
 from lepton.store.database import Database
-from lepton.store.keys import Keyring
+from lepton.store.keys import Keyring, Seal
 
 DEPENDENCY_FAILED = "dependency_failed"
 _FURTHER_BACK = f"its turn comes after more than {DEPTH} other runs of the project"
@@ -199,7 +199,7 @@ class Dispatch:
         if row.needs.cpus > most:
             text += f", more than this machine has room for at a time ({most:g})"
         try:
-            sealed = Seal(self.keyring, row.project, row.id).close("message", text)
+            sealed = sealing(self.keyring, row.project, row.id).close("message", text)
         except NotFound as error:  # its key has been shredded, and with it what it was to do
             self.end(row, Verdict(RunState.FAILED, error.code))
             return
@@ -217,7 +217,7 @@ class Dispatch:
                 workers=row.workers,
                 argv=(*self.command, row.id),
                 environment=self.environment,
-                log_key=Seal(self.keyring, row.project, row.id).log_key(),
+                log_key=log_key(self.keyring, row.project, row.id),
                 resources=row.resources,
             )
             self.engine.submit(spec)
@@ -249,7 +249,7 @@ class Dispatch:
         if text is None:
             return None
         with suppress(NotFound):  # without its key the code alone has to do
-            return Seal(self.keyring, row.project, row.id).close(place, text)
+            return sealing(self.keyring, row.project, row.id).close(place, text)
         return None
 
 
@@ -263,13 +263,27 @@ def attempt_id(run_id: str, attempt: int) -> str:
     return f"{run_id}x{attempt}" if attempt else run_id
 
 
+def sealing(keyring: Keyring, project: str, run_id: str) -> Seal:
+    """Return what encrypts the texts of a run."""
+    return Seal(keyring, project, f"run/{run_id}")
+
+
+def log_key(keyring: Keyring, project: str, run_id: str) -> bytes:
+    """Return the 32 bytes that encrypt the log of a run.
+
+    Raises:
+        NotFound: if the run's key has been shredded.
+    """
+    return derive(keyring.get(project, f"run/{run_id}"), b"lepton/run-log/1")
+
+
 def copy_of(row: RunRow, run_id: str, keyring: Keyring, now: datetime) -> RunRow:
     """Return a run that has yet to begin, with what another was given, sealed under a key of its own.
 
     Raises:
         NotFound: if the key of the other has been shredded.
     """
-    old, new = Seal(keyring, row.project, row.id), Seal(keyring, row.project, run_id)
+    old, new = sealing(keyring, row.project, row.id), sealing(keyring, row.project, run_id)
     arguments, params = old.open("arguments", row.sealed_arguments), old.open("params", row.sealed_params)
     keyring.create(row.project, f"run/{run_id}")
     return RunRow(

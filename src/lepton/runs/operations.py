@@ -24,7 +24,16 @@ from lepton.core.ids import new_id
 from lepton.core.settings import Settings
 from lepton.runs import rows
 from lepton.runs.cron import next_time
-from lepton.runs.dispatch import Dispatch, attempt_id, copy_of, cpu_seconds, engine_id, month_of
+from lepton.runs.dispatch import (
+    Dispatch,
+    attempt_id,
+    copy_of,
+    cpu_seconds,
+    engine_id,
+    log_key,
+    month_of,
+    sealing,
+)  # fmt: skip
 from lepton.runs.engines.port import Engine, EnginePhase
 from lepton.runs.queue import DEPTH, used_by_project
 from lepton.runs.records import (
@@ -49,7 +58,6 @@ from lepton.runs.records import (
 )  # fmt: skip
 from lepton.runs.rows import RunRow, ScheduleRow
 from lepton.runs.scheduling import check, check_quota, fingerprint
-from lepton.runs.seal import Seal
 from lepton.store.database import Database
 from lepton.store.keys import Keyring
 
@@ -143,7 +151,7 @@ class Runs:
         before = [_found(tx, run_id, project) for run_id in scheduling.after]
         run_id = new_id()
         self._keyring.create(project, f"run/{run_id}")
-        seal = Seal(self._keyring, project, run_id)
+        seal = sealing(self._keyring, project, run_id)
         row = RunRow(
             id=run_id,
             project=project,
@@ -285,14 +293,14 @@ class Runs:
         with self._guard.allow(actor, "runs.quota", project=project) as tx:
             return rows.quotas(tx).get(project, Quota())
 
-    def set_quota(self, actor: Actor, quota: Quota, *, project: str = DEFAULT_PROJECT) -> Quota:
+    def limit(self, actor: Actor, quota: Quota, *, project: str = DEFAULT_PROJECT) -> Quota:
         """Replace what a project may use at most; what runs already goes on.
 
         Raises:
             InvalidInput: if a part of it is negative.
         """
         check_quota(quota)
-        with self._guard.allow(actor, "runs.set_quota", project=project, target=f"project:{project}") as tx:
+        with self._guard.allow(actor, "runs.limit", project=project, target=f"project:{project}") as tx:
             if not actor.is_admin:
                 raise Forbidden("A quota is set by who owns the platform: an owner of the project 'default'. Ask one.")
             rows.set_quota(tx, project, quota)
@@ -354,7 +362,7 @@ class Runs:
             row = _found(tx, run_id)
         if row.state is not RunState.RUNNING:
             raise Conflict(f"Run {run_id} is {row.state.value}; there is nothing to work on.")
-        arguments = json.loads(Seal(self._keyring, row.project, run_id).open("arguments", row.sealed_arguments))
+        arguments = json.loads(sealing(self._keyring, row.project, run_id).open("arguments", row.sealed_arguments))
         return Assignment(self._run(row), row.user_id, row.scopes, arguments)
 
     def record_metrics(self, run_id: str, points: Sequence[MetricPoint]) -> None:
@@ -365,7 +373,7 @@ class Runs:
     def record_progress(self, run_id: str, fraction: float, message: str) -> None:
         """Write how far a run is, and all metrics that wait."""
         with self._database.read() as tx:
-            sealed = Seal(self._keyring, _found(tx, run_id).project, run_id).close("message", message)
+            sealed = sealing(self._keyring, _found(tx, run_id).project, run_id).close("message", message)
         points: builtins.list[MetricPoint] = []
         try:
             with self._database.begin() as tx:
@@ -414,7 +422,7 @@ class Runs:
         found = []
         for row in rows.unsuccessful(tx, task, since):
             with suppress(NotFound):  # its key has been shredded
-                sealed = Seal(self._keyring, row.project, row.id).open("arguments", row.sealed_arguments)
+                sealed = sealing(self._keyring, row.project, row.id).open("arguments", row.sealed_arguments)
                 found.append(json.loads(sealed))
         return found
 
@@ -424,7 +432,7 @@ class Runs:
         sealed, now = None, self._clock()
         if message is not None:
             with suppress(NotFound):  # without its key the code alone has to do
-                sealed = Seal(self._keyring, row.project, row.id).close("error", message)
+                sealed = sealing(self._keyring, row.project, row.id).close("error", message)
         with self._database.begin() as tx:
             moved = rows.move(
                 tx, row.id, state, ended_at=now, error_code=code, sealed_error=sealed, sealed_message=None,
@@ -455,7 +463,7 @@ class Runs:
         gone = row.state.has_ended and self._engine.status(engine_id(row)).phase is not EnginePhase.RUNNING
         lines: builtins.list[LogLine] = []
         attempt, seq = divmod(after, _LINES_PER_ATTEMPT)
-        key = Seal(self._keyring, row.project, row.id).log_key()
+        key = log_key(self._keyring, row.project, row.id)
         while attempt <= row.attempt and len(lines) < limit:
             found = self._engine.logs(attempt_id(run_id, attempt), key, after=seq, limit=limit - len(lines))
             lines += [replace(line, seq=attempt * _LINES_PER_ATTEMPT + line.seq) for line in found]
@@ -464,7 +472,7 @@ class Runs:
         return self._run(row), LogPage(tuple(lines), cursor, ended=gone and len(lines) < limit)
 
     def _run(self, row: RunRow) -> Run:
-        seal = Seal(self._keyring, row.project, row.id)
+        seal = sealing(self._keyring, row.project, row.id)
         try:
             params = json.loads(seal.open("params", row.sealed_params))
             message = seal.open("message", row.sealed_message) if row.sealed_message else self._message(row)

@@ -9,7 +9,16 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from lepton.runs.records import RunState
-from lepton.server.bodies.runs import LogPageAnswer, MetricsAnswer, RunAnswer
+from lepton.server.bodies.runs import (
+    LogPageAnswer,
+    MetricsAnswer,
+    QueueAnswer,
+    QuotaAnswer,
+    QuotaBody,
+    RunAnswer,
+    ScheduleAnswer,
+    ScheduleBody,
+)  # fmt: skip
 from lepton.server.events import LIVE, last_line, stream, wants_events
 from lepton.server.wire import IN, Items, Limit, On, Project, Who, items
 
@@ -22,6 +31,42 @@ def list_runs(
 ) -> object:
     """List runs, the newest first."""
     return items(platform.runs.list(actor, project=project, state=state, limit=limit))
+
+
+@router.get("/queue", operation_id="runs.queue", response_model=QueueAnswer)
+def get_queue(platform: On, actor: Who, project: Project = IN) -> object:
+    """Get what there is to compute with, who uses it, and why runs wait."""
+    return platform.runs.queue(actor, project=project)
+
+
+@router.get("/quota", operation_id="runs.quota", response_model=QuotaAnswer)
+def get_quota(platform: On, actor: Who, project: Project = IN) -> object:
+    """Get what a project may use at most."""
+    return platform.runs.quota(actor, project=project)
+
+
+@router.put("/quota", operation_id="runs.limit", response_model=QuotaAnswer)
+def limit(platform: On, actor: Who, body: QuotaBody, project: Project = IN) -> object:
+    """Replace what a project may use at most."""
+    return platform.runs.limit(actor, body.to_quota(), project=project)
+
+
+@router.get("/schedules", operation_id="runs.schedules", response_model=Items[ScheduleAnswer])
+def list_schedules(platform: On, actor: Who, project: Project = IN) -> object:
+    """List the runs that are repeated."""
+    return items(platform.runs.schedules(actor, project=project))
+
+
+@router.delete("/schedules/{schedule_id}", operation_id="runs.unschedule", status_code=204)
+def unschedule(platform: On, actor: Who, schedule_id: str, project: Project = IN) -> None:
+    """Remove a schedule."""
+    platform.runs.unschedule(actor, schedule_id, project=project)
+
+
+@router.post("/{run_id}/schedule", operation_id="runs.schedule", response_model=ScheduleAnswer, status_code=201)
+def schedule_run(platform: On, actor: Who, run_id: str, body: ScheduleBody) -> object:
+    """Repeat a run again and again."""
+    return platform.runs.schedule(actor, run_id, body.cron, timezone=body.timezone)
 
 
 @router.get("/{run_id}", operation_id="runs.get", response_model=RunAnswer, responses=LIVE)

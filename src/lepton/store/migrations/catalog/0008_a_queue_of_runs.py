@@ -14,32 +14,32 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
-_NEW: tuple[sa.Column[Any], ...] = (
-    sa.Column("cpus", sa.Float(), nullable=True),
-    sa.Column("memory_mb", sa.Integer(), nullable=True),
-    sa.Column("gpus", sa.Integer(), nullable=True),
-    sa.Column("priority", sa.Integer(), nullable=True),
-    sa.Column("preemptible", sa.Boolean(), nullable=True),
-    sa.Column("retries", sa.Integer(), nullable=True),
-    sa.Column("timeout_s", sa.Float(), nullable=True),
-    sa.Column("after", sa.JSON(none_as_null=True), nullable=True),
-    sa.Column("is_held", sa.Boolean(), nullable=True),
-    sa.Column("not_before", UtcDateTime(), nullable=True),
-    sa.Column("attempt", sa.Integer(), nullable=True),
-    sa.Column("failures", sa.Integer(), nullable=True),
-    sa.Column("stopping", sa.String(length=16), nullable=True),
-    sa.Column("cpu_seconds", sa.Float(), nullable=True),
-    sa.Column("key", sa.String(length=128), nullable=True),
-    sa.Column("fingerprint", sa.String(length=64), nullable=True),
-    sa.Column("reused_from", sa.String(length=26), nullable=True),
+_NEW: tuple[tuple[str, sa.types.TypeEngine[Any]], ...] = (
+    ("cpus", sa.Float()),
+    ("memory_mb", sa.Integer()),
+    ("gpus", sa.Integer()),
+    ("priority", sa.Integer()),
+    ("preemptible", sa.Boolean()),
+    ("retries", sa.Integer()),
+    ("timeout_s", sa.Float()),
+    ("after", sa.JSON(none_as_null=True)),
+    ("is_held", sa.Boolean()),
+    ("not_before", UtcDateTime()),
+    ("attempt", sa.Integer()),
+    ("failures", sa.Integer()),
+    ("stopping", sa.String(length=16)),
+    ("cpu_seconds", sa.Float()),
+    ("key", sa.String(length=128)),
+    ("fingerprint", sa.String(length=64)),
+    ("reused_from", sa.String(length=26)),
 )
 
 
 def upgrade() -> None:
     """Move to this version."""
     with op.batch_alter_table("runs", schema=None) as batch_op:
-        for column in _NEW:
-            batch_op.add_column(column.copy())
+        for name, kind in _NEW:
+            batch_op.add_column(sa.Column(name, kind, nullable=True))
         batch_op.create_index(batch_op.f("ix_runs_project_fingerprint"), ["project", "fingerprint"], unique=False)
         batch_op.create_index(batch_op.f("ix_runs_project_key"), ["project", "key"], unique=True)
     op.create_table(
@@ -81,5 +81,5 @@ def downgrade() -> None:
     with op.batch_alter_table("runs", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_runs_project_key"))
         batch_op.drop_index(batch_op.f("ix_runs_project_fingerprint"))
-        for column in _NEW:
-            batch_op.drop_column(column.name)
+        for name, _ in _NEW:
+            batch_op.drop_column(name)

@@ -222,3 +222,21 @@ def test_every_verb_is_in_this_file(client: lepton.Client) -> None:
 
 def _token(client: lepton.Client) -> str:
     return str(client.transport._http.headers["Authorization"]).removeprefix("Bearer ")
+
+
+def test_the_queue_its_quotas_and_what_is_repeated(client: lepton.Client, people: lepton.DatasetDetail) -> None:
+    (run, *_) = client.runs.list(limit=1)
+    queue = client.runs.queue()
+    assert queue.machines[0].cpus >= 2
+    assert {one.project for one in queue.projects} >= {"default"}
+    assert client.runs.quota().cpus is None
+    assert client.runs.limit(cpus=100, memory_mb=1 << 20).cpus == 100
+    assert client.runs.quota().memory_mb == 1 << 20
+    with pytest.raises(InvalidInput, match="0 or more"):
+        client.runs.limit(hours=-1)
+    assert client.runs.limit().cpus is None
+    made = client.runs.schedule(run.id, "0 3 1 1 *", timezone="Asia/Shanghai")
+    assert [one.id for one in client.runs.schedules()] == [made.id]
+    client.runs.unschedule(made.id)
+    assert client.runs.schedules() == []
+    assert client.runs.get(run.id).resources.cpus == 1

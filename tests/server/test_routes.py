@@ -50,6 +50,12 @@ CALLS = {
     "runs.metrics": a_call("GET", "/v1/runs/{run}/metrics", "runs.get"),
     "runs.cancel": a_call("POST", "/v1/runs/{run}/cancel", "runs.cancel"),
     "runs.retry": a_call("POST", "/v1/runs/{run}/retry", "runs.retry"),
+    "runs.queue": a_call("GET", "/v1/runs/queue", "runs.queue"),
+    "runs.quota": a_call("GET", "/v1/runs/quota", "runs.quota"),
+    "runs.limit": a_call("PUT", "/v1/runs/quota", "runs.limit", json={"cpus": 4}),
+    "runs.schedules": a_call("GET", "/v1/runs/schedules", "runs.schedules"),
+    "runs.schedule": a_call("POST", "/v1/runs/{run}/schedule", "runs.schedule", json={"cron": "@daily"}),
+    "runs.unschedule": a_call("DELETE", f"/v1/runs/schedules/{NOBODY}", "runs.unschedule"),
     "models.list": a_call("GET", "/v1/models", "models.list"),
     "models.train": a_call(
         "POST", "/v1/models/train", "models.train", json={"name": "m", "dataset": "x", "target": "y"}
@@ -185,7 +191,7 @@ def test_every_failure_has_the_one_shape(owner: TestClient, anonymous: TestClien
                 assert response.headers["x-request-id"] == body["error"]["request_id"]
                 if response.status_code != 405:
                     assert codes[body["error"]["code"]] == response.status_code
-                assert body["error"]["message"].endswith((".", "list", "create", "get x", "up")), body
+                assert body["error"]["message"].endswith((".", "list", "create", "get x", "up", "schedules")), body
     assert failures > 150
 
 

@@ -145,8 +145,8 @@ class Workshop:
         self.blobs = BlobStore(settings.objects, self.keyring)
         self.datasets = FakeDatasets(self.guard)
         self.runs = Runs(
-            database=self.database, guard=self.guard, keyring=self.keyring, engine=IdleEngine(),
-            settings=settings, clock=utc_now,
+            database=self.database, guard=self.guard, keyring=self.keyring, blobs=self.blobs,
+            engine=IdleEngine(), settings=settings, clock=utc_now,
         )  # fmt: skip
         self.models = Models(
             guard=self.guard, keyring=self.keyring, blobs=self.blobs, datasets=self.datasets, runs=self.runs,

@@ -50,6 +50,9 @@ CALLS = {
     "runs.metrics": a_call("GET", "/v1/runs/{run}/metrics", "runs.get"),
     "runs.cancel": a_call("POST", "/v1/runs/{run}/cancel", "runs.cancel"),
     "runs.retry": a_call("POST", "/v1/runs/{run}/retry", "runs.retry"),
+    "runs.artifacts": a_call("GET", "/v1/runs/{run}/artifacts", "runs.artifacts"),
+    "runs.put_artifact": a_call("PUT", "/v1/runs/{run}/artifacts/x.txt", "runs.track", content=b"text"),
+    "runs.download": a_call("GET", "/v1/runs/{run}/artifacts/x.txt", "runs.artifacts"),
     "models.list": a_call("GET", "/v1/models", "models.list"),
     "models.train": a_call(
         "POST", "/v1/models/train", "models.train", json={"name": "m", "dataset": "x", "target": "y"}

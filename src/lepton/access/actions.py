@@ -26,6 +26,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = {
     "runs.list": _VIEWER,
     "runs.get": _VIEWER,
     "runs.logs": _VIEWER,
+    "runs.artifacts": _VIEWER,
     "models.list": _VIEWER,
     "models.get": _VIEWER,
     "endpoints.list": _VIEWER,
@@ -38,6 +39,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = {
     "datasets.delete": _EDITOR,
     "runs.cancel": _EDITOR,
     "runs.retry": _EDITOR,
+    "runs.track": _EDITOR,
     "models.train": _EDITOR,
     "models.register": _STEWARD,  # code of one's own that runs on the platform's machine, confined as it is
     "models.evaluate": _EDITOR,
@@ -74,7 +76,10 @@ ACCESS_NOUNS = frozenset({"projects", "users", "tokens", "audit"})
 RUN_ACTIONS = frozenset(action for action in ACTIONS if action.partition(".")[0] not in ACCESS_NOUNS)
 """What code inside a run can be allowed: data, never people or credentials."""
 
-_LOOKS = (".list", ".get", ".profile", ".rows", ".logs", ".export", ".read_personal", ".read_secret", ".predict")
+_LOOKS = (
+    ".list", ".get", ".profile", ".rows", ".logs", ".artifacts", ".export", ".read_personal", ".read_secret",
+    ".predict",
+)  # fmt: skip
 LOOKING_ACTIONS = frozenset(action for action in ACTIONS if action.endswith(_LOOKS))
 """What changes nothing in the platform: looking, taking out, asking. Everything else does."""
 

@@ -1,16 +1,20 @@
-"""``client.runs``: slow work, looked at, waited for and steered."""
+"""``client.runs``: slow work, looked at, waited for and steered; and the files it leaves."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, overload
+from pathlib import Path
+from typing import BinaryIO, Literal, overload
 
 from lepton.client.answers import Answer, Cell, Items, decode, decode_items
+from lepton.client.files import Export, open_file, save
 from lepton.client.transport import Transport, path_of
 from lepton.core.errors import RunFailed
+from lepton.runs.artifacts import check_path
 
 _ENDED = {"succeeded", "failed", "cancelled"}
 
@@ -112,6 +116,21 @@ class Metrics(Answer):
         return [point.value for point in sorted(points, key=lambda p: p.step) if point.value is not None]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Artifact(Answer):
+    """A file that a run has left.
+
+    Attributes:
+        path: Where it is among the files of the run, such as ``plots/loss.png``.
+        sha256: Digest of its content; hexadecimal.
+    """
+
+    path: str
+    size_bytes: int
+    sha256: str
+    created_at: datetime
+
+
 class Runs:
     """The verbs on runs."""
 
@@ -152,6 +171,42 @@ class Runs:
         """Return what the run measured so far."""
         return decode(Metrics, self._transport.get(path_of("runs", run_id, "metrics")))
 
+    def artifacts(self, run_id: str) -> Items[Artifact]:
+        """List the files that a run has left, by path."""
+        return decode_items(Artifact, self._transport.get(path_of("runs", run_id, "artifacts")))
+
+    def put_artifact(self, run_id: str, path: str, content: str | Path | bytes | BinaryIO) -> Artifact:
+        """Keep a file with a run; one of the same path is replaced.
+
+        Args:
+            run_id: Which run.
+            path: Its place among the files of the run, such as ``plots/loss.png``.
+            content: Path of a file, an open one, or the bytes themselves.
+
+        Raises:
+            InvalidInput: if the path cannot be one, or the file cannot be opened.
+        """
+        place = _artifact(run_id, path)
+        with open_file(io.BytesIO(content) if isinstance(content, bytes) else content) as (chunks, size_bytes):
+            body = self._transport.upload(place, chunks, query={}, size_bytes=size_bytes, method="PUT")
+        return decode(Artifact, body)
+
+    def get_artifact(self, run_id: str, path: str) -> bytes:
+        """Return the content of one file of a run."""
+        return self._transport.get(_artifact(run_id, path))
+
+    def download(self, run_id: str, path: str, to: str | Path | BinaryIO) -> Export:
+        """Write one file of a run to a file, in a folder that is made if needed, or into an open one.
+
+        Raises:
+            NotFound: if the run has none of that path.
+            InvalidInput: if it cannot be written.
+        """
+        with self._transport.download(_artifact(run_id, path)) as download:
+            if isinstance(to, str | Path):
+                Path(to).expanduser().parent.mkdir(parents=True, exist_ok=True)
+            return save(download, to)
+
     def cancel(self, run_id: str) -> Run:
         """Ask a run to stop."""
         return decode(Run, self._transport.send("POST", path_of("runs", run_id, "cancel")))
@@ -180,6 +235,10 @@ class Runs:
         if run.state != "succeeded":
             raise _failure(run)
         return run
+
+
+def _artifact(run_id: str, path: str) -> str:
+    return path_of("runs", run_id, "artifacts", *check_path(path).split("/"))
 
 
 def _failure(run: Run) -> RunFailed:

@@ -27,7 +27,9 @@ from lepton.runs import rows
 from lepton.runs.engines.port import Engine, EnginePhase, EngineSpec
 from lepton.runs.records import Arguments, Assignment, LogPage, Look, MetricPoint, Param, Run, RunState
 from lepton.runs.rows import RunRow
+from lepton.runs.tracking import Tracking
 from lepton.runs.verdict import judge, startable
+from lepton.store.blobs import BlobStore
 from lepton.store.ciphers import derive
 from lepton.store.database import Database
 from lepton.store.keys import Keyring
@@ -42,7 +44,7 @@ _STATE_MESSAGES = {
 }
 
 
-class Runs:
+class Runs(Tracking):
     """Slow work: who asked for it, how it goes, how it ended."""
 
     def __init__(
@@ -51,15 +53,13 @@ class Runs:
         database: Database,
         guard: Guard,
         keyring: Keyring,
+        blobs: BlobStore,
         engine: Engine,
         settings: Settings,
         clock: Clock,
     ) -> None:
-        self._database = database
-        self._guard = guard
-        self._keyring = keyring
+        super().__init__(database=database, guard=guard, keyring=keyring, blobs=blobs, settings=settings, clock=clock)
         self._engine = engine
-        self._clock = clock
         self._environment = {
             "LEPTON_HOME": str(settings.home),
             "LEPTON_CATALOG": settings.catalog,

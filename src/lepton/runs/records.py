@@ -114,6 +114,23 @@ class MetricPoint:
 
 
 @dataclass(frozen=True)
+class Artifact:
+    """A file that a run has left.
+
+    Attributes:
+        path: Where it is among the run's files, such as ``plots/loss.png``.
+        size_bytes: Its size.
+        sha256: Its digest; hexadecimal.
+        created_at: When it was stored.
+    """
+
+    path: str
+    size_bytes: int
+    sha256: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
 class LogLine:
     """One line a worker wrote; lines of the supervisor itself have rank -1."""
 

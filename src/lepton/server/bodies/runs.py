@@ -78,6 +78,15 @@ class MetricAnswer(Answer):
     points: list[PointAnswer]
 
 
+class ArtifactAnswer(Answer):
+    """A file that a run has left."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+    created_at: datetime
+
+
 class MetricsAnswer(Answer):
     """All curves of a run."""
 

@@ -6,14 +6,18 @@ from functools import partial
 from itertools import groupby
 
 from fastapi import APIRouter, Query, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from lepton.runs.records import RunState
-from lepton.server.bodies.runs import LogPageAnswer, MetricsAnswer, RunAnswer
+from lepton.server.bodies.runs import ArtifactAnswer, LogPageAnswer, MetricsAnswer, RunAnswer
+from lepton.server.download import FileAnswer
 from lepton.server.events import LIVE, last_line, stream, wants_events
+from lepton.server.upload import with_chunks
 from lepton.server.wire import IN, Items, Limit, On, Project, Who, items
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
+
+_FILE = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 
 @router.get("", operation_id="runs.list", response_model=Items[RunAnswer])
@@ -62,3 +66,36 @@ def cancel_run(platform: On, actor: Who, run_id: str) -> object:
 def retry_run(platform: On, actor: Who, run_id: str) -> object:
     """Submit an ended run again."""
     return platform.runs.retry(actor, run_id)
+
+
+@router.get("/{run_id}/artifacts", operation_id="runs.artifacts", response_model=Items[ArtifactAnswer])
+def list_artifacts(platform: On, actor: Who, run_id: str) -> object:
+    """List the files that a run has left."""
+    return items(platform.runs.artifacts(actor, run_id))
+
+
+@router.put(
+    "/{run_id}/artifacts/{path:path}",
+    operation_id="runs.put_artifact",
+    response_model=ArtifactAnswer,
+    status_code=201,
+    openapi_extra={"requestBody": {"content": _FILE, "required": True}},
+)
+async def put_artifact(platform: On, actor: Who, request: Request, run_id: str, path: str) -> object:
+    """Keep a file with a run, sent as the raw body; one of the same path is replaced."""
+    again = partial(platform.access.renew, actor)
+    return await with_chunks(
+        request, lambda chunks: platform.runs.put_artifact(actor, run_id, path, chunks, again=again)
+    )
+
+
+@router.get(
+    "/{run_id}/artifacts/{path:path}",
+    operation_id="runs.download",
+    response_class=StreamingResponse,
+    responses={200: {"content": _FILE}},
+)
+def download_artifact(platform: On, actor: Who, run_id: str, path: str) -> Response:
+    """Download a file that a run has left."""
+    artifact, file = platform.runs.download(actor, run_id, path)
+    return FileAnswer(file, name=artifact.path.rpartition("/")[2], size_bytes=artifact.size_bytes)

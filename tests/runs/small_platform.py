@@ -55,7 +55,7 @@ class Platform:
 
     def create_tables(self) -> None:
         with self.database.begin() as tx:
-            metadata.create_all(tx, tables=[rows.runs, rows.run_metrics, track_rows.run_artifacts, audit])
+            metadata.create_all(tx, tables=[rows.runs, *track_rows.TABLES, audit])
 
     def actor_for_run(self, user_id: str, scopes: frozenset[str] | None) -> Actor:
         return Actor(user_id, "ann", {"default": Role.EDITOR}, scopes=scopes, via="run")

@@ -39,6 +39,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = {
     "datasets.delete": _EDITOR,
     "runs.cancel": _EDITOR,
     "runs.retry": _EDITOR,
+    "runs.create": _EDITOR,
     "runs.track": _EDITOR,
     "models.train": _EDITOR,
     "models.register": _STEWARD,  # code of one's own that runs on the platform's machine, confined as it is

@@ -131,6 +131,36 @@ class Artifact(Answer):
     created_at: datetime
 
 
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """A curve in short; `last_value` is the one at the highest step."""
+
+    key: str
+    last_step: int
+    last_value: float | None
+    min_value: float | None
+    max_value: float | None
+    points: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracked(Answer):
+    """What a run has told of itself."""
+
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: tuple[Curve, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt(Answer):
+    """What became of a batch: whether it was kept now and not earlier, and how the run stands."""
+
+    batch: int
+    is_new: bool
+    state: str
+
+
 class Runs:
     """The verbs on runs."""
 
@@ -170,6 +200,27 @@ class Runs:
     def metrics(self, run_id: str) -> Metrics:
         """Return what the run measured so far."""
         return decode(Metrics, self._transport.get(path_of("runs", run_id, "metrics")))
+
+    def tracked(self, run_id: str) -> Tracked:
+        """Return params, tags and the curves of a run in short."""
+        return decode(Tracked, self._transport.get(path_of("runs", run_id, "tracked")))
+
+    def create(self, **about: object) -> Run:
+        """Note a run whose work is done elsewhere; `lepton.start_run` is the comfortable way to do it.
+
+        Args:
+            about: ``run_id``, ``name``, ``experiment``, ``params``, ``tags``, ``started_at``, as in the REST interface.
+        """
+        return decode(Run, self._transport.send("POST", path_of("runs"), json=about))
+
+    def track(self, run_id: str, batch: Mapping[str, object]) -> Receipt:
+        """Send a batch of points, params and tags; one whose number the platform knows changes nothing."""
+        return decode(Receipt, self._transport.send("POST", path_of("runs", run_id, "track"), json=batch))
+
+    def end(self, run_id: str, state: str = "succeeded", message: str = "") -> None:
+        """End a run whose work is done elsewhere."""
+        body = {"state": state, "message": message}
+        self._transport.send("POST", path_of("runs", run_id, "end"), json=body)
 
     def artifacts(self, run_id: str) -> Items[Artifact]:
         """List the files that a run has left, by path."""

@@ -23,7 +23,7 @@ from lepton.core.clock import Clock
 from lepton.core.errors import Conflict, Forbidden, InvalidInput, LeptonError, NotFound
 from lepton.core.ids import new_id
 from lepton.core.settings import Settings
-from lepton.runs import rows
+from lepton.runs import rows, track_rows
 from lepton.runs.engines.port import Engine, EnginePhase, EngineSpec
 from lepton.runs.records import Arguments, Assignment, LogPage, Look, MetricPoint, Param, Run, RunState
 from lepton.runs.rows import RunRow
@@ -172,11 +172,11 @@ class Runs(Tracking):
         return lambda after: self._look_at_log(run_id, after, limit)
 
     def metrics(self, actor: Actor, run_id: str) -> builtins.list[MetricPoint]:
-        """Return the points of all curves of a run in the order in which they were measured."""
+        """Return the points of all curves of a run, those of each in the order in which they were measured."""
         project = self._project_of(actor, run_id)
         with self._guard.allow(actor, "runs.get", project=project, target=f"run:{run_id}") as tx:
             _found(tx, run_id, project)
-            return rows.metrics(tx, run_id)
+            return track_rows.metrics(tx, run_id)
 
     def cancel(self, actor: Actor, run_id: str) -> Run:
         """Ask for the end of a run; one that waits ends at once, one that runs when its workers have ended.
@@ -190,7 +190,8 @@ class Runs(Tracking):
             if row.state.has_ended:
                 raise Conflict(f"Run {run_id} has already {row.state.value}; there is nothing to cancel.")
             rows.ask_cancel(tx, run_id)
-            rows.move(tx, run_id, RunState.CANCELLED, only_from=RunState.QUEUED, ended_at=self._clock())
+            waiting = None if row.task == rows.OUTSIDE else RunState.QUEUED  # from outside, its client is told
+            rows.move(tx, run_id, RunState.CANCELLED, only_from=waiting, ended_at=self._clock())
             row = _found(tx, run_id)
         return self._run(row)
 
@@ -206,6 +207,8 @@ class Runs(Tracking):
             row = _found(tx, run_id, project)
             if row.state not in (RunState.FAILED, RunState.CANCELLED):
                 raise Conflict(f"Run {run_id} is {row.state.value}; only failed and cancelled runs can be retried.")
+            if row.task == rows.OUTSIDE:
+                raise Conflict(f"Run {run_id} was recorded from outside. Repeat it where it was started.")
             if not self._guard.may(actor, row.task, project=row.project):
                 raise Forbidden(f"To retry this run you must be allowed {row.task}. Ask an owner of the project.")
             seal = _Seal(self._keyring, row.project, run_id)
@@ -251,7 +254,7 @@ class Runs(Tracking):
                 # This locks the row, so points that are taken here are committed before a success can be.
                 rows.set_progress(tx, run_id, progress=fraction, sealed_message=sealed)
                 points = self._take(run_id)
-                rows.add_metrics(tx, run_id, points)
+                track_rows.add_metrics(tx, run_id, points)
         except Exception:
             self._put_back(run_id, points)
             raise
@@ -278,7 +281,7 @@ class Runs(Tracking):
         )
         if not moved:
             raise Conflict(f"Run {run_id} has ended meanwhile, so nothing of it is kept. See: lepton runs get {run_id}")
-        rows.add_metrics(tx, run_id, self._take(run_id))
+        track_rows.add_metrics(tx, run_id, self._take(run_id))
 
     def fail(self, run_id: str, error: LeptonError) -> None:
         """End a run badly, with a public sentence; does nothing if it has ended already."""
@@ -310,6 +313,7 @@ class Runs(Tracking):
         Safe to call from several processes at once: every change of state is a compare-and-set, and an engine starts
         a run once however often it is submitted.
         """
+        self.give_up_silent()
         with self._database.read() as tx:
             unended = rows.unended(tx)
         running = [row for row in unended if row.state is RunState.RUNNING]
@@ -381,7 +385,7 @@ class Runs(Tracking):
                 sealed_message=None,
             )
             if moved:
-                rows.add_metrics(tx, row.id, self._take(row.id))
+                track_rows.add_metrics(tx, row.id, self._take(row.id))
 
     def _look(self, run_id: str) -> tuple[Run, LogPage]:
         with self._database.read() as tx:

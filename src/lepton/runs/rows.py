@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from lepton.runs.records import TRANSITIONS, MetricPoint, RunState
+from lepton.runs.records import TRANSITIONS, RunState
 from lepton.store.database import UtcDateTime, metadata
 
 runs = sa.Table(
@@ -40,17 +40,8 @@ runs = sa.Table(
     sa.Index("ix_runs_state", "state"),
 )
 
-run_metrics = sa.Table(
-    "run_metrics",
-    metadata,
-    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
-    sa.Column("run_id", sa.String(26), sa.ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
-    sa.Column("key", sa.String(64), nullable=False),
-    sa.Column("step", sa.BigInteger, nullable=False),
-    sa.Column("time", UtcDateTime, nullable=False),
-    sa.Column("value", sa.Float),
-    sa.Index("ix_run_metrics_run_id", "run_id", "id"),
-)
+OUTSIDE = "runs.create"
+"""The task of a run whose work is done elsewhere: no engine has it."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +106,11 @@ def reading(tx: sa.Connection, project: str, ref: str, *, task: str, limit: int)
 
 
 def unended(tx: sa.Connection) -> list[RunRow]:
-    """Return the queued and running runs of all projects, first submitted first."""
+    """Return the queued and running runs of all projects that an engine works on, first submitted first."""
     states = [state.value for state in RunState if not state.has_ended]
-    query = sa.select(runs).where(runs.c.state.in_(states)).order_by(runs.c.created_at, runs.c.id)
+    query = (
+        sa.select(runs).where(runs.c.state.in_(states), runs.c.task != OUTSIDE).order_by(runs.c.created_at, runs.c.id)
+    )
     return [_row(row) for row in tx.execute(query)]
 
 
@@ -152,29 +145,6 @@ def set_message(tx: sa.Connection, run_id: str, state: RunState, sealed_message:
 def ask_cancel(tx: sa.Connection, run_id: str) -> None:
     """Note that a run is to end."""
     tx.execute(runs.update().where(runs.c.id == run_id).values(cancel_asked=True))
-
-
-def add_metrics(tx: sa.Connection, run_id: str, points: Sequence[MetricPoint]) -> None:
-    """Add points; one whose value is not finite is kept without a value."""
-    if points:
-        tx.execute(
-            run_metrics.insert(),
-            [
-                {"run_id": run_id, "key": p.key, "step": p.step, "time": p.time, "value": _finite(p.value)}
-                for p in points
-            ],
-        )
-
-
-def metrics(tx: sa.Connection, run_id: str) -> list[MetricPoint]:
-    """Return all points of a run in the order in which they were added."""
-    query = sa.select(run_metrics).where(run_metrics.c.run_id == run_id).order_by(run_metrics.c.id)
-    nan = float("nan")
-    return [MetricPoint(r.key, r.step, r.time, nan if r.value is None else r.value) for r in tx.execute(query)]
-
-
-def _finite(value: float) -> float | None:
-    return value if value - value == 0 else None
 
 
 def _row(row: sa.Row[Any]) -> RunRow:

@@ -44,7 +44,7 @@ class Platform:
         self.access = Access(database=self.database, guard=self.guard, clock=clock)
         self.labels = Labels(self.guard)
         self.runs = Runs(
-            database=self.database, guard=self.guard, keyring=keyring,
+            database=self.database, guard=self.guard, keyring=keyring, blobs=blobs,
             engine=LocalEngine(settings.runs), settings=settings, clock=clock,
         )  # fmt: skip
         self.datasets = Datasets(
@@ -67,6 +67,7 @@ class Platform:
     def start(self) -> None:
         """Begin to carry out what the catalog asks for: queued runs, endpoints; sweep what a crash left."""
         self._tables.sweep()
+        self.runs.sweep()
         with self.database.read() as tx:
             if not self.runs.working(tx):
                 self.datasets.sweep(tx)

@@ -13,10 +13,25 @@ SOURCE = Path(__file__).parents[2] / "src" / "lepton"
 NOUNS = ("datasets", "labels", "runs", "models", "endpoints", "access")
 
 
+INHERITED = {"runs": ("tracking.py", "Tracking")}
+"""Verbs of a noun that live in a second file, in a class that its own one extends."""
+
+
 def methods(noun: str) -> dict[str, ast.FunctionDef]:
-    tree = ast.parse((SOURCE / noun / "operations.py").read_text())
-    operations = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name.lower() == noun)
-    return {node.name: node for node in operations.body if isinstance(node, ast.FunctionDef)}
+    found: dict[str, ast.FunctionDef] = {}
+    files = [("operations.py", noun.capitalize()), *([INHERITED[noun]] if noun in INHERITED else [])]
+    for file, name in files:
+        tree = ast.parse((SOURCE / noun / file).read_text())
+        operations = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+        found |= {node.name: node for node in operations.body if isinstance(node, ast.FunctionDef)}
+    return found
+
+
+def test_a_class_that_verbs_are_inherited_from_is_the_only_one() -> None:
+    for noun in NOUNS:
+        tree = ast.parse((SOURCE / noun / "operations.py").read_text())
+        own = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == noun.capitalize())
+        assert [ast.unparse(b) for b in own.bases] == ([INHERITED[noun][1]] if noun in INHERITED else [])
 
 
 def arguments(method: ast.FunctionDef) -> set[str]:

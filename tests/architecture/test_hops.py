@@ -69,6 +69,9 @@ def walk(client: lepton.Client, folder: Path) -> None:
     run = client.runs.list()[0]
     client.runs.logs(run.id)
     client.runs.metrics(run.id)
+    client.runs.put_artifact(run.id, "notes.txt", b"text")
+    client.runs.artifacts(run.id)
+    client.runs.get_artifact(run.id, "notes.txt")
     client.projects.create("lab")
     client.users.create("ana", role="viewer")
     client.users.update("ana", role="editor")
@@ -111,6 +114,8 @@ def walk_in_terminal(client: lepton.Client, folder: Path) -> None:
         runs list
         runs get {run}
         runs logs {run}
+        runs artifacts {run}
+        runs download {run} --to {folder}/left
         projects create room
         projects list
         users create bob --role viewer

@@ -20,11 +20,17 @@ from lepton.server.routes import ROUTERS
 ROOT = Path(__file__).parents[2]
 NOUNS = ("datasets", "labels", "runs", "models", "endpoints")
 ACCESS = ("projects", "users", "tokens", "audit")
-SHOWN_WITH_ANOTHER = {"runs.metrics": "runs.get"}
+SHOWN_WITH_ANOTHER = {"runs.metrics": "runs.get", "runs.tracked": "runs.get"}
 """What the terminal shows as part of another command."""
+FOR_PROGRAMS = {"runs.put_artifact", "runs.create", "runs.track", "runs.end"}
+"""What a program tells the platform while it works; nobody would type it."""
 READS_AS = {
     "datasets.report": "datasets.get",
     "runs.metrics": "runs.get",
+    "runs.put_artifact": "runs.track",
+    "runs.end": "runs.track",
+    "runs.tracked": "runs.get",
+    "runs.download": "runs.artifacts",
     "models.lineage": "models.get",
     "endpoints.metrics": "endpoints.get",
 }
@@ -85,7 +91,7 @@ def test_every_verb_on_people_and_tokens_is_one_of_the_operations_of_access(noun
 @pytest.mark.parametrize("noun", NOUNS + ACCESS)
 def test_the_sdk_has_the_same_words_as_the_rest_interface(noun: str) -> None:
     wanted = rest()[noun]
-    helping = {"wait", "evaluation", "signature"}
+    helping = {"wait", "evaluation", "signature", "get_artifact"}
     assert wanted <= public(sdk()[noun])
     assert public(sdk()[noun]) - wanted <= helping
 
@@ -94,7 +100,7 @@ def test_the_sdk_has_the_same_words_as_the_rest_interface(noun: str) -> None:
 def test_the_terminal_has_the_same_words_as_the_sdk(noun: str) -> None:
     group: Any = typer.main.get_command(terminal)
     commands = set(group.commands[noun].commands)
-    elsewhere = set(SHOWN_WITH_ANOTHER)
+    elsewhere = set(SHOWN_WITH_ANOTHER) | FOR_PROGRAMS
     assert commands == {verb for verb in rest()[noun] if f"{noun}.{verb}" not in elsewhere}
 
 

@@ -123,6 +123,18 @@ def test_runs(client: lepton.Client, people: lepton.DatasetDetail) -> None:
     assert [line.text for line in page.lines] == told
     assert client.runs.metrics(run.id).values("nothing") == []
     assert run.id in [listed.id for listed in client.runs.list(state="succeeded")]
+    outside = client.runs.create(name="by hand", params={"lr": "0.1"})
+    batch = {"client": "me", "batch": 1, "metrics": [{"key": "loss", "value": 0.5, "step": 3}]}
+    assert client.runs.track(outside.id, batch).is_new
+    assert not client.runs.track(outside.id, batch).is_new
+    tracked = client.runs.tracked(outside.id)
+    assert (tracked.params, tracked.tags, tracked.metrics[0].last_value) == ({"lr": "0.1"}, {"name": "by hand"}, 0.5)
+    client.runs.end(outside.id)
+    assert client.runs.get(outside.id).state == "succeeded"
+    assert client.runs.put_artifact(run.id, "notes/a.txt", b"text").size_bytes == 4
+    assert [artifact.path for artifact in client.runs.artifacts(run.id)] == ["notes/a.txt"]
+    assert client.runs.get_artifact(run.id, "notes/a.txt") == b"text"
+    assert client.runs.download(run.id, "notes/a.txt", io.BytesIO()).size_bytes == 4
     with pytest.raises(Conflict):
         client.runs.cancel(run.id)
     with pytest.raises((RunFailed, InvalidInput), match="empty"):

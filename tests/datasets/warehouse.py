@@ -69,6 +69,7 @@ class Warehouse:
             database=self.database,
             guard=self.guard,
             keyring=self.keyring,
+            blobs=BlobStore(settings.objects, self.keyring),
             engine=FakeEngine(),
             settings=settings,
             clock=clock,

@@ -28,6 +28,7 @@ from lepton.models.operations import Models
 from lepton.models.records import TrainRequest
 from lepton.models.tasks import run_evaluate, run_train
 from lepton.runs import rows as run_rows
+from lepton.runs import track_rows
 from lepton.runs.context import TaskContext
 from lepton.runs.operations import Runs
 from lepton.runs.records import Run, RunState
@@ -136,7 +137,7 @@ class Workshop:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.database = Database(settings.catalog_url)
-        tables = [run_rows.runs, run_rows.run_metrics, audit]
+        tables = [run_rows.runs, *track_rows.TABLES, audit]
         tables += [model_rows.models, model_rows.model_versions, model_rows.model_evaluations]
         with self.database.begin() as tx:
             metadata.create_all(tx, tables=tables)
@@ -145,8 +146,8 @@ class Workshop:
         self.blobs = BlobStore(settings.objects, self.keyring)
         self.datasets = FakeDatasets(self.guard)
         self.runs = Runs(
-            database=self.database, guard=self.guard, keyring=self.keyring, engine=IdleEngine(),
-            settings=settings, clock=utc_now,
+            database=self.database, guard=self.guard, keyring=self.keyring, blobs=self.blobs,
+            engine=IdleEngine(), settings=settings, clock=utc_now,
         )  # fmt: skip
         self.models = Models(
             guard=self.guard, keyring=self.keyring, blobs=self.blobs, datasets=self.datasets, runs=self.runs,

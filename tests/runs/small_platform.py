@@ -21,10 +21,11 @@ from lepton.access.records import Actor, Role
 from lepton.core.clock import Clock, utc_now
 from lepton.core.errors import InvalidInput, StorageFull
 from lepton.core.settings import Settings
-from lepton.runs import rows
+from lepton.runs import rows, track_rows
 from lepton.runs.context import TaskContext
 from lepton.runs.engines.local import LocalEngine
 from lepton.runs.operations import Runs
+from lepton.store.blobs import BlobStore
 from lepton.store.database import Database, metadata
 from lepton.store.keys import open_keyring
 
@@ -45,6 +46,7 @@ class Platform:
             database=self.database,
             guard=self.guard,
             keyring=self.keyring,
+            blobs=BlobStore(settings.objects, self.keyring),
             engine=self.engine,
             settings=settings,
             clock=clock,
@@ -53,7 +55,7 @@ class Platform:
 
     def create_tables(self) -> None:
         with self.database.begin() as tx:
-            metadata.create_all(tx, tables=[rows.runs, rows.run_metrics, rows.run_quotas, rows.run_schedules, audit])
+            metadata.create_all(tx, tables=[rows.runs, rows.run_quotas, rows.run_schedules, *track_rows.TABLES, audit])
 
     def actor_for_run(self, user_id: str, scopes: frozenset[str] | None) -> Actor:
         return Actor(user_id, "ann", {"default": Role.EDITOR}, scopes=scopes, via="run")

@@ -15,7 +15,7 @@ from lepton.access.records import Actor, Role
 from lepton.core.clock import utc_now
 from lepton.core.errors import Conflict, Forbidden, InvalidInput, LeptonError, NotFound, Unavailable
 from lepton.core.settings import Settings
-from lepton.runs import rows
+from lepton.runs import rows, track_rows
 from lepton.runs.controller import RunController
 from lepton.runs.engines.port import EnginePhase, EngineSpec, EngineStatus, Exit
 from lepton.runs.records import TRANSITIONS, LogLine, MetricPoint, Resources, Run, RunState
@@ -279,7 +279,7 @@ def test_metrics_that_could_not_be_written_are_written_later(
     run = started(platform)
     platform.runs.record_metrics(run.id, [MetricPoint("loss", 1, utc_now(), 1.0)])
     with monkeypatch.context() as broken:
-        broken.setattr(rows, "add_metrics", lambda *_: (_ for _ in ()).throw(Unavailable("away")))
+        broken.setattr(track_rows, "add_metrics", lambda *_: (_ for _ in ()).throw(Unavailable("away")))
         with pytest.raises(Unavailable):
             platform.runs.record_progress(run.id, 0.5, "")
     platform.runs.record_metrics(run.id, [MetricPoint("loss", 2, utc_now(), 0.5)])

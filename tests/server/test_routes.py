@@ -56,6 +56,13 @@ CALLS = {
     "runs.schedules": a_call("GET", "/v1/runs/schedules", "runs.schedules"),
     "runs.schedule": a_call("POST", "/v1/runs/{run}/schedule", "runs.schedule", json={"cron": "@daily"}),
     "runs.unschedule": a_call("DELETE", f"/v1/runs/schedules/{NOBODY}", "runs.unschedule"),
+    "runs.create": a_call("POST", "/v1/runs", "runs.create", json={}),
+    "runs.track": a_call("POST", "/v1/runs/{run}/track", "runs.track", json={"client": "c", "batch": 1}),
+    "runs.end": a_call("POST", "/v1/runs/{run}/end", "runs.track", json={}),
+    "runs.tracked": a_call("GET", "/v1/runs/{run}/tracked", "runs.get"),
+    "runs.artifacts": a_call("GET", "/v1/runs/{run}/artifacts", "runs.artifacts"),
+    "runs.put_artifact": a_call("PUT", "/v1/runs/{run}/artifacts/x.txt", "runs.track", content=b"text"),
+    "runs.download": a_call("GET", "/v1/runs/{run}/artifacts/x.txt", "runs.artifacts"),
     "models.list": a_call("GET", "/v1/models", "models.list"),
     "models.train": a_call(
         "POST", "/v1/models/train", "models.train", json={"name": "m", "dataset": "x", "target": "y"}

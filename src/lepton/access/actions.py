@@ -29,6 +29,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = {
     "runs.queue": _VIEWER,
     "runs.quota": _VIEWER,
     "runs.schedules": _VIEWER,
+    "runs.artifacts": _VIEWER,
     "models.list": _VIEWER,
     "models.get": _VIEWER,
     "endpoints.list": _VIEWER,
@@ -44,6 +45,8 @@ ACTIONS: Mapping[str, frozenset[Role]] = {
     "runs.schedule": _EDITOR,
     "runs.unschedule": _EDITOR,
     "runs.limit": _OWNER,  # of the platform: what one project may use, others may not
+    "runs.create": _EDITOR,
+    "runs.track": _EDITOR,
     "models.train": _EDITOR,
     "models.register": _STEWARD,  # code of one's own that runs on the platform's machine, confined as it is
     "models.evaluate": _EDITOR,
@@ -86,6 +89,7 @@ _LOOKS = (
     ".profile",
     ".rows",
     ".logs",
+    ".artifacts",
     ".queue",
     ".quota",
     ".schedules",

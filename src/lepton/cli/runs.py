@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -54,6 +55,33 @@ def logs(
         return
     for line in door.client.runs.logs(run_id, follow=True):
         door.answer(line.body, _line(line))
+
+
+@verb(RUNS, "lepton runs artifacts 01J8ZQ4T6W")
+def artifacts(door: Door, run_id: RunId) -> None:
+    """List the files that a run has left."""
+    from lepton.cli import tables
+
+    items = door.client.runs.artifacts(run_id)
+    door.answer(items.body, tables.artifacts(items))
+
+
+@verb(RUNS, "lepton runs download 01J8ZQ4T6W", "lepton runs download 01J8ZQ4T6W plots/loss.png --to .")
+def download(
+    door: Door,
+    run_id: RunId,
+    path: Annotated[str | None, typer.Argument(help="One file; all of them if absent.", metavar="PATH")] = None,
+    to: Annotated[Path, typer.Option(help="Folder to write into.", metavar="DIR")] = Path(),
+) -> None:
+    """Download the files that a run has left, each under its path."""
+    from lepton.cli.words import size
+
+    items = door.client.runs.artifacts(run_id)
+    wanted = [item.path for item in items] if path is None else [path]
+    for name in wanted:
+        written = door.client.runs.download(run_id, name, to / name)
+        door.say(f"Wrote {to / name} ({size(written.size_bytes)}).")
+    door.answer(items.body)
 
 
 @verb(RUNS, "lepton runs cancel 01J8ZQ4T6W")

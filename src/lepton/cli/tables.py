@@ -16,7 +16,7 @@ from lepton.client.answers import Cell
 from lepton.client.dataset_records import Dataset, DatasetVersion
 from lepton.client.endpoints import Endpoint
 from lepton.client.models import Model, ModelVersion
-from lepton.client.runs import Run
+from lepton.client.runs import Artifact, Run
 
 STATE_STYLES = {
     "succeeded": "green",
@@ -86,6 +86,16 @@ def _version_cells(version: DatasetVersion) -> tuple[str, str, str, str, str, st
         version.ref, number(version.rows), number(version.columns), size(version.size_bytes),
         f"{made} ({version.created_by})", when(version.created_at),
     )  # fmt: skip
+
+
+def artifacts(items: Sequence[Artifact]) -> Table | str:
+    """List the files of a run."""
+    if not items:
+        return "This run has left no files."
+    return table(
+        ["path", ">size", "sha256", "at"],
+        [(item.path, size(item.size_bytes), item.sha256[:12], when(item.created_at)) for item in items],
+    )
 
 
 def runs(items: Sequence[Run]) -> Table | str:

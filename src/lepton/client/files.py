@@ -75,10 +75,25 @@ def open_source(
         yield Upload(_pieces(io.BytesIO(content), len(content), on_upload), len(content), "data", None, kind)
 
 
+@contextmanager
+def open_file(source: str | Path | BinaryIO) -> Iterator[tuple[Iterator[bytes], int | None]]:
+    """Open a file to be sent as it is; yields its pieces, and its size if that is known.
+
+    Raises:
+        InvalidInput: if it cannot be opened.
+    """
+    if isinstance(source, str | Path):
+        path = Path(source).expanduser()
+        with _opened(path) as file:
+            yield _pieces(file, None, None), os.fstat(file.fileno()).st_size if path.is_file() else None
+    else:
+        yield _pieces(source, None, None), None
+
+
 def _opened(path: Path) -> BinaryIO:
     try:
         if path.is_dir():
-            raise InvalidInput(f"{path} is a folder, not a file. Give a CSV, TSV, Parquet or JSON lines file.")
+            raise InvalidInput(f"{path} is a folder, not a file. Give a file.")
         return path.open("rb")
     except FileNotFoundError:
         raise InvalidInput(f"There is no file {path}. Check the path; it is read from {Path.cwd()}.") from None

@@ -1,16 +1,20 @@
-"""``client.runs``: slow work, looked at, waited for and steered."""
+"""``client.runs``: slow work, looked at, waited for and steered; and the files it leaves."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, overload
+from pathlib import Path
+from typing import BinaryIO, Literal, overload
 
 from lepton.client.answers import Answer, Cell, Items, decode, decode_items
+from lepton.client.files import Export, open_file, save
 from lepton.client.transport import Transport, path_of
 from lepton.core.errors import RunFailed
+from lepton.runs.artifacts import check_path
 
 _ENDED = {"succeeded", "failed", "cancelled"}
 
@@ -214,6 +218,51 @@ class Metrics(Answer):
         return [point.value for point in sorted(points, key=lambda p: p.step) if point.value is not None]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Artifact(Answer):
+    """A file that a run has left.
+
+    Attributes:
+        path: Where it is among the files of the run, such as ``plots/loss.png``.
+        sha256: Digest of its content; hexadecimal.
+    """
+
+    path: str
+    size_bytes: int
+    sha256: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """A curve in short; `last_value` is the one at the highest step."""
+
+    key: str
+    last_step: int
+    last_value: float | None
+    min_value: float | None
+    max_value: float | None
+    points: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracked(Answer):
+    """What a run has told of itself."""
+
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: tuple[Curve, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt(Answer):
+    """What became of a batch: whether it was kept now and not earlier, and how the run stands."""
+
+    batch: int
+    is_new: bool
+    state: str
+
+
 class Runs:
     """The verbs on runs."""
 
@@ -253,6 +302,63 @@ class Runs:
     def metrics(self, run_id: str) -> Metrics:
         """Return what the run measured so far."""
         return decode(Metrics, self._transport.get(path_of("runs", run_id, "metrics")))
+
+    def tracked(self, run_id: str) -> Tracked:
+        """Return params, tags and the curves of a run in short."""
+        return decode(Tracked, self._transport.get(path_of("runs", run_id, "tracked")))
+
+    def create(self, **about: object) -> Run:
+        """Note a run whose work is done elsewhere; `lepton.start_run` is the comfortable way to do it.
+
+        Args:
+            about: ``run_id``, ``name``, ``experiment``, ``params``, ``tags``, ``started_at``, as in the REST interface.
+        """
+        return decode(Run, self._transport.send("POST", path_of("runs"), json=about))
+
+    def track(self, run_id: str, batch: Mapping[str, object]) -> Receipt:
+        """Send a batch of points, params and tags; one whose number the platform knows changes nothing."""
+        return decode(Receipt, self._transport.send("POST", path_of("runs", run_id, "track"), json=batch))
+
+    def end(self, run_id: str, state: str = "succeeded", message: str = "") -> None:
+        """End a run whose work is done elsewhere."""
+        body = {"state": state, "message": message}
+        self._transport.send("POST", path_of("runs", run_id, "end"), json=body)
+
+    def artifacts(self, run_id: str) -> Items[Artifact]:
+        """List the files that a run has left, by path."""
+        return decode_items(Artifact, self._transport.get(path_of("runs", run_id, "artifacts")))
+
+    def put_artifact(self, run_id: str, path: str, content: str | Path | bytes | BinaryIO) -> Artifact:
+        """Keep a file with a run; one of the same path is replaced.
+
+        Args:
+            run_id: Which run.
+            path: Its place among the files of the run, such as ``plots/loss.png``.
+            content: Path of a file, an open one, or the bytes themselves.
+
+        Raises:
+            InvalidInput: if the path cannot be one, or the file cannot be opened.
+        """
+        place = _artifact(run_id, path)
+        with open_file(io.BytesIO(content) if isinstance(content, bytes) else content) as (chunks, size_bytes):
+            body = self._transport.upload(place, chunks, query={}, size_bytes=size_bytes, method="PUT")
+        return decode(Artifact, body)
+
+    def get_artifact(self, run_id: str, path: str) -> bytes:
+        """Return the content of one file of a run."""
+        return self._transport.get(_artifact(run_id, path))
+
+    def download(self, run_id: str, path: str, to: str | Path | BinaryIO) -> Export:
+        """Write one file of a run to a file, in a folder that is made if needed, or into an open one.
+
+        Raises:
+            NotFound: if the run has none of that path.
+            InvalidInput: if it cannot be written.
+        """
+        with self._transport.download(_artifact(run_id, path)) as download:
+            if isinstance(to, str | Path):
+                Path(to).expanduser().parent.mkdir(parents=True, exist_ok=True)
+            return save(download, to)
 
     def cancel(self, run_id: str) -> Run:
         """Ask a run to stop."""
@@ -325,6 +431,10 @@ class Runs:
         if run.state != "succeeded":
             raise _failure(run)
         return run
+
+
+def _artifact(run_id: str, path: str) -> str:
+    return path_of("runs", run_id, "artifacts", *check_path(path).split("/"))
 
 
 def _failure(run: Run) -> RunFailed:

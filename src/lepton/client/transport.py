@@ -105,12 +105,14 @@ class Transport:
         content = None if json is None else encode(json)
         return self._send(method, path, query, content, {} if content is None else {"Content-Type": "application/json"})
 
-    def upload(self, path: str, chunks: Iterable[bytes], *, query: Query, size_bytes: int | None) -> bytes:
-        """POST a body that is read while it is sent, and return the body of the answer."""
+    def upload(
+        self, path: str, chunks: Iterable[bytes], *, query: Query, size_bytes: int | None, method: str = "POST"
+    ) -> bytes:
+        """Send a body that is read while it is sent, and return the body of the answer."""
         headers = {"Content-Type": "application/octet-stream"}
         if size_bytes is not None:
             headers["Content-Length"] = str(size_bytes)  # lets the platform refuse a file that is too large at once
-        return self._send("POST", path, query, iter(chunks), headers)
+        return self._send(method, path, query, iter(chunks), headers)
 
     @contextmanager
     def download(self, path: str, query: Query | None = None) -> Iterator[Download]:

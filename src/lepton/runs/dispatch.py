@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -45,6 +45,7 @@ class Dispatch:
         command: What is started as a worker, followed by the id of the run.
         changed: Set when there is, or is about to be, something to do.
         reasons: Why runs wait, as of the last look, by id.
+        chores: What else is to be looked at again and again.
         note: Writes down, in a transaction, what the platform did by itself: action, project, target.
     """
 
@@ -54,6 +55,7 @@ class Dispatch:
     clock: Clock
     environment: Mapping[str, str]
     note: Callable[[sa.Connection, str, str, str], None]
+    chores: Sequence[Callable[[], object]] = ()
     command: tuple[str, ...] = (sys.executable, "-m", "lepton.worker")
     changed: threading.Event = field(default_factory=threading.Event)
     reasons: Mapping[str, str] = field(default_factory=dict)
@@ -64,6 +66,8 @@ class Dispatch:
         Returns:
             Whether a run is queued or running.
         """
+        for chore in self.chores:
+            chore()
         now = self.clock()
         with self.database.read() as tx:
             due, running, held = rows.due(tx, now), rows.running(tx), rows.held(tx)

@@ -22,7 +22,7 @@ from lepton.core.clock import Clock
 from lepton.core.errors import Conflict, Forbidden, LeptonError, NotFound
 from lepton.core.ids import new_id
 from lepton.core.settings import Settings
-from lepton.runs import rows
+from lepton.runs import rows, track_rows
 from lepton.runs.cron import next_time
 from lepton.runs.dispatch import (
     Dispatch,
@@ -58,6 +58,8 @@ from lepton.runs.records import (
 )  # fmt: skip
 from lepton.runs.rows import RunRow, ScheduleRow
 from lepton.runs.scheduling import check, check_quota, fingerprint
+from lepton.runs.tracking import Tracking
+from lepton.store.blobs import BlobStore
 from lepton.store.database import Database
 from lepton.store.keys import Keyring
 
@@ -71,7 +73,7 @@ _STATE_MESSAGES = {
 }
 
 
-class Runs:
+class Runs(Tracking):
     """Slow work: who asked for it, how it goes, how it ended."""
 
     def __init__(
@@ -80,15 +82,13 @@ class Runs:
         database: Database,
         guard: Guard,
         keyring: Keyring,
+        blobs: BlobStore,
         engine: Engine,
         settings: Settings,
         clock: Clock,
     ) -> None:
-        self._database = database
-        self._guard = guard
-        self._keyring = keyring
+        super().__init__(database=database, guard=guard, keyring=keyring, blobs=blobs, settings=settings, clock=clock)
         self._engine = engine
-        self._clock = clock
         environment = {
             "LEPTON_HOME": str(settings.home),
             "LEPTON_CATALOG": settings.catalog,
@@ -96,6 +96,7 @@ class Runs:
         }
         self._dispatch = Dispatch(
             database, keyring, engine, clock, environment,
+            chores=[self.give_up_silent],
             note=lambda tx, action, project, target: guard.note_own(tx, action, project=project, target=target),
         )  # fmt: skip
         self.changed = self._dispatch.changed
@@ -226,11 +227,11 @@ class Runs:
         return lambda after: self._look_at_log(run_id, after, limit)
 
     def metrics(self, actor: Actor, run_id: str) -> builtins.list[MetricPoint]:
-        """Return the points of all curves of a run in the order in which they were measured."""
+        """Return the points of all curves of a run, those of each in the order in which they were measured."""
         project = self._project_of(actor, run_id)
         with self._guard.allow(actor, "runs.get", project=project, target=f"run:{run_id}") as tx:
             _found(tx, run_id, project)
-            return rows.metrics(tx, run_id)
+            return track_rows.metrics(tx, run_id)
 
     def cancel(self, actor: Actor, run_id: str) -> Run:
         """Ask for the end of a run; one that waits ends at once, one that runs when its workers have ended.
@@ -244,7 +245,8 @@ class Runs:
             if row.state.has_ended:
                 raise Conflict(f"Run {run_id} has already {row.state.value}; there is nothing to cancel.")
             rows.ask_cancel(tx, run_id)
-            rows.move(tx, run_id, RunState.CANCELLED, only_from=RunState.QUEUED, ended_at=self._clock())
+            waiting = None if row.task == rows.OUTSIDE else RunState.QUEUED  # from outside, its client is told
+            rows.move(tx, run_id, RunState.CANCELLED, only_from=waiting, ended_at=self._clock())
             row = _found(tx, run_id)
         return self._run(row)
 
@@ -260,6 +262,8 @@ class Runs:
             row = _found(tx, run_id, project)
             if row.state not in (RunState.FAILED, RunState.CANCELLED):
                 raise Conflict(f"Run {run_id} is {row.state.value}; only failed and cancelled runs can be retried.")
+            if row.task == rows.OUTSIDE:
+                raise Conflict(f"Run {run_id} was recorded from outside. Repeat it where it was started.")
             self._may_repeat(actor, row)
             again = copy_of(row, new_id(), self._keyring, self._clock())
             again = replace(again, user_id=actor.user_id, submitted_by=actor.name, scopes=actor.scopes, retry_of=run_id)
@@ -380,7 +384,7 @@ class Runs:
                 # This locks the row, so points that are taken here are committed before a success can be.
                 rows.set_progress(tx, run_id, progress=fraction, sealed_message=sealed)
                 points = self._take(run_id)
-                rows.add_metrics(tx, run_id, points)
+                track_rows.add_metrics(tx, run_id, points)
         except Exception:
             self._put_back(run_id, points)
             raise
@@ -403,7 +407,7 @@ class Runs:
         )  # fmt: skip
         if not moved:
             raise Conflict(f"Run {run_id} has ended meanwhile, so nothing of it is kept. See: lepton runs get {run_id}")
-        rows.add_metrics(tx, run_id, self._take(run_id))
+        track_rows.add_metrics(tx, run_id, self._take(run_id))
 
     def fail(self, run_id: str, error: LeptonError) -> None:
         """End a run badly, with a public sentence; does nothing if it has ended already."""
@@ -439,7 +443,7 @@ class Runs:
                 cpu_seconds=cpu_seconds(row, now),
             )  # fmt: skip
             if moved:
-                rows.add_metrics(tx, row.id, self._take(row.id))
+                track_rows.add_metrics(tx, row.id, self._take(row.id))
 
     def _may_repeat(self, actor: Actor, row: RunRow) -> None:
         if not self._guard.may(actor, row.task, project=row.project):

@@ -329,6 +329,66 @@ class MetricPoint:
 
 
 @dataclass(frozen=True)
+class Artifact:
+    """A file that a run has left.
+
+    Attributes:
+        path: Where it is among the run's files, such as ``plots/loss.png``.
+        size_bytes: Its size.
+        sha256: Its digest; hexadecimal.
+        created_at: When it was stored.
+    """
+
+    path: str
+    size_bytes: int
+    sha256: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class CurveSummary:
+    """What is known of a curve without reading its points.
+
+    Attributes:
+        last_value: Value at its highest step; None if that was not finite.
+        min_value: Smallest finite value, or None.
+        max_value: Largest finite value, or None.
+        points: How many points it has.
+    """
+
+    key: str
+    last_step: int
+    last_value: float | None
+    min_value: float | None
+    max_value: float | None
+    points: int
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What a run has told of itself: settings, words about it, and its curves in short."""
+
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: tuple[CurveSummary, ...]
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of a batch.
+
+    Attributes:
+        batch: Its number.
+        is_new: Whether it was kept now, and not earlier.
+        state: How the run stands.
+    """
+
+    batch: int
+    is_new: bool
+    state: RunState
+
+
+@dataclass(frozen=True)
 class LogLine:
     """One line a worker wrote; lines of the supervisor itself have rank -1."""
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from lepton.runs.records import ONE_CPU, TRANSITIONS, MetricPoint, Quota, Resources, RunState, Stopping
+from lepton.runs.records import ONE_CPU, TRANSITIONS, Quota, Resources, RunState, Stopping
 from lepton.store.database import UtcDateTime, metadata
 
 runs = sa.Table(
@@ -87,17 +87,8 @@ run_schedules = sa.Table(
     sa.Column("skipped", sa.Integer, nullable=False),
 )
 
-run_metrics = sa.Table(
-    "run_metrics",
-    metadata,
-    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
-    sa.Column("run_id", sa.String(26), sa.ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
-    sa.Column("key", sa.String(64), nullable=False),
-    sa.Column("step", sa.BigInteger, nullable=False),
-    sa.Column("time", UtcDateTime, nullable=False),
-    sa.Column("value", sa.Float),
-    sa.Index("ix_run_metrics_run_id", "run_id", "id"),
-)
+OUTSIDE = "runs.create"
+"""The task of a run whose work is done elsewhere: no engine has it."""
 
 
 @dataclass(frozen=True)
@@ -232,8 +223,8 @@ def several(tx: sa.Connection, ids: Iterable[str]) -> list[RunRow]:
 
 
 def running(tx: sa.Connection) -> list[RunRow]:
-    """Return the running runs of all projects, first submitted first."""
-    query = sa.select(runs).where(runs.c.state == RunState.RUNNING.value)
+    """Return the running runs of all projects that an engine works on, first submitted first."""
+    query = sa.select(runs).where(runs.c.state == RunState.RUNNING.value, runs.c.task != OUTSIDE)
     return [_row(row) for row in tx.execute(query.order_by(runs.c.created_at, runs.c.id))]
 
 
@@ -268,7 +259,9 @@ def first(tx: sa.Connection, now: datetime, depth: int) -> list[RunRow]:
 def count_unended(tx: sa.Connection) -> dict[tuple[str, RunState], int]:
     """Return how many runs each project has that wait and that run."""
     states = [state.value for state in RunState if not state.has_ended]
-    query = sa.select(runs.c.project, runs.c.state, sa.func.count()).where(runs.c.state.in_(states))
+    query = sa.select(runs.c.project, runs.c.state, sa.func.count()).where(
+        runs.c.state.in_(states), runs.c.task != OUTSIDE
+    )
     found = tx.execute(query.group_by(runs.c.project, runs.c.state))
     return {(project, RunState(state)): count for project, state, count in found}
 
@@ -361,29 +354,6 @@ def release(tx: sa.Connection, run_id: str, now: datetime) -> None:
     """Let a run start that has waited for others; its wait for room begins now."""
     query = runs.update().where(runs.c.id == run_id, runs.c.state == RunState.QUEUED.value)
     tx.execute(query.values(is_held=False, not_before=now))
-
-
-def add_metrics(tx: sa.Connection, run_id: str, points: Sequence[MetricPoint]) -> None:
-    """Add points; one whose value is not finite is kept without a value."""
-    if points:
-        tx.execute(
-            run_metrics.insert(),
-            [
-                {"run_id": run_id, "key": p.key, "step": p.step, "time": p.time, "value": _finite(p.value)}
-                for p in points
-            ],
-        )
-
-
-def metrics(tx: sa.Connection, run_id: str) -> list[MetricPoint]:
-    """Return all points of a run in the order in which they were added."""
-    query = sa.select(run_metrics).where(run_metrics.c.run_id == run_id).order_by(run_metrics.c.id)
-    nan = float("nan")
-    return [MetricPoint(r.key, r.step, r.time, nan if r.value is None else r.value) for r in tx.execute(query)]
-
-
-def _finite(value: float) -> float | None:
-    return value if value - value == 0 else None
 
 
 def _row(row: sa.Row[Any]) -> RunRow:

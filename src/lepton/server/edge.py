@@ -6,6 +6,7 @@ bodies stream through it in both directions.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import MutableMapping
 from typing import Any
@@ -21,7 +22,8 @@ from lepton.platform import Platform
 from lepton.server.errors import error_response, log, places, too_large, unexpected
 from lepton.server.identity import Hosts, identify, needs_identity
 
-UPLOAD_PATH = "/v1/datasets/import"
+UPLOAD = re.compile(r"/v1/datasets/import|/v1/runs/[^/]+/artifacts/.+")
+"""Where whole files are sent."""
 _POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -70,7 +72,7 @@ class Edge:
             scope["lepton.actor"] = await run_in_threadpool(identify, self._platform.access, method, headers)
             scope["lepton.identified_at"] = time.monotonic()
         settings = self._platform.settings
-        limit = settings.max_upload_bytes if path == UPLOAD_PATH else settings.max_body_bytes
+        limit = settings.max_upload_bytes if UPLOAD.fullmatch(path) else settings.max_body_bytes
         announced = headers.get("content-length", "0")
         if announced.isdecimal() and int(announced) > limit:
             raise too_large(limit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from lepton.runs.records import Quota, Run, RunState
 from lepton.server.wire import Answer, Body, Scalar
@@ -175,6 +175,60 @@ class MetricAnswer(Answer):
 
     key: str
     points: list[PointAnswer]
+
+
+class ArtifactAnswer(Answer):
+    """A file that a run has left."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+    created_at: datetime
+
+
+class CreateBody(Body):
+    """A run whose work is done elsewhere."""
+
+    run_id: str | None = Field(default=None, description="A ULID of one's own, so that asking twice makes one run.")
+    name: str = Field(default="", max_length=200)
+    experiment: str = Field(default="", max_length=200)
+    params: dict[str, str] = Field(default={}, description="Not encrypted: runs are found by them.")
+    tags: dict[str, str] = Field(default={}, description="Not encrypted: runs are found by them.")
+    started_at: AwareDatetime | None = None
+
+
+class EndBody(Body):
+    """How a run ended."""
+
+    state: RunState = RunState.SUCCEEDED
+    message: str = Field(default="", max_length=2000)
+
+
+class ReceiptAnswer(Answer):
+    """What became of a batch."""
+
+    batch: int
+    is_new: bool
+    state: RunState
+
+
+class CurveAnswer(Answer):
+    """A curve in short."""
+
+    key: str
+    last_step: int
+    last_value: float | None
+    min_value: float | None
+    max_value: float | None
+    points: int
+
+
+class TrackedAnswer(Answer):
+    """What a run has told of itself."""
+
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: list[CurveAnswer]
 
 
 class MetricsAnswer(Answer):

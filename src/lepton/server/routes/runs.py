@@ -5,24 +5,36 @@ from __future__ import annotations
 from functools import partial
 from itertools import groupby
 
+import msgspec
 from fastapi import APIRouter, Query, Request
-from starlette.responses import Response
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response, StreamingResponse
 
+from lepton.runs.batch import BATCH_SCHEMA, decode
 from lepton.runs.records import RunState
 from lepton.server.bodies.runs import (
+    ArtifactAnswer,
+    CreateBody,
+    EndBody,
     LogPageAnswer,
     MetricsAnswer,
     QueueAnswer,
     QuotaAnswer,
     QuotaBody,
+    ReceiptAnswer,
     RunAnswer,
     ScheduleAnswer,
     ScheduleBody,
+    TrackedAnswer,
 )  # fmt: skip
+from lepton.server.download import FileAnswer
 from lepton.server.events import LIVE, last_line, stream, wants_events
+from lepton.server.upload import with_chunks
 from lepton.server.wire import IN, Items, Limit, On, Project, Who, items
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
+
+_FILE = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 
 @router.get("", operation_id="runs.list", response_model=Items[RunAnswer])
@@ -107,3 +119,71 @@ def cancel_run(platform: On, actor: Who, run_id: str) -> object:
 def retry_run(platform: On, actor: Who, run_id: str) -> object:
     """Submit an ended run again."""
     return platform.runs.retry(actor, run_id)
+
+
+@router.post("", operation_id="runs.create", response_model=RunAnswer, status_code=201)
+def create_run(platform: On, actor: Who, body: CreateBody, project: Project = IN) -> object:
+    """Note a run whose work is done elsewhere."""
+    names = {"name": body.name, "experiment": body.experiment}
+    tags = {**{key: value for key, value in names.items() if value}, **body.tags}
+    return platform.runs.create(
+        actor, project=project, run_id=body.run_id, params=body.params, tags=tags, started_at=body.started_at
+    )
+
+
+@router.post(
+    "/{run_id}/track",
+    operation_id="runs.track",
+    response_model=ReceiptAnswer,
+    openapi_extra={"requestBody": {"content": {"application/json": {"schema": BATCH_SCHEMA}}, "required": True}},
+)
+async def track_run(platform: On, actor: Who, request: Request, run_id: str) -> Response:
+    """Keep a batch of points, params and tags; one that was kept before changes nothing."""
+    body = await request.body()
+    receipt = await run_in_threadpool(lambda: platform.runs.track(actor, run_id, decode(body)))
+    return Response(msgspec.json.encode(receipt), media_type="application/json")  # the busiest route: no models
+
+
+@router.post("/{run_id}/end", operation_id="runs.end", status_code=204)
+def end_run(platform: On, actor: Who, run_id: str, body: EndBody) -> None:
+    """End a run whose work is done elsewhere."""
+    platform.runs.end(actor, run_id, body.state, body.message)
+
+
+@router.get("/{run_id}/tracked", operation_id="runs.tracked", response_model=TrackedAnswer)
+def get_tracked(platform: On, actor: Who, run_id: str) -> object:
+    """Get params, tags and the curves of a run in short."""
+    return platform.runs.tracked(actor, run_id)
+
+
+@router.get("/{run_id}/artifacts", operation_id="runs.artifacts", response_model=Items[ArtifactAnswer])
+def list_artifacts(platform: On, actor: Who, run_id: str) -> object:
+    """List the files that a run has left."""
+    return items(platform.runs.artifacts(actor, run_id))
+
+
+@router.put(
+    "/{run_id}/artifacts/{path:path}",
+    operation_id="runs.put_artifact",
+    response_model=ArtifactAnswer,
+    status_code=201,
+    openapi_extra={"requestBody": {"content": _FILE, "required": True}},
+)
+async def put_artifact(platform: On, actor: Who, request: Request, run_id: str, path: str) -> object:
+    """Keep a file with a run, sent as the raw body; one of the same path is replaced."""
+    again = partial(platform.access.renew, actor)
+    return await with_chunks(
+        request, lambda chunks: platform.runs.put_artifact(actor, run_id, path, chunks, again=again)
+    )
+
+
+@router.get(
+    "/{run_id}/artifacts/{path:path}",
+    operation_id="runs.download",
+    response_class=StreamingResponse,
+    responses={200: {"content": _FILE}},
+)
+def download_artifact(platform: On, actor: Who, run_id: str, path: str) -> Response:
+    """Download a file that a run has left."""
+    artifact, file = platform.runs.download(actor, run_id, path)
+    return FileAnswer(file, name=artifact.path.rpartition("/")[2], size_bytes=artifact.size_bytes)

@@ -18,23 +18,26 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from lepton.access.guard import Guard
-from lepton.access.records import DEFAULT_PROJECT, Actor
+from lepton.access.records import DEFAULT_PROJECT, Actor, RunHolder
 from lepton.core.clock import Clock
-from lepton.core.errors import Conflict, Forbidden, InvalidInput, LeptonError, NotFound
+from lepton.core.errors import Conflict, Forbidden, InvalidInput, LeptonError, NotFound, Unavailable
 from lepton.core.ids import new_id
 from lepton.core.settings import Settings
-from lepton.runs import rows
-from lepton.runs.engines.port import Engine, EnginePhase, EngineSpec
+from lepton.runs import rows, tokens
+from lepton.runs.commands import COMMAND, Command
+from lepton.runs.engines.port import Engine, EnginePhase, EngineSpec, EngineStatus
 from lepton.runs.records import Arguments, Assignment, LogPage, Look, MetricPoint, Param, Run, RunState
 from lepton.runs.rows import RunRow
 from lepton.runs.tracking import Tracking
-from lepton.runs.verdict import judge, startable
+from lepton.runs.verdict import Verdict, judge, judge_command, startable
 from lepton.store.blobs import BlobStore
 from lepton.store.ciphers import derive
 from lepton.store.database import Database
 from lepton.store.keys import Keyring
 
 MAX_WORKERS = 64
+LAUNCHER = (sys.executable, "-P", "-m", "lepton.launch")
+"""What starts a user's own code; -P: nothing is imported from where it stands."""
 _STATE_MESSAGES = {
     RunState.QUEUED: "waiting for free workers",
     RunState.RUNNING: "starting",
@@ -70,6 +73,12 @@ class Runs(Tracking):
         self.changed = threading.Event()
         """Set when there is, or is about to be, something for the controller to do."""
         self.command: tuple[str, ...] = (sys.executable, "-m", "lepton.worker")
+        self.command_engine: Engine | None = None
+        """Where users' own code runs; None: where everything runs."""
+        self.url = ""
+        """Where runs of users' own code reach the platform; set by whoever lets it listen."""
+        self.told: dict[str, str] = {}
+        """What such runs are told beside."""
 
     # For people
 
@@ -85,6 +94,7 @@ class Runs(Tracking):
         inputs: Sequence[str] = (),
         params: Mapping[str, Param] | None = None,
         retry_of: str | None = None,
+        key: str | None = None,
     ) -> Run:
         """Queue a run inside the caller's guard transaction; it starts after the commit.
 
@@ -98,6 +108,7 @@ class Runs(Tracking):
             inputs: Refs it reads, such as ``dataset:cancer@1``.
             params: Settings to show with it; kept encrypted.
             retry_of: Id of the run it repeats.
+            key: Of its submission: the same user submits with it once.
 
         Raises:
             InvalidInput: if `workers` is out of range.
@@ -121,6 +132,8 @@ class Runs(Tracking):
             sealed_params=seal.close("params", json.dumps(dict(params or {}))),
             inputs=tuple(inputs),
             retry_of=retry_of,
+            submit_key=key,
+            bundle=arguments.get("bundle"),
         )
         rows.insert(tx, row)
         self.changed.set()
@@ -141,6 +154,16 @@ class Runs(Tracking):
         with self._guard.allow(actor, "runs.list", project=project) as tx:
             found = rows.reading(tx, project, ref, task=task, limit=limit)
         return [self._run(row) for row in found]
+
+    def submitted(self, actor: Actor, key: str, *, project: str = DEFAULT_PROJECT) -> Run | None:
+        """Return the run that the actor has submitted with a key, or None."""
+        with self._guard.allow(actor, "runs.get", project=project) as tx:
+            row = rows.submitted(tx, project, actor.user_id, key)
+        return None if row is None else self._run(row)
+
+    def has_key(self, tx: sa.Connection, actor: Actor, key: str | None, *, project: str) -> bool:
+        """Whether the actor has submitted a run with a key."""
+        return key is not None and rows.submitted(tx, project, actor.user_id, key) is not None
 
     def get(self, actor: Actor, run_id: str) -> Run:
         """Return one run.
@@ -286,7 +309,25 @@ class Runs(Tracking):
             row = _found(tx, run_id)
         self._end(row, RunState.FAILED, error.code, error.message)
 
+    def holder(self, token: str) -> RunHolder | None:
+        """Return whom the token of a run speaks for; None unless that run is running, and was started with it."""
+        with self._database.read() as tx:
+            row = rows.find(tx, tokens.run_of(token))
+        if row is None or row.state is not RunState.RUNNING or row.started_at is None:
+            return None
+        try:
+            key = self._keyring.get(row.project, f"run/{row.id}")
+        except NotFound:  # it has been shredded
+            return None
+        if not tokens.is_right(token, key, row.id, row.started_at):
+            return None
+        return RunHolder(row.id, row.project, row.user_id, row.scopes)
+
     # For the controller
+
+    def bundles(self, tx: sa.Connection) -> set[str]:
+        """Return the ids of the folders that runs were submitted with."""
+        return rows.bundles(tx)
 
     def working(self, tx: sa.Connection) -> bool:
         """Whether any run has workers, or may have."""
@@ -322,15 +363,16 @@ class Runs(Tracking):
 
     def _reconcile(self, row: RunRow) -> bool:
         """Bring a running run up to date; True if it has ended."""
-        status = self._engine.status(row.id)
+        engine = self._engine_of(row)
+        status = engine.status(row.id)
         if status.phase is EnginePhase.RUNNING:
             if row.cancel_asked:
-                self._engine.cancel(row.id)
+                engine.cancel(row.id)
             return False
         if status.phase is EnginePhase.UNKNOWN and not row.cancel_asked:
             # A control plane died between the commit and the start of the workers.
             return not self._submit(row)
-        verdict = judge(row.id, row.workers, status, cancel_asked=row.cancel_asked)
+        verdict = self._judged(row, status)
         self._end(row, verdict.state, verdict.code, verdict.message)
         return True
 
@@ -350,18 +392,51 @@ class Runs(Tracking):
 
     def _submit(self, row: RunRow) -> bool:
         try:
-            spec = EngineSpec(
-                run_id=row.id,
-                workers=row.workers,
-                argv=(*self.command, row.id),
-                environment=self._environment,
-                log_key=self._log_key(row),
-            )
-            self._engine.submit(spec)
+            self._engine_of(row).submit(self._spec(row))
         except LeptonError as error:
             self._end(row, RunState.FAILED, error.code, error.message)
             return False
         return True
+
+    def _spec(self, row: RunRow) -> EngineSpec:
+        argv, environment = (*self.command, row.id), self._environment
+        if row.task == COMMAND:
+            # It gets no way to the keys and the catalog: all that it needs it asks for, as the run.
+            argv, environment = (*LAUNCHER, row.id), self._identity(row.id)
+        return EngineSpec(
+            run_id=row.id,
+            workers=row.workers,
+            argv=argv,
+            environment=environment,
+            log_key=self._log_key(row),
+            bare=row.task == COMMAND,
+        )
+
+    def _identity(self, run_id: str) -> dict[str, str]:
+        """Return the environment in which a run of a user's own code finds the platform and proves who it is."""
+        if not self.url:
+            raise Unavailable("Commands of users need the platform's server to ask. Start it with: lepton up")
+        with self._database.read() as tx:
+            row = _found(tx, run_id)
+        assert row.started_at is not None  # it is running
+        return {
+            "LEPTON_URL": self.url,
+            "LEPTON_TOKEN": tokens.write(self._keyring.get(row.project, f"run/{run_id}"), run_id, row.started_at),
+            "LEPTON_RUN_ID": run_id,
+            "LEPTON_PROJECT": row.project,
+        } | self.told
+
+    def _judged(self, row: RunRow, status: EngineStatus) -> Verdict:
+        if row.task != COMMAND:
+            return judge(row.id, row.workers, status, cancel_asked=row.cancel_asked)
+        command = None
+        with suppress(NotFound):  # its key has been shredded; how it ended is known all the same
+            arguments = _Seal(self._keyring, row.project, row.id).open("arguments", row.sealed_arguments)
+            command = Command.from_json(json.loads(arguments))
+        return judge_command(row.id, row.workers, status, command, cancel_asked=row.cancel_asked)
+
+    def _engine_of(self, row: RunRow) -> Engine:
+        return self._engine if row.task != COMMAND or self.command_engine is None else self.command_engine
 
     # Shared by them
 
@@ -379,6 +454,7 @@ class Runs(Tracking):
                 error_code=code,
                 sealed_error=sealed,
                 sealed_message=None,
+                progress=1.0 if state is RunState.SUCCEEDED else row.progress,
             )
             if moved:
                 rows.add_metrics(tx, row.id, self._take(row.id))
@@ -392,8 +468,9 @@ class Runs(Tracking):
         with self._database.read() as tx:
             row = _found(tx, run_id)
         # Asked before the lines are read: what was written until the workers had ended is then in them.
-        gone = row.state.has_ended and self._engine.status(run_id).phase is not EnginePhase.RUNNING
-        lines = self._engine.logs(run_id, self._log_key(row), after=after, limit=limit)
+        engine = self._engine_of(row)
+        gone = row.state.has_ended and engine.status(run_id).phase is not EnginePhase.RUNNING
+        lines = engine.logs(run_id, self._log_key(row), after=after, limit=limit)
         cursor = lines[-1].seq if lines else after
         return self._run(row), LogPage(tuple(lines), cursor, ended=gone and len(lines) < limit)
 

@@ -30,6 +30,21 @@ class RunState(StrEnum):
         return not TRANSITIONS[self]
 
 
+@dataclass(frozen=True)
+class Resources:
+    """What a worker gets.
+
+    Attributes:
+        cpus: Processors, in parts too.
+        memory_mb: Memory in MiB; 0 asks for none in particular.
+        gpus: Whole GPUs.
+    """
+
+    cpus: float = 1.0
+    memory_mb: int = 0
+    gpus: int = 0
+
+
 TRANSITIONS: Mapping[RunState, frozenset[RunState]] = {
     RunState.QUEUED: frozenset({RunState.RUNNING, RunState.FAILED, RunState.CANCELLED}),
     RunState.RUNNING: frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}),
@@ -49,6 +64,18 @@ class WorkerExit(IntEnum):
     STORAGE_FULL = 74
     PEER_LOST = 75
     STOPPED = 76
+
+
+class LaunchExit(IntEnum):
+    """Exit codes with which the launcher of a user's own command says why it is not the command's own code."""
+
+    OUT_OF_MEMORY = 241
+    MACHINE_FULL = 242
+    TIMED_OUT = 243
+    NO_ENVIRONMENT = 244
+    NOT_STARTED = 245
+    UNCONFINED = 246
+    ALONE = 247
 
 
 @dataclass(frozen=True)

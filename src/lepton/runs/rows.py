@@ -32,12 +32,15 @@ runs = sa.Table(
     sa.Column("inputs", sa.JSON, nullable=False),
     sa.Column("outputs", sa.JSON, nullable=False),
     sa.Column("retry_of", sa.String(26)),
+    sa.Column("submit_key", sa.String(128)),
+    sa.Column("bundle", sa.String(26)),
     sa.Column("sealed_arguments", sa.LargeBinary, nullable=False),
     sa.Column("sealed_params", sa.LargeBinary, nullable=False),
     sa.Column("sealed_message", sa.LargeBinary),
     sa.Column("sealed_error", sa.LargeBinary),
     sa.Index("ix_runs_project_created_at", "project", "created_at"),
     sa.Index("ix_runs_state", "state"),
+    sa.Index("ix_runs_submit_key", "project", "user_id", "submit_key", unique=True),
 )
 
 run_metrics = sa.Table(
@@ -70,6 +73,8 @@ class RunRow:
     sealed_params: bytes
     inputs: tuple[str, ...] = ()
     retry_of: str | None = None
+    submit_key: str | None = None
+    bundle: str | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
     cancel_asked: bool = False
@@ -112,6 +117,18 @@ def reading(tx: sa.Connection, project: str, ref: str, *, task: str, limit: int)
         inputs.contains(f'"{ref}"', autoescape=True),
     )
     return [_row(row) for row in tx.execute(query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit))]
+
+
+def submitted(tx: sa.Connection, project: str, user_id: str, key: str) -> RunRow | None:
+    """Return the run that a user has submitted with a key, or None."""
+    query = sa.select(runs).where(runs.c.project == project, runs.c.user_id == user_id, runs.c.submit_key == key)
+    row = tx.execute(query).one_or_none()
+    return None if row is None else _row(row)
+
+
+def bundles(tx: sa.Connection) -> set[str]:
+    """Return the ids of all folders that runs were submitted with."""
+    return set(tx.execute(sa.select(runs.c.bundle).where(runs.c.bundle.is_not(None))).scalars())
 
 
 def unended(tx: sa.Connection) -> list[RunRow]:

@@ -64,6 +64,7 @@ class EngineSpec:
         argv: The command of each worker.
         environment: Variables on top of the engine's own, such as ``LEPTON_HOME``.
         log_key: 32 bytes that encrypt the log.
+        bare: Whether workers get `environment` and nothing of the engine's own that leads to keys or the catalog.
         apart: Runs with the same word are started on different machines as far as there are such; empty: anywhere.
     """
 
@@ -73,6 +74,7 @@ class EngineSpec:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     log_key: bytes = field(default=b"", repr=False)
     apart: str = ""
+    bare: bool = False
 
 
 class Engine(Protocol):

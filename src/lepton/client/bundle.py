@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING
 
 from lepton.core.errors import InvalidInput, TooLarge
@@ -53,8 +55,15 @@ def find_files(folder: Path) -> list[Found]:
 
 
 @contextmanager
-def pack(folder: Path, *, max_bytes: int) -> Iterator[tuple[IO[bytes], int]]:
+def pack(
+    folder: Path, *, max_bytes: int, extra: Mapping[str, bytes] = MappingProxyType({})
+) -> Iterator[tuple[IO[bytes], int]]:
     """Pack what goes along into an open file: a tar archive packed with gzip, and its size.
+
+    Args:
+        folder: Where it is.
+        max_bytes: The most that its files may have.
+        extra: Files that are not in it; they take the place of those that are.
 
     Raises:
         TooLarge: if there is too much, with the largest files by name.
@@ -69,7 +78,12 @@ def pack(folder: Path, *, max_bytes: int) -> Iterator[tuple[IO[bytes], int]]:
             tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as tar,
         ):
             for found in files:
-                _add(tar, root, found)
+                if str(found.path) not in extra:
+                    _add(tar, root, found)
+            for name in sorted(extra):
+                info = tarfile.TarInfo(name)
+                info.size, info.mode = len(extra[name]), 0o644
+                tar.addfile(info, io.BytesIO(extra[name]))
         size = packed.tell()
         packed.seek(0)
         yield packed, size

@@ -192,6 +192,7 @@ class Runs:
         params: Mapping[str, Cell] | None = None,
         name: str = "",
         key: str | None = None,
+        extra: Mapping[str, bytes] | None = None,
         on_upload: OnUpload | None = None,
     ) -> Run:
         """Send a folder and run a command in it, on the platform's machines; returns the run at once.
@@ -213,6 +214,7 @@ class Runs:
             params: Settings to show with the run.
             name: What you call it.
             key: Submitting twice with one key runs once, and returns the same run.
+            extra: Small files that go along beside those of the folder, by their paths in it.
             on_upload: Called with the bytes sent so far and in all.
 
         Raises:
@@ -235,7 +237,7 @@ class Runs:
         }
         line = encode(about) + b"\n"
         max_bytes = Settings.from_environment().max_bundle_bytes
-        with bundle.pack(Path(folder), max_bytes=max_bytes) as (packed, size_bytes):
+        with bundle.pack(Path(folder), max_bytes=max_bytes, extra=extra or {}) as (packed, size_bytes):
             total = len(line) + size_bytes
             chunks = _counted(chain([line], bundle.pieces(packed)), total, on_upload)
             body = self._transport.upload(path_of("runs", "submit"), chunks, query={}, size_bytes=total)

@@ -206,6 +206,7 @@ def _serve_in_thread(platform: Platform) -> tuple[uvicorn.Server, threading.Thre
 
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    platform.listens_at(url)
     platform.start()
     app = create_app(platform)
     config = uvicorn.Config(
@@ -229,6 +230,7 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
         "LEPTON_HOST": settings.host,
         "LEPTON_PORT": str(settings.port),
         "LEPTON_MAX_UPLOAD_MB": str(settings.max_upload_bytes >> 20),
+        "LEPTON_MAX_BUNDLE_MB": str(settings.max_bundle_bytes >> 20),
     }
     log = os.open(settings.home / "server.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:

@@ -21,8 +21,10 @@ from lepton.labels.operations import Labels
 from lepton.models.operations import Models
 from lepton.runs.context import TaskContext
 from lepton.runs.controller import RunController
+from lepton.runs.engines.choose import open_engine
 from lepton.runs.engines.local import LocalEngine
 from lepton.runs.operations import Runs
+from lepton.runs.scripts import Scripts
 from lepton.store.blobs import BlobStore
 from lepton.store.database import Database
 from lepton.store.keys import open_keyring
@@ -47,6 +49,8 @@ class Platform:
             database=self.database, guard=self.guard, keyring=keyring, blobs=blobs,
             engine=LocalEngine(settings.runs), settings=settings, clock=clock,
         )  # fmt: skip
+        self.scripts = Scripts(runs=self.runs, guard=self.guard, keyring=keyring, blobs=blobs, settings=settings)
+        self.access.find_run = self.runs.holder
         self.datasets = Datasets(
             guard=self.guard, keyring=keyring, blobs=blobs, tables=tables,
             runs=self.runs, clock=clock, settings=settings,
@@ -64,6 +68,17 @@ class Platform:
         self._tables = tables
         self._controllers: list[RunController | EndpointController] = []
 
+    def listens_at(self, url: str) -> None:
+        """Say where this platform is reached, before it starts: runs of users' own code have to ask it."""
+        self.runs.dispatch.url = self.settings.run_url or url
+        self.settings.runs.mkdir(mode=0o700, exist_ok=True)
+        # A platform that comes back at another address is found again by what it had started on this machine.
+        address = self.settings.runs / "url"
+        address.write_text(self.runs.dispatch.url)
+        self.runs.dispatch.told = {"LEPTON_URL_FILE": str(address)}
+        if self.settings.engine != "local":
+            self.runs.dispatch.command_engine = open_engine(self.settings.engine, self.settings.runs)
+
     def start(self) -> None:
         """Begin to carry out what the catalog asks for: queued runs, endpoints; sweep what a crash left."""
         self._tables.sweep()
@@ -72,6 +87,7 @@ class Platform:
             if not self.runs.working(tx):
                 self.datasets.sweep(tx)
                 self.models.sweep(tx)
+                self.scripts.sweep(tx)
         self._controllers = [RunController(self.runs.dispatch), EndpointController(self.endpoints)]
         for controller in self._controllers:
             controller.start()

@@ -34,6 +34,16 @@ def test_a_class_that_verbs_are_inherited_from_is_the_only_one() -> None:
         assert [ast.unparse(b) for b in own.bases] == ([INHERITED[noun][1]] if noun in INHERITED else [])
 
 
+def test_every_verb_of_commands_opens_the_guard_or_is_for_the_run_itself() -> None:
+    tree = ast.parse((SOURCE / "runs" / "scripts.py").read_text())
+    scripts = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Scripts")
+    known = {node.name: node for node in scripts.body if isinstance(node, ast.FunctionDef)}
+    asked = {name for name, method in known.items() if name[0] != "_" and "actor" in arguments(method)}
+    for name in asked:
+        assert opens_guard(name, known) or "self._itself(actor, run_id)" in ast.unparse(known[name]), name
+    assert asked == {"submit", "assignment", "bundle"}
+
+
 def arguments(method: ast.FunctionDef) -> set[str]:
     return {argument.arg for argument in (*method.args.args, *method.args.kwonlyargs)}
 

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from endpoints.test_batcher import Asked
 
+from lepton.core.confine import Limits
 from lepton.core.errors import Internal, Unavailable
 from lepton.endpoints.replica.batcher import Batcher
-from lepton.endpoints.replica.confine import Limits
 from lepton.endpoints.replica.inputs import Shape
 from lepton.endpoints.replica.sandbox import PythonRuntime
 from lepton.models.bundle import pack
@@ -249,7 +249,7 @@ def test_rows_that_break_a_class_cost_no_other_request_of_the_batch() -> None:
 
 def test_where_namespaces_are_not_allowed_nothing_is_mounted_that_others_would_see(tmp_path: Path) -> None:
     code = textwrap.dedent(f"""
-        from lepton.endpoints.replica import confine
+        from lepton.core import confine
         for flag in ("_CLONE_NEWUSER", "_CLONE_NEWPID"):
             setattr(confine, flag, 1)  # no namespace is called so, and the system refuses
         separation = confine.separate()
@@ -265,7 +265,7 @@ def test_where_namespaces_are_not_allowed_nothing_is_mounted_that_others_would_s
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can enter the other namespaces without one for users")
 def test_root_needs_no_user_namespace() -> None:
-    code = "from lepton.endpoints.replica import confine\nconfine._CLONE_NEWUSER = 1\nprint(confine.separate().alone)"
+    code = "from lepton.core import confine\nconfine._CLONE_NEWUSER = 1\nprint(confine.separate().alone)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "True\n"
 
 

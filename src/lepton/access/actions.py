@@ -40,6 +40,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = {
     "datasets.split": _EDITOR,
     "datasets.export": _EDITOR,
     "datasets.delete": _EDITOR,
+    "runs.submit": _EDITOR,
     "runs.cancel": _EDITOR,
     "runs.retry": _EDITOR,
     "runs.schedule": _EDITOR,

@@ -24,6 +24,7 @@ from lepton.access.records import (
     Holder,
     Project,
     Role,
+    RunHolder,
     Session,
     SignInCode,
     Token,
@@ -53,6 +54,8 @@ class Access:
         self._attempts = Attempts()
         self.changed: Callable[[], None] = lambda: None
         """Called when a token or a role has changed; who tells replicas of it sets this."""
+        self.find_run: Callable[[str], RunHolder | None] = lambda _: None
+        """Says whom the token of a run speaks for; who knows the runs sets this."""
 
     # Coming in
 
@@ -84,6 +87,8 @@ class Access:
         Raises:
             Unauthenticated: if it is unknown, deleted or expired.
         """
+        if secret.startswith(secrets.RUN):
+            return self._of_run(secret)
         if not secret.startswith(secrets.TOKEN):
             raise Unauthenticated(_UNKNOWN_TOKEN)
         return self._of_token(secrets.digest(secret))
@@ -104,8 +109,19 @@ class Access:
         Raises:
             Unauthenticated: if its token or session was deleted or has ended.
         """
-        find = self._of_session if known.via == "session" else self._of_token
+        find = {"session": self._of_session, "run": self._of_run, "token": self._of_token}[known.via]
         return find(known.credential)
+
+    def _of_run(self, secret: str) -> Actor:
+        holder = self.find_run(secret)
+        if holder is None:
+            raise Unauthenticated("This token is of a run that has ended. Start the run again with: lepton runs retry")
+        try:
+            actor = self.actor_for_run(holder.user_id, holder.scopes)
+        except NotFound as error:
+            raise Unauthenticated(error.message) from None
+        roles = {project: role for project, role in actor.roles.items() if project == holder.project}
+        return replace(actor, roles=roles, is_admin=False, credential=secret, run_id=holder.run_id)
 
     def _of_token(self, digest: str) -> Actor:
         now = self._clock()

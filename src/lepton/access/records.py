@@ -34,7 +34,8 @@ class Actor:
         scopes: The only actions its token is good for; None means all that the role holds.
         via: How the actor came in.
         expires_at: When the token ends, None if it does not; what it makes cannot outlive it.
-        credential: Digest of the token or session it came in with.
+        credential: Digest of the token or session it came in with; of a run, its token.
+        run_id: The run it speaks as, empty if it is none.
     """
 
     user_id: str
@@ -45,6 +46,7 @@ class Actor:
     via: Literal["token", "session", "run"] = "token"
     expires_at: datetime | None = None
     credential: str = field(default="", repr=False)
+    run_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,23 @@ class Holder:
     digest: str
     may: bool
     expires_at: datetime | None
+
+
+@dataclass(frozen=True)
+class RunHolder:
+    """Whom the token of a run speaks for.
+
+    Attributes:
+        run_id: The run.
+        project: The only project it may act in.
+        user_id: Its submitter.
+        scopes: The only actions that its submitter's token was good for; None means all.
+    """
+
+    run_id: str
+    project: str
+    user_id: str
+    scopes: frozenset[str] | None
 
 
 @dataclass(frozen=True)

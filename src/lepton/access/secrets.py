@@ -8,6 +8,7 @@ import secrets
 TOKEN = "lpt_"  # noqa: S105
 SESSION = "lps_"
 CODE = "lpc_"
+RUN = "lpr_"
 SHOWN_CHARACTERS = 10
 """How much of a token its owner sees later: the kind and 36 of its 256 bits."""
 

@@ -33,6 +33,75 @@ def list_(
     door.answer(items.body, tables.runs(items))
 
 
+@verb(
+    RUNS,
+    "lepton runs submit -- python train.py --epochs 3",
+    "lepton runs submit --workers 4 --memory 2G --env requirements.txt --output 'plots/*.png' -- python train.py",
+    "HF_TOKEN=… lepton runs submit --secret HF_TOKEN --detach -- python download.py",
+)
+def submit(  # noqa: PLR0913, PLR0917 - a command has many options
+    door: Door,
+    command: Annotated[list[str], typer.Argument(help="The command, behind '--'.", metavar="-- CMD…")],
+    folder: Annotated[Path, typer.Option(help="Folder that goes along; the command starts in it.")] = Path(),
+    workers: Annotated[int, typer.Option(help="Processes, each with the variables of torchrun.")] = 1,
+    cpus: Annotated[float, typer.Option(help="Processors of each.")] = 1.0,
+    memory: Annotated[str, typer.Option(help="The most memory of each, such as 512M or 2G.")] = "0",
+    gpus: Annotated[int, typer.Option(help="GPUs of each.")] = 0,
+    timeout: Annotated[str | None, typer.Option(help="How long it may take, such as 90s, 30m or 2h.")] = None,
+    env: Annotated[
+        str | None, typer.Option(help="requirements.txt, uv.lock or pyproject.toml in the folder.", metavar="FILE")
+    ] = None,
+    output: Annotated[
+        list[str] | None, typer.Option(help="Files to keep, beside those in $LEPTON_OUTPUTS.", metavar="PATTERN")
+    ] = None,
+    secret: Annotated[
+        list[str] | None, typer.Option(help="Variable of this shell that goes along and no log shows.", metavar="NAME")
+    ] = None,
+    name: Annotated[str, typer.Option(help="What you call it.")] = "",
+    key: Annotated[str | None, typer.Option(help="Submitting twice with one key runs once.")] = None,
+    priority: Annotated[int, typer.Option(help="From -100 to 100; the highest of a project is next.")] = 0,
+    preemptible: Annotated[
+        bool, typer.Option("--preemptible", help="It may be ended to make room, and is started again later.")
+    ] = False,
+    retries: Annotated[int, typer.Option(help="How often it is tried again when its workers fail or are lost.")] = 0,
+    after: Annotated[
+        list[str] | None, typer.Option(help="A run that must have succeeded before.", metavar="RUN")
+    ] = None,
+    reuse: Annotated[
+        bool,
+        typer.Option("--reuse", help="Take the results of a run with the same code and settings."),
+    ] = False,
+    detach: Detach = False,
+) -> None:
+    """Send a folder, run a command in it on the platform's machines, and show what it writes."""
+    from lepton.cli import waiting
+    from lepton.cli.values import seconds
+
+    with waiting.upload_bar(door, str(folder)) as on_upload:
+        run = door.client.runs.submit(
+            command,
+            folder=folder,
+            workers=workers,
+            cpus=cpus,
+            memory=memory,
+            gpus=gpus,
+            timeout_s=0 if timeout is None else seconds(timeout),
+            environment=env,
+            outputs=output or (),
+            secrets=secret or (),
+            name=name,
+            key=key,
+            priority=priority,
+            preemptible=preemptible,
+            retries=retries,
+            after=after or (),
+            reuse=reuse,
+            on_upload=on_upload,
+        )
+    if ended := waiting.follow(door, run, _line, detach=detach):
+        door.answer(ended.body, f"Run {ended.id} has succeeded.")
+
+
 @verb(RUNS, "lepton runs get 01J8ZQ4T6W")
 def get(door: Door, run_id: RunId) -> None:
     """Show one run and the curves of what it measured."""

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, Te
 from lepton.cli.door import Door
 from lepton.client.answers import Answer
 from lepton.client.datasets import OnUpload
-from lepton.client.runs import OnProgress, Run
+from lepton.client.runs import LogLine, OnProgress, Run
 from lepton.core.errors import RunFailed
 
 T = TypeVar("T", bound=Answer)
@@ -90,6 +90,27 @@ def finish(door: Door, run: Run, *, detach: bool) -> Run | None:
     try:
         with run_bar(door, run) as on_progress:
             return door.client.runs.wait(run.id, on_progress=on_progress)
+    except KeyboardInterrupt:
+        raise _interrupted(door, run) from None
+
+
+def follow(door: Door, run: Run, line: Callable[[LogLine], str], *, detach: bool) -> Run | None:
+    """Show what the workers of a run write, to its end; returns and raises what `finish` does.
+
+    Args:
+        door: The door of the command.
+        run: The run that was just submitted.
+        line: Writes a line of its log.
+        detach: Whether to leave it alone instead.
+    """
+    if detach:
+        return finish(door, run, detach=True)
+    try:
+        if not door.json:
+            door.err.print(f"Run {run.id} is {run.state}.", markup=False)
+        for one in door.client.runs.logs(run.id, follow=True):
+            door.say(line(one))
+        return door.client.runs.wait(run.id)
     except KeyboardInterrupt:
         raise _interrupted(door, run) from None
 

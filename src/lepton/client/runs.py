@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+import math
+import os
+import re
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Literal, overload
 
+from lepton.client import bundle
 from lepton.client.answers import Answer, Cell, Items, decode, decode_items
 from lepton.client.files import Export, open_file, save
-from lepton.client.transport import Transport, path_of
-from lepton.core.errors import RunFailed
+from lepton.client.transport import Transport, encode, path_of
+from lepton.core.errors import InvalidInput, RunFailed
+from lepton.core.settings import Settings
 from lepton.runs.artifacts import check_path
 
 _ENDED = {"succeeded", "failed", "cancelled"}
@@ -166,6 +173,8 @@ class Schedule(Answer):
     skipped: int = 0
 
 
+OnUpload = Callable[[int, int | None], None]
+"""Called with the bytes sent so far and, if known, in all."""
 OnProgress = Callable[[Run], None]
 """Called with the run each time it changed while waiting."""
 
@@ -298,6 +307,89 @@ class Runs:
         for event in self._transport.events(path_of("runs", run_id, "logs"), after=str(after) if after else ""):
             if event.name == "line":
                 yield decode(LogLine, event.data)
+
+    def submit(  # noqa: PLR0913 - one call, with everything a command can have
+        self,
+        command: Sequence[str] | str,
+        *,
+        folder: str | Path = ".",
+        workers: int = 1,
+        cpus: float = 1.0,
+        memory: str | int = 0,
+        gpus: int = 0,
+        timeout_s: int = 0,
+        environment: str | None = None,
+        outputs: Sequence[str] = (),
+        secrets: Mapping[str, str] | Sequence[str] = (),
+        params: Mapping[str, Cell] | None = None,
+        name: str = "",
+        key: str | None = None,
+        priority: int = 0,
+        preemptible: bool = False,
+        retries: int = 0,
+        after: Sequence[str] = (),
+        reuse: bool = False,
+        extra: Mapping[str, bytes] | None = None,
+        on_upload: OnUpload | None = None,
+    ) -> Run:
+        """Send a folder and run a command in it, on the platform's machines; returns the run at once.
+
+        Args:
+            command: Program and arguments, such as ``["python", "train.py"]``.
+            folder: What goes along, without what ``.gitignore`` and ``.leptonignore`` name, and without histories,
+                environments, caches and files that look like secrets.
+            workers: Processes that run it, each with the variables of torchrun.
+            cpus: Processors of each.
+            memory: The most that each may use, such as ``"512M"`` or ``"2G"``, or a number of MiB; 0 for as much as
+                there is.
+            gpus: GPUs of each.
+            timeout_s: How long it may take; 0 for as long as it likes.
+            environment: ``requirements.txt``, ``uv.lock`` or ``pyproject.toml`` in the folder; None for the platform's
+                own packages.
+            outputs: Patterns of files to keep, such as ``"results/*.csv"``, beside all in ``$LEPTON_OUTPUTS``.
+            secrets: Environment variables that no log shows, by name; names alone are taken from this process.
+            params: Settings to show with the run.
+            name: What you call it.
+            key: Submitting twice with one key runs once, and returns the same run.
+            priority: From -100 to 100; of the runs of a project, the highest is next.
+            preemptible: Whether it may be ended to make room for others; it is started again when there is room.
+            retries: How many times it is tried again when its workers fail or are lost.
+            after: Ids of runs that must have succeeded before.
+            reuse: Whether to take the results of a run with the same command, settings and folder, if there is one that
+                has succeeded after the same runs.
+            extra: Small files that go along beside those of the folder, by their paths in it.
+            on_upload: Called with the bytes sent so far and in all.
+
+        Raises:
+            TooLarge: if the folder is; it names the largest files.
+            InvalidInput: if the command, or what it asks for, makes no sense.
+        """
+        about = {
+            "command": shlex.split(command) if isinstance(command, str) else list(command),
+            "workers": workers,
+            "cpus": cpus,
+            "memory_mb": megabytes(memory),
+            "gpus": gpus,
+            "timeout_s": timeout_s,
+            "environment": environment,
+            "outputs": list(outputs),
+            "secrets": _secrets(secrets),
+            "params": dict(params or {}),
+            "name": name,
+            "key": key,
+            "priority": priority,
+            "preemptible": preemptible,
+            "retries": retries,
+            "after": list(after),
+            "reuse": reuse,
+        }
+        line = encode(about) + b"\n"
+        max_bytes = Settings.from_environment().max_bundle_bytes
+        with bundle.pack(Path(folder), max_bytes=max_bytes, extra=extra or {}) as (packed, size_bytes):
+            total = len(line) + size_bytes
+            chunks = _counted(chain([line], bundle.pieces(packed)), total, on_upload)
+            body = self._transport.upload(path_of("runs", "submit"), chunks, query={}, size_bytes=total)
+        return decode(Run, body)
 
     def metrics(self, run_id: str) -> Metrics:
         """Return what the run measured so far."""
@@ -435,6 +527,42 @@ class Runs:
 
 def _artifact(run_id: str, path: str) -> str:
     return path_of("runs", run_id, "artifacts", *check_path(path).split("/"))
+
+
+def megabytes(amount: str | int) -> int:
+    """Return an amount of memory in MiB: a number is one already, text is such as ``512M`` or ``2G``.
+
+    Raises:
+        InvalidInput: if it is neither.
+    """
+    if isinstance(amount, int):
+        return amount
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", amount.strip(), re.IGNORECASE)
+    if found is None:
+        raise InvalidInput(f"{amount[:40]!r} is no amount of memory. Write it as 512M or 2G.")
+    factor = {"": 1.0, "K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}[found[2].upper()]
+    return math.ceil(float(found[1]) * factor)
+
+
+def _secrets(given: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
+    if isinstance(given, Mapping):
+        return dict(given)
+    missing = [name for name in given if name not in os.environ]
+    if missing:
+        raise InvalidInput(
+            f"There is no environment variable {missing[0][:64]!r} here whose value could go along. Set it first, and "
+            "do not write it on the command line, where others can see it."
+        )
+    return {name: os.environ[name] for name in given}
+
+
+def _counted(chunks: Iterable[bytes], total: int, on_upload: OnUpload | None) -> Iterator[bytes]:
+    sent = 0
+    for chunk in chunks:
+        sent += len(chunk)
+        yield chunk
+        if on_upload is not None:
+            on_upload(sent, total)
 
 
 def _failure(run: Run) -> RunFailed:

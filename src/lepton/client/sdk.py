@@ -92,13 +92,13 @@ class Client:
         return f"Client({self.url!r}, project={self.transport.project!r})"
 
 
-def connect(url: str | None = None, token: str | None = None, *, project: str = "default") -> Client:
+def connect(url: str | None = None, token: str | None = None, *, project: str | None = None) -> Client:
     """Return a client of a running platform.
 
     Args:
         url: Its address; None takes ``LEPTON_URL``, or else the platform that ``lepton up`` started here.
         token: An API token; None takes ``LEPTON_TOKEN``, or else the token that ``lepton up`` left for you.
-        project: The project that every call is about.
+        project: The project that every call is about; None takes ``LEPTON_PROJECT``, or else ``default``.
 
     Raises:
         Unavailable: if no address was given and no platform was started here.
@@ -107,6 +107,7 @@ def connect(url: str | None = None, token: str | None = None, *, project: str = 
     env = os.environ
     url = url or env.get("LEPTON_URL") or None
     token = token or env.get("LEPTON_TOKEN") or None
+    project = project or env.get("LEPTON_PROJECT") or "default"
     if url is not None and token is not None:
         return Client(url, token, project=project)
     local = local_address(Settings.from_environment(env))

@@ -21,6 +21,8 @@ class Settings:
         host: Address to listen on (``LEPTON_HOST``, default ``127.0.0.1``).
         port: Port to listen on; 0 takes a free one (``LEPTON_PORT``, default 7070).
         max_upload_bytes: Largest file that is imported (``LEPTON_MAX_UPLOAD_MB``, default 4096).
+        max_bundle_bytes: Largest folder that is submitted with a command (``LEPTON_MAX_BUNDLE_MB``, default 100).
+        run_url: Where runs on other machines reach this server (``LEPTON_RUN_URL``); empty: where it listens.
         request_log_one_in: How many predictions of an endpoint there are to one that is kept to look at; 0 keeps none
             (``LEPTON_REQUEST_LOG_ONE_IN``, default 100).
         max_body_bytes: Largest other request body.
@@ -38,6 +40,8 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 7070
     max_upload_bytes: int = 4 << 30
+    max_bundle_bytes: int = 100 << 20
+    run_url: str = ""
     request_log_one_in: int = 100
     max_body_bytes: int = 8 << 20
     track_silence_h: int = 24
@@ -68,6 +72,8 @@ class Settings:
             request_log_one_in=_whole_number(env, "LEPTON_REQUEST_LOG_ONE_IN", 100, 0, 1_000_000),
             max_upload_bytes=_whole_number(env, "LEPTON_MAX_UPLOAD_MB", 4096, 1, 1 << 20) << 20,
             track_silence_h=_whole_number(env, "LEPTON_TRACK_SILENCE_H", 24, 1, 24 * 366),
+            max_bundle_bytes=_whole_number(env, "LEPTON_MAX_BUNDLE_MB", 100, 1, 1 << 20) << 20,
+            run_url=(env.get("LEPTON_RUN_URL") or "").rstrip("/"),
             tls=_tls(env),
             grpc=_whole_number(env, "LEPTON_GRPC", 0, 0, 1) == 1,
             engine=_engine(env),

@@ -6,6 +6,7 @@ nobody: who may submit was asked by the verb that did.
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -16,20 +17,23 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from lepton.core.clock import Clock
-from lepton.core.errors import InvalidInput, LeptonError, NotFound
+from lepton.core.errors import InvalidInput, LeptonError, NotFound, Unavailable
 from lepton.core.ids import new_id
-from lepton.runs import rows
+from lepton.runs import rows, tokens
+from lepton.runs.commands import COMMAND, Command
 from lepton.runs.cron import next_time
-from lepton.runs.engines.port import Engine, EnginePhase, EngineSpec
-from lepton.runs.queue import DEPTH, Started, Waiting, decide
-from lepton.runs.records import Resources, RunState, Stopping
+from lepton.runs.engines.port import Engine, EnginePhase, EngineSpec, EngineStatus
+from lepton.runs.queue import DEPTH, Started, Waiting, decide, used_by_project
+from lepton.runs.records import Quota, Resources, RunState, Stopping
 from lepton.runs.rows import RunRow, ScheduleRow
-from lepton.runs.verdict import Verdict, backoff_s, judge
+from lepton.runs.verdict import Verdict, backoff_s, judge, judge_command
 from lepton.store.ciphers import derive
 from lepton.store.database import Database
 from lepton.store.keys import Keyring, Seal
 
 DEPENDENCY_FAILED = "dependency_failed"
+LAUNCHER = (sys.executable, "-P", "-m", "lepton.launch")
+"""What starts a user's own code; -P: nothing is imported from where it stands."""
 _FURTHER_BACK = f"its turn comes after more than {DEPTH} other runs of the project"
 
 
@@ -44,6 +48,9 @@ class Dispatch:
         environment: Variables of every worker.
         command: What is started as a worker, followed by the id of the run.
         changed: Set when there is, or is about to be, something to do.
+        command_engine: Where users' own code runs; None: where everything runs.
+        url: Where runs of users' own code reach the platform; set by whoever lets it listen.
+        told: What such runs are told beside.
         reasons: Why runs wait, as of the last look, by id.
         chores: What else is to be looked at again and again.
         note: Writes down, in a transaction, what the platform did by itself: action, project, target.
@@ -58,6 +65,9 @@ class Dispatch:
     chores: Sequence[Callable[[], object]] = ()
     command: tuple[str, ...] = (sys.executable, "-m", "lepton.worker")
     changed: threading.Event = field(default_factory=threading.Event)
+    command_engine: Engine | None = None
+    url: str = ""
+    told: Mapping[str, str] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
 
     def tick(self) -> bool:
@@ -84,32 +94,49 @@ class Dispatch:
         for row in running:
             if row.project in counted:
                 hours[row.project] = hours.get(row.project, 0.0) + cpu_seconds(row, now) / 3600
+        for engine in self._engines():
+            mine = [row for row in first if self.engine_of(row) is engine]
+            if mine:
+                reasons |= self._decide(engine, mine, running, now, quotas=quotas, hours=hours)
+        self.reasons = reasons
+        return bool(counts)
+
+    def _decide(
+        self, engine: Engine, first: list[RunRow], running: list[RunRow], now: datetime, *,
+        quotas: Mapping[str, Quota], hours: Mapping[str, float],
+    ) -> Mapping[str, str]:  # fmt: skip
+        """Start, and end, what the queue says of the runs of one engine; return why the others wait."""
         waiting: dict[str, list[Waiting]] = {}
         for row in first:
-            waited_s = (now - (row.not_before or row.created_at)).total_seconds()
-            waiting.setdefault(row.project, []).append(
-                Waiting(row.id, row.project, row.needs, row.priority, max(waited_s, 0.0))
-            )
+            waited_s = max((now - (row.not_before or row.created_at)).total_seconds(), 0.0)
+            waiting.setdefault(row.project, []).append(Waiting(row.id, row.project, row.needs, row.priority, waited_s))
         started = [
             Started(
                 row.id, row.project, row.needs, row.priority, _ran_s(row, now), row.preemptible,
                 leaving=row.cancel_asked or row.stopping is not None,
             )
             for row in running
+            if self.engine_of(row) is engine
         ]  # fmt: skip
-        found = decide(waiting, started, self.machines(), quotas=quotas, hours=hours) if waiting else None
+        elsewhere = used_by_project((row.project, row.needs) for row in running if self.engine_of(row) is not engine)
+        found = decide(waiting, started, engine.machines(), quotas=quotas, hours=hours, elsewhere=elsewhere)
         by_id = {row.id: row for row in (*first, *running)}
-        if found is not None:
-            for run_id in found.start:
-                self._start(by_id[run_id])
-            for run_id in found.preempt:
-                self._stop(by_id[run_id], Stopping.PREEMPTED)
-        self.reasons = reasons | dict(found.reasons if found else {})
-        return bool(counts)
+        for run_id in found.start:
+            self._start(by_id[run_id], engine)
+        for run_id in found.preempt:
+            self._stop(by_id[run_id], Stopping.PREEMPTED)
+        return found.reasons
+
+    def engine_of(self, row: RunRow) -> Engine:
+        """Return what runs a run: users' own code may be elsewhere."""
+        return self.engine if row.task != COMMAND or self.command_engine is None else self.command_engine
+
+    def _engines(self) -> tuple[Engine, ...]:
+        return (self.engine,) if self.command_engine is None else (self.engine, self.command_engine)
 
     def machines(self) -> tuple[Resources, ...]:
         """Return what each machine has."""
-        return self.engine.machines()
+        return tuple(machine for engine in self._engines() for machine in engine.machines())
 
     def reason(self, row: RunRow) -> str | None:
         """Say why a queued run waits; None if nobody has looked yet."""
@@ -124,23 +151,25 @@ class Dispatch:
             return rows.move(
                 tx, row.id, verdict.state, ended_at=now, error_code=verdict.code,
                 sealed_error=self._sealed(row, "error", verdict.message), sealed_message=None,
+                progress=1.0 if verdict.state is RunState.SUCCEEDED else row.progress,
                 cpu_seconds=cpu_seconds(row, now),
             )  # fmt: skip
 
     def _reconcile(self, row: RunRow, now: datetime) -> None:
         """Bring a running run up to date."""
-        status = self.engine.status(engine_id(row))
+        engine = self.engine_of(row)
+        status = engine.status(engine_id(row))
         if status.phase is EnginePhase.RUNNING:
             if row.stopping is None and row.timeout_s is not None and _ran_s(row, now) > row.timeout_s:
                 self._stop(row, Stopping.TIMED_OUT)
             elif row.cancel_asked or row.stopping is not None:
-                self.engine.cancel(engine_id(row))
+                engine.cancel(engine_id(row))
             return
         if status.phase is EnginePhase.UNKNOWN and not row.cancel_asked and row.stopping is None:
             # A control plane died between the commit and the start of the workers.
             self._submit(row)
             return
-        verdict = judge(row.id, row.workers, status, cancel_asked=row.cancel_asked, stopping=row.stopping)
+        verdict = self._judged(row, status)
         if verdict.state is RunState.QUEUED:
             self._queue_again(row, "made room for another run; goes on when there is room", now, failures=row.failures)
         elif verdict.again and row.failures < row.retries:
@@ -161,7 +190,7 @@ class Dispatch:
     def _stop(self, row: RunRow, why: Stopping) -> None:
         with self.database.begin() as tx:
             rows.stop(tx, row.id, why)
-        self.engine.cancel(engine_id(row))
+        self.engine_of(row).cancel(engine_id(row))
 
     def _release(self, held: list[RunRow], now: datetime) -> dict[str, str]:
         """Let go of runs whose dependencies are met, and end those whose cannot be any more; say what others await."""
@@ -195,11 +224,11 @@ class Dispatch:
                 outputs=list(found.outputs), reused_from=found.id, sealed_message=None,
             )  # fmt: skip
 
-    def _start(self, row: RunRow) -> None:
+    def _start(self, row: RunRow, engine: Engine) -> None:
         if self._reuse(row, self.clock()):
             return
         text = f"starting {row.workers} workers" if row.workers > 1 else "starting a worker"
-        most = max((machine.cpus for machine in self.machines()), default=0.0)
+        most = max((machine.cpus for machine in engine.machines()), default=0.0)
         if row.needs.cpus > most:
             text += f", more than this machine has room for at a time ({most:g})"
         try:
@@ -216,17 +245,50 @@ class Dispatch:
 
     def _submit(self, row: RunRow) -> None:
         try:
-            spec = EngineSpec(
-                run_id=engine_id(row),
-                workers=row.workers,
-                argv=(*self.command, row.id),
-                environment=self.environment,
-                log_key=log_key(self.keyring, row.project, row.id),
-                resources=row.resources,
-            )
-            self.engine.submit(spec)
+            self.engine_of(row).submit(self._spec(row))
         except LeptonError as error:
             self.end(row, Verdict(RunState.FAILED, error.code, error.message))
+
+    def _spec(self, row: RunRow) -> EngineSpec:
+        argv, environment = (*self.command, row.id), self.environment
+        if row.task == COMMAND:
+            # It gets no way to the keys and the catalog: all that it needs it asks for, as the run.
+            argv, environment = (*LAUNCHER, row.id), self._identity(row.id)
+        return EngineSpec(
+            run_id=engine_id(row),
+            workers=row.workers,
+            argv=argv,
+            environment=environment,
+            log_key=log_key(self.keyring, row.project, row.id),
+            resources=row.resources,
+            bare=row.task == COMMAND,
+        )
+
+    def _identity(self, run_id: str) -> dict[str, str]:
+        """Return the environment in which a run of a user's own code finds the platform and proves who it is."""
+        if not self.url:
+            raise Unavailable("Commands of users need the platform's server to ask. Start it with: lepton up")
+        with self.database.read() as tx:
+            row = rows.find(tx, run_id)
+        assert row is not None
+        assert row.started_at is not None  # it is running
+        return {
+            **self.told,
+            "LEPTON_URL": self.url,
+            "LEPTON_TOKEN": tokens.write(self.keyring.get(row.project, f"run/{run_id}"), run_id, row.started_at),
+            "LEPTON_RUN_ID": run_id,
+            "LEPTON_PROJECT": row.project,
+        }
+
+    def _judged(self, row: RunRow, status: EngineStatus) -> Verdict:
+        asked, stopping = row.cancel_asked, row.stopping
+        if row.task != COMMAND:
+            return judge(row.id, row.workers, status, cancel_asked=asked, stopping=stopping)
+        command = None
+        with suppress(NotFound):  # its key has been shredded; how it ended is known all the same
+            arguments = sealing(self.keyring, row.project, row.id).open("arguments", row.sealed_arguments)
+            command = Command.from_json(json.loads(arguments))
+        return judge_command(row.id, row.workers, status, command, cancel_asked=asked, stopping=stopping)
 
     def _repeat(self, schedule: ScheduleRow, now: datetime) -> None:
         """Submit the run of a schedule whose moment has come; moments that were missed come once."""
@@ -294,7 +356,7 @@ def copy_of(row: RunRow, run_id: str, keyring: Keyring, now: datetime) -> RunRow
         id=run_id, project=row.project, task=row.task, state=RunState.QUEUED, workers=row.workers,
         user_id=row.user_id, submitted_by=row.submitted_by, scopes=row.scopes, created_at=now,
         sealed_arguments=new.close("arguments", arguments), sealed_params=new.close("params", params),
-        inputs=row.inputs, retry_of=row.retry_of, resources=row.resources, priority=row.priority,
+        inputs=row.inputs, retry_of=row.retry_of, bundle=row.bundle, resources=row.resources, priority=row.priority,
         preemptible=row.preemptible, retries=row.retries, timeout_s=row.timeout_s,
     )  # fmt: skip
 

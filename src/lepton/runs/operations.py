@@ -17,12 +17,12 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from lepton.access.guard import Guard
-from lepton.access.records import DEFAULT_PROJECT, Actor
+from lepton.access.records import DEFAULT_PROJECT, Actor, RunHolder
 from lepton.core.clock import Clock
 from lepton.core.errors import Conflict, Forbidden, LeptonError, NotFound
 from lepton.core.ids import new_id
 from lepton.core.settings import Settings
-from lepton.runs import rows, track_rows
+from lepton.runs import rows, tokens, track_rows
 from lepton.runs.cron import next_time
 from lepton.runs.dispatch import (
     Dispatch,
@@ -88,7 +88,6 @@ class Runs(Tracking):
         clock: Clock,
     ) -> None:
         super().__init__(database=database, guard=guard, keyring=keyring, blobs=blobs, settings=settings, clock=clock)
-        self._engine = engine
         environment = {
             "LEPTON_HOME": str(settings.home),
             "LEPTON_CATALOG": settings.catalog,
@@ -147,7 +146,7 @@ class Runs(Tracking):
             NotFound: if there is no run of the project that it is to start after.
         """
         check(workers, scheduling)
-        if scheduling.key and (there := rows.find_key(tx, project, scheduling.key)) is not None:
+        if scheduling.key and (there := rows.find_key(tx, project, actor.user_id, scheduling.key)) is not None:
             return self._run(there)
         before = [_found(tx, run_id, project) for run_id in scheduling.after]
         run_id = new_id()
@@ -176,6 +175,7 @@ class Runs(Tracking):
             is_held=bool(scheduling.after),
             key=scheduling.key,
             fingerprint=fingerprint(scheduling.reuse, [one.fingerprint for one in before]),
+            bundle=arguments.get("bundle"),
         )
         rows.insert(tx, row)
         self.changed.set()
@@ -196,6 +196,16 @@ class Runs(Tracking):
         with self._guard.allow(actor, "runs.list", project=project) as tx:
             found = rows.reading(tx, project, ref, task=task, limit=limit)
         return [self._run(row) for row in found]
+
+    def submitted(self, actor: Actor, key: str, *, project: str = DEFAULT_PROJECT) -> Run | None:
+        """Return the run that the actor has submitted with a key, or None."""
+        with self._guard.allow(actor, "runs.get", project=project) as tx:
+            row = rows.find_key(tx, project, actor.user_id, key)
+        return None if row is None else self._run(row)
+
+    def has_key(self, tx: sa.Connection, actor: Actor, key: str | None, *, project: str) -> bool:
+        """Whether the actor has submitted a run with a key."""
+        return key is not None and rows.find_key(tx, project, actor.user_id, key) is not None
 
     def get(self, actor: Actor, run_id: str) -> Run:
         """Return one run.
@@ -415,7 +425,25 @@ class Runs(Tracking):
             row = _found(tx, run_id)
         self._end(row, RunState.FAILED, error.code, error.message)
 
+    def holder(self, token: str) -> RunHolder | None:
+        """Return whom the token of a run speaks for; None unless that run is running, and was started with it."""
+        with self._database.read() as tx:
+            row = rows.find(tx, tokens.run_of(token))
+        if row is None or row.state is not RunState.RUNNING or row.started_at is None:
+            return None
+        try:
+            key = self._keyring.get(row.project, f"run/{row.id}")
+        except NotFound:  # it has been shredded
+            return None
+        if not tokens.is_right(token, key, row.id, row.started_at):
+            return None
+        return RunHolder(row.id, row.project, row.user_id, row.scopes)
+
     # For the platform
+
+    def bundles(self, tx: sa.Connection) -> set[str]:
+        """Return the ids of the folders that runs were submitted with."""
+        return rows.bundles(tx)
 
     def working(self, tx: sa.Connection) -> bool:
         """Whether any run has workers, or may have."""
@@ -464,12 +492,13 @@ class Runs(Tracking):
         with self._database.read() as tx:
             row = _found(tx, run_id)
         # Asked before the lines are read: what was written until the workers had ended is then in them.
-        gone = row.state.has_ended and self._engine.status(engine_id(row)).phase is not EnginePhase.RUNNING
+        engine = self._dispatch.engine_of(row)
+        gone = row.state.has_ended and engine.status(engine_id(row)).phase is not EnginePhase.RUNNING
         lines: builtins.list[LogLine] = []
         attempt, seq = divmod(after, _LINES_PER_ATTEMPT)
         key = log_key(self._keyring, row.project, row.id)
         while attempt <= row.attempt and len(lines) < limit:
-            found = self._engine.logs(attempt_id(run_id, attempt), key, after=seq, limit=limit - len(lines))
+            found = engine.logs(attempt_id(run_id, attempt), key, after=seq, limit=limit - len(lines))
             lines += [replace(line, seq=attempt * _LINES_PER_ATTEMPT + line.seq) for line in found]
             attempt, seq = attempt + 1, 0
         cursor = lines[-1].seq if lines else after

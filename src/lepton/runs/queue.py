@@ -79,6 +79,7 @@ def decide(
     *,
     quotas: Mapping[str, Quota],
     hours: Mapping[str, float],
+    elsewhere: Mapping[str, Use] | None = None,
 ) -> Decision:
     """Decide what starts now.
 
@@ -88,8 +89,9 @@ def decide(
         machines: What each machine has.
         quotas: What projects may use; a project that is not in it may use all.
         hours: Processor hours that projects with such a quota have used so far.
+        elsewhere: What projects use of other machines, which counts for their quotas alone.
     """
-    return _Round(waiting, started, machines, quotas, hours).decide()
+    return _Round(waiting, started, machines, quotas, hours, elsewhere or {}).decide()
 
 
 def used_by_project(runs: Iterable[tuple[str, Resources]]) -> dict[str, Use]:
@@ -114,6 +116,7 @@ class _Round:
     machines: Sequence[Resources]
     quotas: Mapping[str, Quota]
     hours: Mapping[str, float]
+    elsewhere: Mapping[str, Use]
     start: list[str] = field(default_factory=list)
     reasons: dict[str, str] = field(default_factory=dict)
 
@@ -155,7 +158,13 @@ class _Round:
             return f"its turn comes after run {first.run_id}, which has waited for long and needs the room first"
         if (too_large := _too_large(run.needs, self.machines)) is not None:
             return too_large
-        quota, use = self.quotas.get(run.project), self.uses.get(run.project, Use())
+        quota, use, more = (
+            self.quotas.get(run.project),
+            self.uses.get(run.project, Use()),
+            self.elsewhere.get(run.project),
+        )
+        if more is not None:
+            use = Use(use.resources + more.resources, use.running + more.running)
         beyond = None if quota is None else _beyond(quota, run, use, self.hours.get(run.project, 0.0))
         if beyond is not None:
             if run.waited_s > PATIENCE_S:

@@ -252,6 +252,18 @@ class WorkerExit(IntEnum):
     STOPPED = 76
 
 
+class LaunchExit(IntEnum):
+    """Exit codes with which the launcher of a user's own command says why it is not the command's own code."""
+
+    OUT_OF_MEMORY = 241
+    MACHINE_FULL = 242
+    TIMED_OUT = 243
+    NO_ENVIRONMENT = 244
+    NOT_STARTED = 245
+    UNCONFINED = 246
+    ALONE = 247
+
+
 @dataclass(frozen=True)
 class Run:
     """One execution of a task.

@@ -32,6 +32,7 @@ runs = sa.Table(
     sa.Column("inputs", sa.JSON, nullable=False),
     sa.Column("outputs", sa.JSON, nullable=False),
     sa.Column("retry_of", sa.String(26)),
+    sa.Column("bundle", sa.String(26)),
     sa.Column("sealed_arguments", sa.LargeBinary, nullable=False),
     sa.Column("sealed_params", sa.LargeBinary, nullable=False),
     sa.Column("sealed_message", sa.LargeBinary),
@@ -56,7 +57,7 @@ runs = sa.Table(
     sa.Index("ix_runs_project_created_at", "project", "created_at"),
     sa.Index("ix_runs_state", "state"),
     sa.Index("ix_runs_project_fingerprint", "project", "fingerprint"),
-    sa.Index("ix_runs_project_key", "project", "key", unique=True),
+    sa.Index("ix_runs_project_user_id_key", "project", "user_id", "key", unique=True),
 )
 
 run_quotas = sa.Table(
@@ -108,6 +109,7 @@ class RunRow:
     sealed_params: bytes
     inputs: tuple[str, ...] = ()
     retry_of: str | None = None
+    bundle: str | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
     cancel_asked: bool = False
@@ -197,9 +199,10 @@ def reading(tx: sa.Connection, project: str, ref: str, *, task: str, limit: int)
     return [_row(row) for row in tx.execute(query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit))]
 
 
-def find_key(tx: sa.Connection, project: str, key: str) -> RunRow | None:
-    """Return the run that was submitted under a key, or None."""
-    row = tx.execute(sa.select(runs).where(runs.c.project == project, runs.c.key == key)).one_or_none()
+def find_key(tx: sa.Connection, project: str, user_id: str, key: str) -> RunRow | None:
+    """Return the run that a user submitted under a key, or None."""
+    query = sa.select(runs).where(runs.c.project == project, runs.c.user_id == user_id, runs.c.key == key)
+    row = tx.execute(query).one_or_none()
     return None if row is None else _row(row)
 
 
@@ -264,6 +267,11 @@ def count_unended(tx: sa.Connection) -> dict[tuple[str, RunState], int]:
     )
     found = tx.execute(query.group_by(runs.c.project, runs.c.state))
     return {(project, RunState(state)): count for project, state, count in found}
+
+
+def bundles(tx: sa.Connection) -> set[str]:
+    """Return the ids of all folders that runs were submitted with."""
+    return set(tx.execute(sa.select(runs.c.bundle).where(runs.c.bundle.is_not(None))).scalars())
 
 
 def cpu_hours(tx: sa.Connection, projects: Iterable[str], since: datetime) -> dict[str, float]:

@@ -6,11 +6,12 @@ import signal
 from dataclasses import dataclass
 
 from lepton.core.errors import Internal, StorageFull
+from lepton.runs.commands import Command
 from lepton.runs.engines.port import EnginePhase, EngineStatus, Exit
-from lepton.runs.records import RunState, Stopping, WorkerExit
+from lepton.runs.records import LaunchExit, RunState, Stopping, WorkerExit
 
 WORKER_LOST = "worker_lost"
-TIMED_OUT = "timed_out"
+WORKER_FAILED, OUT_OF_MEMORY, TIMED_OUT = "worker_failed", "out_of_memory", "timed_out"
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 5.0, 600.0
 _QUIET = frozenset({WorkerExit.DONE, WorkerExit.PEER_LOST, WorkerExit.STOPPED})
 
@@ -58,6 +59,74 @@ def judge(
     if any(e.code == WorkerExit.PEER_LOST for e in by_itself):
         return _lost(f"The workers lost contact with each other. {again}")
     return _internal("The workers ended without a result.", run_id)
+
+
+def judge_command(
+    run_id: str, workers: int, status: EngineStatus, command: Command | None, *, cancel_asked: bool,
+    stopping: Stopping | None = None,
+) -> Verdict:  # fmt: skip
+    """Say how a run of a user's own command ended: well if all of its workers did.
+
+    Args:
+        run_id: Which run.
+        workers: How many it had.
+        status: What the engine says.
+        command: What was run; None if that cannot be read any more.
+        cancel_asked: Whether somebody wanted it to end.
+        stopping: Why else it was told to end, or None.
+    """
+    done = len(status.exits) == workers and all(e.code == 0 for e in status.exits)
+    if status.phase is EnginePhase.LOST or cancel_asked or (stopping is not None and not done):
+        return judge(run_id, workers, status, cancel_asked=cancel_asked, stopping=stopping)
+    by_itself = [e for e in status.exits if not e.stopped]
+    failed = [e for e in by_itself if e.signal is not None or e.code != 0]
+    # Who only noticed that another was gone is not to blame for that.
+    culprit = next((e for e in failed if e.code != LaunchExit.ALONE), failed[0] if failed else None)
+    if culprit is None:
+        if len(by_itself) < workers:  # nobody failed, and somebody was told to end
+            return _lost(f"The workers were told to end, but nobody asked for it. Again: lepton runs retry {run_id}")
+        return Verdict(RunState.SUCCEEDED)
+    who = _who(culprit, workers)
+    code, message = WORKER_FAILED, f"{who} ended with exit code {culprit.code}."
+    if culprit.signal is not None:
+        message = f"{who} was ended by {_signal_name(culprit.signal)}."
+    elif culprit.code in _OF_LAUNCHERS:
+        code, text = _OF_LAUNCHERS[LaunchExit(culprit.code)]
+        memory_mb, timeout_s = (command.resources.memory_mb, command.timeout_s) if command else (0, 0)
+        message = text.format(
+            who=who, memory=size(memory_mb), more=size(max(memory_mb * 2, 256)), timeout=f"{timeout_s:,} s"
+        )
+    return Verdict(RunState.FAILED, code, f"{message} See: lepton runs logs {run_id}", again=True)
+
+
+_OF_LAUNCHERS = {
+    LaunchExit.OUT_OF_MEMORY: (
+        OUT_OF_MEMORY,
+        "{who} used more than the {memory} it asked for and was ended. Ask for more: --memory {more}.",
+    ),
+    LaunchExit.MACHINE_FULL: (
+        OUT_OF_MEMORY,
+        "{who} used so much memory that the machine would have had none left, and was ended. Let it use less, or say "
+        "how much it needs: --memory {more}.",
+    ),
+    LaunchExit.TIMED_OUT: (
+        TIMED_OUT,
+        "{who} took longer than the {timeout} it was given and was ended. Give it more: --timeout.",
+    ),
+    LaunchExit.NO_ENVIRONMENT: (WORKER_FAILED, "The environment could not be built; the log says why."),
+    LaunchExit.NOT_STARTED: (WORKER_FAILED, "{who} could not start the command; the log says why."),
+    LaunchExit.UNCONFINED: (
+        WORKER_FAILED,
+        "The machine cannot keep a command from the platform's keys, so it was not run: Linux 5.13 or later with "
+        "Landlock is needed.",
+    ),
+    LaunchExit.ALONE: (WORKER_LOST, "The workers lost contact with each other before the command began."),
+}
+
+
+def size(memory_mb: int) -> str:
+    """Return an amount of memory as one writes it behind --memory: 512M, 1G."""
+    return f"{memory_mb >> 10}G" if memory_mb and memory_mb % 1024 == 0 else f"{memory_mb}M"
 
 
 def _blame(culprit: Exit, who: str, run_id: str, again: str) -> Verdict:

@@ -19,11 +19,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lepton.core.errors import LeptonError
 from lepton.core.ids import new_id
 from lepton.platform import Platform
+from lepton.server.bodies.submissions import MAX_SUBMISSION_BYTES
 from lepton.server.errors import error_response, log, places, too_large, unexpected
 from lepton.server.identity import Hosts, identify, needs_identity
 
 UPLOAD = re.compile(r"/v1/datasets/import|/v1/runs/[^/]+/artifacts/.+")
 """Where whole files are sent."""
+SUBMIT_PATH = "/v1/runs/submit"
 _POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -72,7 +74,11 @@ class Edge:
             scope["lepton.actor"] = await run_in_threadpool(identify, self._platform.access, method, headers)
             scope["lepton.identified_at"] = time.monotonic()
         settings = self._platform.settings
-        limit = settings.max_upload_bytes if UPLOAD.fullmatch(path) else settings.max_body_bytes
+        limit = settings.max_body_bytes
+        if UPLOAD.fullmatch(path):
+            limit = settings.max_upload_bytes
+        elif path == SUBMIT_PATH:
+            limit = settings.max_bundle_bytes + MAX_SUBMISSION_BYTES
         announced = headers.get("content-length", "0")
         if announced.isdecimal() and int(announced) > limit:
             raise too_large(limit)

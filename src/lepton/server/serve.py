@@ -45,6 +45,7 @@ def serve(settings: Settings) -> None:
         try:
             platform.access.bootstrap()
             token = platform.access.mint_local_token()
+            platform.listens_at(url)
             platform.start()
             _write(settings.home / "client.json", {"url": url, "token": token})
             _write(settings.home / "server.json", _about_us(url))

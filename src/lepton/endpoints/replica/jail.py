@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lepton.endpoints.replica import confine
+from lepton.core import confine
 
 
 def main() -> int:

@@ -19,10 +19,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from lepton.core import confine
+from lepton.core.confine import Limits
 from lepton.core.errors import Internal, Unavailable
-from lepton.endpoints.replica import confine
 from lepton.endpoints.replica.answers import from_array
-from lepton.endpoints.replica.confine import Limits
 from lepton.endpoints.replica.frames import Channel, Ended, Frame, Garbled, Kind, pack_batch, pack_begin, read_answer
 from lepton.endpoints.restarts import RestartDelays
 from lepton.models.bundle import unpack

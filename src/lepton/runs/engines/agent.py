@@ -94,7 +94,7 @@ class Agent:
             return
         config = folder.Config.from_json(json.dumps(body).encode())
         address = {NODE_ADDRESS: os.environ[NODE_ADDRESS]}
-        config.environment.update(environment(config.environment | address))
+        config.environment.update(environment(config.environment | address, bare=config.bare))
         self._config = config
         self._told.set()
 

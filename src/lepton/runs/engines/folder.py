@@ -39,13 +39,15 @@ class Config:
     max_log_bytes: int
     environment: dict[str, str] = field(repr=False)
     log_key: bytes = field(repr=False)
+    bare: bool = False
 
     @classmethod
     def of(cls, spec: EngineSpec, *, grace_s: float, max_log_bytes: int) -> Config:
         """Return what the supervisor of a run is told."""
         return cls(
-            spec.run_id, spec.workers, list(spec.argv), grace_s, max_log_bytes, dict(spec.environment), spec.log_key
-        )
+            spec.run_id, spec.workers, list(spec.argv), grace_s, max_log_bytes, dict(spec.environment), spec.log_key,
+            spec.bare,
+        )  # fmt: skip
 
     def to_json(self) -> bytes:
         """Return it as it goes over the pipe."""

@@ -29,6 +29,11 @@ _PASSED_ON = (
     "SSL_CERT_FILE",
 )  # fmt: skip
 _NOT_FOR_WORKERS = frozenset({"LEPTON_TOKEN", "LEPTON_URL"})
+_FOR_PACKAGES = frozenset({
+    "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_OFFLINE", "UV_NO_INDEX",
+    "PIP_INDEX_URL", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+})  # fmt: skip
+"""Where a launcher finds packages."""
 _READERS = 64
 
 
@@ -70,7 +75,7 @@ class LocalEngine:
             return
         path = self._path(spec.run_id)
         config = folder.Config.of(spec, grace_s=self._grace_s, max_log_bytes=self._max_log_bytes)
-        config = replace(config, environment=environment(spec.environment))
+        config = replace(config, environment=environment(spec.environment, bare=spec.bare))
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             answer = _launch(path, config)
@@ -149,10 +154,17 @@ def _launch(path: Path, config: folder.Config) -> str:
     return answer
 
 
-def environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """Return what workers may see of our environment: no credentials, no surprises."""
+def environment(extra: Mapping[str, str], *, bare: bool = False) -> dict[str, str]:
+    """Return what workers may see of our environment: no credentials, no surprises.
+
+    Args:
+        extra: What they see beside.
+        bare: Whether what leads to keys and the catalog is left out too.
+    """
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     # PG…: how libpq finds a PostgreSQL catalog.
     ours = {n: v for n, v in os.environ.items() if n.startswith(("LEPTON_", "PG")) and n not in _NOT_FOR_WORKERS}
+    if bare:
+        ours = {n: v for n, v in os.environ.items() if n in _FOR_PACKAGES}
     fixed = {"PYTHONUNBUFFERED": "1", "POLARS_OOC_DISK_BUDGET_MB": "0", NODE_ADDRESS: "127.0.0.1"}
     return passed | ours | fixed | dict(extra)

@@ -65,6 +65,7 @@ class EngineSpec:
         environment: Variables on top of the engine's own, such as ``LEPTON_HOME``.
         log_key: 32 bytes that encrypt the log.
         resources: What each worker takes; an engine that places workers asks for it.
+        bare: Whether workers get `environment` and nothing of the engine's own that leads to keys or the catalog.
         apart: Runs with the same word are started on different machines as far as there are such; empty: anywhere.
     """
 
@@ -75,6 +76,7 @@ class EngineSpec:
     log_key: bytes = field(default=b"", repr=False)
     apart: str = ""
     resources: Resources = ONE_CPU
+    bare: bool = False
 
 
 class Engine(Protocol):

@@ -95,6 +95,7 @@ class Supervisor:
 
     def _start(self, rank: int, secret: bytes, listener: socket.socket | None) -> None:
         environment = self._config.environment | _torchrun(rank, self._config.workers)
+        environment["LEPTON_GRACE_S"] = str(self._config.grace_s)
         inherited: tuple[int, ...] = ()
         if listener is not None:
             environment["MASTER_PORT"] = str(listener.getsockname()[1])

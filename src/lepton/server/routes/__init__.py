@@ -5,14 +5,14 @@ from lepton.server.routes import (
     datasets,
     endpoints,
     labels,
+    launch,
     metrics,
     models,
     runs,
     session,
 )
 
-ROUTERS = (
-    tuple(module.router for module in (session, datasets, labels, runs, models, endpoints, metrics)) + access.ROUTERS
-)
+_MODULES = (session, datasets, labels, runs, models, endpoints, metrics, launch)
+ROUTERS = tuple(module.router for module in _MODULES) + access.ROUTERS
 
 __all__ = ["ROUTERS"]

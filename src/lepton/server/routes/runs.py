@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from itertools import groupby
 
@@ -27,6 +28,7 @@ from lepton.server.bodies.runs import (
     ScheduleBody,
     TrackedAnswer,
 )  # fmt: skip
+from lepton.server.bodies.submissions import read_submission
 from lepton.server.download import FileAnswer
 from lepton.server.events import LIVE, last_line, stream, wants_events
 from lepton.server.upload import with_chunks
@@ -35,6 +37,7 @@ from lepton.server.wire import IN, Items, Limit, On, Project, Who, items
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 
 _FILE = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_SUBMISSION = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 
 @router.get("", operation_id="runs.list", response_model=Items[RunAnswer])
@@ -79,6 +82,24 @@ def unschedule(platform: On, actor: Who, schedule_id: str, project: Project = IN
 def schedule_run(platform: On, actor: Who, run_id: str, body: ScheduleBody) -> object:
     """Repeat a run again and again."""
     return platform.runs.schedule(actor, run_id, body.cron, timezone=body.timezone)
+
+
+@router.post(
+    "/submit",
+    operation_id="runs.submit",
+    response_model=RunAnswer,
+    status_code=202,
+    openapi_extra={"requestBody": {"content": _SUBMISSION, "required": True}},
+)
+async def submit_run(platform: On, actor: Who, request: Request, project: Project = IN) -> object:
+    """Run a command in a folder: one line of JSON, a line end, and the folder as a tar archive packed with gzip."""
+    again = partial(platform.access.renew, actor)
+
+    def submit(chunks: Iterator[bytes]) -> object:
+        submission, folder = read_submission(chunks)
+        return platform.scripts.submit(actor, submission, folder, project=project, again=again)
+
+    return await with_chunks(request, submit)
 
 
 @router.get("/{run_id}", operation_id="runs.get", response_model=RunAnswer, responses=LIVE)

@@ -41,7 +41,7 @@ def upgrade() -> None:
         for name, kind in _NEW:
             batch_op.add_column(sa.Column(name, kind, nullable=True))
         batch_op.create_index(batch_op.f("ix_runs_project_fingerprint"), ["project", "fingerprint"], unique=False)
-        batch_op.create_index(batch_op.f("ix_runs_project_key"), ["project", "key"], unique=True)
+        batch_op.create_index(batch_op.f("ix_runs_project_user_id_key"), ["project", "user_id", "key"], unique=True)
     op.create_table(
         "run_quotas",
         sa.Column("project", sa.String(length=64), nullable=False),
@@ -79,7 +79,7 @@ def downgrade() -> None:
     op.drop_table("run_schedules")
     op.drop_table("run_quotas")
     with op.batch_alter_table("runs", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_runs_project_key"))
+        batch_op.drop_index(batch_op.f("ix_runs_project_user_id_key"))
         batch_op.drop_index(batch_op.f("ix_runs_project_fingerprint"))
         for name, _ in _NEW:
             batch_op.drop_column(name)

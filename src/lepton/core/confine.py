@@ -1,6 +1,6 @@
 """Takes rights from the process that calls it, for good: what a sandbox does before any code of a user is read.
 
-Linux only, standard library only. `python -m lepton.endpoints.replica.confine` says what this machine allows.
+Linux only, standard library only. `python -m lepton.core.confine` says what this machine allows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _CLONE_NEWNS, _CLONE_NEWIPC, _CLONE_NEWUSER = 0x00020000, 0x08000000, 0x10000000
 _CLONE_NEWPID, _CLONE_NEWNET = 0x20000000, 0x40000000
 _MS_REC_PRIVATE = 0x4000 | 0x40000
 _MS_NOSUID_NODEV = 2 | 4
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 _CAPSET = {"x86_64": 126, "aarch64": 91}
 _READ = 1 << 0 | 1 << 2 | 1 << 3  # execute, read a file, read a folder
@@ -145,7 +145,22 @@ def limit(limits: Limits) -> None:
 def lock_files(folder: str, readable: Iterable[str]) -> None:
     """Allow reading the interpreter, its packages and the system's libraries, writing the own folder, nothing else.
 
+    Raises:
+        Unconfined: if the kernel has no Landlock.
+    """
+    allow_files([*_SYSTEM, *readable], [folder], network=False)
+
+
+def allow_files(readable: Iterable[str], writable: Iterable[str], *, network: bool) -> None:
+    """Allow reading some files and folders and writing others, and nothing else, to this process and what it starts.
+
+    Processes outside can then be neither traced nor, from Landlock 6 on, signalled.
     Source: https://docs.kernel.org/userspace-api/landlock.html
+
+    Args:
+        readable: What may be read and executed; what is not there is left out.
+        writable: What may be written too.
+        network: Whether it may use TCP.
 
     Raises:
         Unconfined: if the kernel has no Landlock.
@@ -154,18 +169,46 @@ def lock_files(folder: str, readable: Iterable[str]) -> None:
     if abi < 1:
         raise Unconfined
     every = (1 << (13, 14, 15, 15, 16)[min(abi, 5) - 1]) - 1
-    attributes = struct.pack("<QQQ", every, 3 if abi >= 4 else 0, 3 if abi >= 6 else 0)
+    attributes = struct.pack("<QQQ", every, 3 if abi >= 4 and not network else 0, 3 if abi >= 6 else 0)
     rules = _libc.syscall(_LANDLOCK_CREATE, attributes, (8, 16, 24)[(abi >= 4) + (abi >= 6)], 0)
     if rules < 0:
         raise Unconfined
-    for path in (*_SYSTEM, *readable):
+    for path in readable:
         _allow(rules, path, _READ & every)
     _allow(rules, "/dev/null", (_READ | 1 << 1) & every)
-    _allow(rules, folder, every)
+    for path in writable:
+        _allow(rules, path, every)
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if _libc.syscall(_LANDLOCK_RESTRICT, rules, 0):
         raise Unconfined
     os.close(rules)
+
+
+def has_landlock() -> bool:
+    """Whether the kernel can keep a process from files."""
+    return int(_libc.syscall(_LANDLOCK_CREATE, None, 0, 1)) >= 1
+
+
+def become(user: int) -> None:
+    """Be another user from now on, of a group of the same number; needs root, and leaves none of its powers."""
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+    _libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)  # or its own /proc is root's
+
+
+def adopt_orphans() -> None:
+    """Become the parent of whatever outlives its own parent below this process, so that nothing gets lost."""
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def everyone_reaches(paths: Iterable[str]) -> bool:
+    """Whether every user of the machine may go to some files and folders and read them."""
+    for path in paths:
+        for part in (Path(path), *Path(path).parents):
+            if not part.stat().st_mode & 0o001 and part.is_dir():
+                return False
+    return True
 
 
 def drop_powers() -> None:
@@ -188,14 +231,9 @@ def readable_paths() -> list[str]:
 
 def _drop_user() -> bool:
     """Become nobody, if nobody can read the interpreter and its packages."""
-    for path in (sys.executable, os.path.realpath(sys.executable), *readable_paths()):
-        for part in (Path(path), *Path(path).parents):
-            if not part.stat().st_mode & 0o001 and part.is_dir():
-                return False
-    os.setgroups([])
-    os.setresgid(_NOBODY, _NOBODY, _NOBODY)
-    os.setresuid(_NOBODY, _NOBODY, _NOBODY)
-    _libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)  # or its own /proc, where the maps are written, is root's
+    if not everyone_reaches((sys.executable, os.path.realpath(sys.executable), *readable_paths())):
+        return False
+    become(_NOBODY)
     return True
 
 

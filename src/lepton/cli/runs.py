@@ -101,5 +101,14 @@ def retry(door: Door, run_id: RunId, detach: Detach = False) -> None:
         door.answer(ended.body, *([] if door.json else [model_pages.outputs(ended)]))
 
 
+@verb(RUNS, "lepton runs sync", takes=())
+def sync(door: Door) -> None:
+    """Send what programs that were killed, or that found no platform, have left of the runs they recorded."""
+    from lepton.client.recording import sync as send
+
+    count = send()
+    door.say(f"Sent {count} {'run' if count == 1 else 'runs'}." if count else "Nothing is left to send.")
+
+
 def _line(line: LogLine) -> str:
     return f"{line.time.astimezone():%H:%M:%S} {line.rank} {line.text}"

@@ -154,10 +154,11 @@ class Tracked(Answer):
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt(Answer):
-    """What became of a batch: whether it was kept now and not earlier, and how the run stands."""
+    """What became of a batch: whether it was kept now, the highest number that is, and how the run stands."""
 
     batch: int
     is_new: bool
+    kept: int
     state: str
 
 

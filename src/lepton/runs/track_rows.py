@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from lepton.runs.batch import Batch
 from lepton.runs.points import CHUNK_POINTS, POINT_BYTES, Curve, Points, by_key, extended, pack, unpack
 from lepton.runs.records import Artifact, MetricPoint, RunState
 from lepton.runs.rows import OUTSIDE, runs
@@ -101,20 +102,23 @@ def heard(tx: sa.Connection, run_id: str, client: str) -> Heard:
     return Heard(None, None, 0) if row is None else Heard(row.project, row.user_id, row.batch or 0)
 
 
-def hear(
-    tx: sa.Connection, run_id: str, client: str, user_id: str, *, batch: int, now: datetime
-) -> tuple[RunState, bool]:
-    """Take note of a batch; return the state of the run, whose other writers wait now, and whether it is new."""
+def hear(tx: sa.Connection, run_id: str, batch: Batch, user_id: str, now: datetime) -> tuple[RunState, bool, int]:
+    """Take note of a batch; whoever else writes to the run waits from here on.
+
+    Returns:
+        The state of the run, whether the batch is to be kept, and the highest number of the client that then is.
+    """
     state = tx.execute(sa.select(runs.c.state).where(runs.c.id == run_id).with_for_update()).scalar_one()
-    here = (run_clients.c.run_id == run_id) & (run_clients.c.client == client)
+    here = (run_clients.c.run_id == run_id) & (run_clients.c.client == batch.client)
     known = tx.execute(sa.select(run_clients.c.batch).where(here)).scalar_one_or_none()
+    is_new = batch.batch > (known or 0) and batch.after in (None, known or 0)
+    kept = batch.batch if is_new else known or 0
+    values = {"user_id": user_id, "batch": kept, "heard_at": now}
     if known is None:
-        values = {"run_id": run_id, "client": client, "user_id": user_id, "batch": batch, "heard_at": now}
-        tx.execute(run_clients.insert().values(values))
+        tx.execute(run_clients.insert().values(run_id=run_id, client=batch.client, **values))
     else:
-        values = {"heard_at": now} | ({"user_id": user_id, "batch": batch} if batch > known else {})
         tx.execute(run_clients.update().where(here).values(values))
-    return RunState(state), known is None or batch > known
+    return RunState(state), is_new, kept
 
 
 def silent(tx: sa.Connection, since: datetime) -> list[str]:

@@ -110,6 +110,7 @@ class ReceiptAnswer(Answer):
 
     batch: int
     is_new: bool
+    kept: int
     state: RunState
 
 

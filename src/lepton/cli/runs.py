@@ -18,18 +18,30 @@ GROUPS = (RUNS,)
 RunId = Annotated[str, typer.Argument(help="Id of the run.", metavar="RUN")]
 
 
-@verb(RUNS, "lepton runs list", "lepton runs list --state failed", name="list")
+@verb(
+    RUNS,
+    "lepton runs list",
+    "lepton runs list --state failed",
+    "lepton runs list --filter 'metrics.loss < 0.1' --order-by metrics.loss",
+    name="list",
+)
 def list_(
     door: Door,
     state: Annotated[
         str | None, typer.Option(help="Only those that are queued, running, succeeded, failed or cancelled.")
     ] = None,
+    filter: Annotated[  # noqa: A002 - the word of the interface
+        str | None,
+        typer.Option(help="Only those of which this holds: \"metrics.loss < 0.1 and params.model = 'mlp'\"."),
+    ] = None,
+    order_by: Annotated[str | None, typer.Option(help="What to sort by: 'metrics.loss desc'.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=1000)] = 20,
+    offset: Annotated[int | None, typer.Option(help="How many to pass over.", min=0)] = None,
 ) -> None:
     """List runs, the newest first."""
     from lepton.cli import tables
 
-    items = door.client.runs.list(state=state, limit=limit)
+    items = door.client.runs.list(state=state, filter=filter, order_by=order_by, limit=limit, offset=offset)
     door.answer(items.body, tables.runs(items))
 
 

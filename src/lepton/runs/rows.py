@@ -82,7 +82,7 @@ def insert(tx: sa.Connection, row: RunRow) -> None:
 def find(tx: sa.Connection, run_id: str) -> RunRow | None:
     """Return one run, or None."""
     row = tx.execute(sa.select(runs).where(runs.c.id == run_id)).one_or_none()
-    return None if row is None else _row(row)
+    return None if row is None else row_of(row)
 
 
 def latest(tx: sa.Connection, project: str, *, state: RunState | None, limit: int) -> list[RunRow]:
@@ -90,7 +90,7 @@ def latest(tx: sa.Connection, project: str, *, state: RunState | None, limit: in
     query = sa.select(runs).where(runs.c.project == project)
     if state is not None:
         query = query.where(runs.c.state == state.value)
-    return [_row(row) for row in tx.execute(query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit))]
+    return [row_of(row) for row in tx.execute(query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit))]
 
 
 def reading(tx: sa.Connection, project: str, ref: str, *, task: str, limit: int) -> list[RunRow]:
@@ -102,7 +102,7 @@ def reading(tx: sa.Connection, project: str, ref: str, *, task: str, limit: int)
         runs.c.state == RunState.SUCCEEDED.value,
         inputs.contains(f'"{ref}"', autoescape=True),
     )
-    return [_row(row) for row in tx.execute(query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit))]
+    return [row_of(row) for row in tx.execute(query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit))]
 
 
 def unended(tx: sa.Connection) -> list[RunRow]:
@@ -111,14 +111,14 @@ def unended(tx: sa.Connection) -> list[RunRow]:
     query = (
         sa.select(runs).where(runs.c.state.in_(states), runs.c.task != OUTSIDE).order_by(runs.c.created_at, runs.c.id)
     )
-    return [_row(row) for row in tx.execute(query)]
+    return [row_of(row) for row in tx.execute(query)]
 
 
 def unsuccessful(tx: sa.Connection, task: str, since: datetime) -> list[RunRow]:
     """Return the runs of a task that have not ended, or that have failed or were cancelled since a moment."""
     late = sa.or_(runs.c.ended_at.is_(None), runs.c.ended_at > since)
     query = sa.select(runs).where(runs.c.task == task, runs.c.state != RunState.SUCCEEDED.value, late)
-    return [_row(row) for row in tx.execute(query)]
+    return [row_of(row) for row in tx.execute(query)]
 
 
 def move(tx: sa.Connection, run_id: str, to: RunState, *, only_from: RunState | None = None, **values: Any) -> bool:
@@ -147,7 +147,8 @@ def ask_cancel(tx: sa.Connection, run_id: str) -> None:
     tx.execute(runs.update().where(runs.c.id == run_id).values(cancel_asked=True))
 
 
-def _row(row: sa.Row[Any]) -> RunRow:
+def row_of(row: sa.Row[Any]) -> RunRow:
+    """Return what the database gave as a row of ours."""
     values = dict(row._mapping)
     values |= {"state": RunState(row.state), "inputs": _texts(row.inputs), "outputs": _texts(row.outputs)}
     values["scopes"] = None if row.scopes is None else frozenset(row.scopes)

@@ -222,6 +222,13 @@ def test_models_and_endpoints(client: lepton.Client, people: lepton.DatasetDetai
     assert "buyers" not in [found.name for found in client.models.list()]
 
 
+def test_a_command_of_ones_own(client: lepton.Client, tmp_path: Path) -> None:
+    (tmp_path / "hello.py").write_text("print('hello')")
+    run = client.runs.submit(["python", "hello.py"], folder=tmp_path, name="hello")
+    assert "hello" in [line.text for line in client.runs.logs(run.id, follow=True)]
+    assert client.runs.wait(run.id).params == {"command": "python hello.py", "name": "hello"}
+
+
 def test_every_verb_is_in_this_file(client: lepton.Client) -> None:
     said = Path(__file__).read_text()
     for noun in ("datasets", "labels", "runs", "models", "endpoints", "projects", "users", "tokens", "audit"):

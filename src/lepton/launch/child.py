@@ -162,7 +162,7 @@ def _start(confinement: Confinement) -> subprocess.Popen[bytes]:
     with open(writer, "wb") as pipe:
         try:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-P", "-m", "lepton.launch.confined", str(reader)],
+                [sys.executable, "-P", "-m", "lepton.launch.confined", str(reader), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

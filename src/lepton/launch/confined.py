@@ -1,4 +1,4 @@
-"""``python -m lepton.launch.confined FD``: becomes a command of a user, after giving up what that must not have.
+"""``python -m lepton.launch.confined FD PARENT``: becomes a command of a user, after giving up what that must not have.
 
 What it becomes is read from a pipe, so neither the arguments nor the environment of any process show a secret before
 the command itself has it. Standard library only.
@@ -70,7 +70,7 @@ def main() -> None:
     with open(int(sys.argv[1]), "rb") as pipe:
         wanted = Confinement(**json.loads(pipe.read()))
     try:
-        _give_up(wanted)
+        _give_up(wanted, int(sys.argv[2]))
     except (confine.Unconfined, OSError) as error:
         sys.stdout.write(f"[the command could not be confined: {type(error).__name__}]\n")
         sys.stdout.flush()
@@ -83,7 +83,7 @@ def main() -> None:
         os._exit(CANNOT_START)
 
 
-def _give_up(wanted: Confinement) -> None:
+def _give_up(wanted: Confinement, parent: int) -> None:
     if wanted.cgroup:
         Path(wanted.cgroup).write_text(str(os.getpid()))
     if wanted.cpus:
@@ -98,6 +98,8 @@ def _give_up(wanted: Confinement) -> None:
             _limit(resource.RLIMIT_NPROC, wanted.processes)
         confine.become(wanted.user)
     confine.die_with_parent(signal.SIGKILL)  # after that: another user is another start for the kernel
+    if os.getppid() != parent:  # it has ended before it could take us along
+        os._exit(CANNOT_START)
     if wanted.locked:
         devices = [str(path) for path in Path("/dev").glob("nvidia*")]
         confine.allow_files([*_SYSTEM, *wanted.readable], [*_DEVICES, *devices, *wanted.writable], network=True)

@@ -106,7 +106,7 @@ class Launcher:
         code = room.run(
             assignment.argv, self._control.for_the_command(), venv, self._stop, f"{self._run_id}-{self._rank}"
         )
-        if self._rank == 0 and not self._stop.is_set():
+        if self._rank == 0:  # also when it was told to end: what it has saved then is what a next run goes on from
             self._keep(place, assignment.outputs)
         return code
 

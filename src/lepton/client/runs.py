@@ -401,9 +401,14 @@ class Runs:
             "after": list(after),
             "reuse": reuse,
         }
+        return self._send_folder(about, Path(folder), extra or {}, on_upload)
+
+    def _send_folder(
+        self, about: Mapping[str, object], folder: Path, extra: Mapping[str, bytes], on_upload: OnUpload | None
+    ) -> Run:
         line = encode(about) + b"\n"
         max_bytes = Settings.from_environment().max_bundle_bytes
-        with bundle.pack(Path(folder), max_bytes=max_bytes, extra=extra or {}) as (packed, size_bytes):
+        with bundle.pack(folder, max_bytes=max_bytes, extra=extra) as (packed, size_bytes):
             total = len(line) + size_bytes
             chunks = _counted(chain([line], bundle.pieces(packed)), total, on_upload)
             body = self._transport.upload(path_of("runs", "submit"), chunks, query={}, size_bytes=total)

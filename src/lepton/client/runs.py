@@ -215,9 +215,9 @@ class Runs:
             if event.name == "line":
                 yield decode(LogLine, event.data)
 
-    def metrics(self, run_id: str) -> Metrics:
-        """Return what the run measured so far."""
-        return decode(Metrics, self._transport.get(path_of("runs", run_id, "metrics")))
+    def metrics(self, run_id: str, key: str | None = None) -> Metrics:
+        """Return what the run measured so far: all curves, or one."""
+        return decode(Metrics, self._transport.get(path_of("runs", run_id, "metrics"), {"key": key}))
 
     def tracked(self, run_id: str) -> Tracked:
         """Return params, tags and the curves of a run in short."""

@@ -8,7 +8,7 @@ UI_SOURCES := $(shell find ui -type f -not -path '*/node_modules/*' 2>/dev/null)
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check ui docs programs bench bench-serving clean
+.PHONY: help demo test check ui docs programs bench bench-serving bench-tracking clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ bench: $(VENV)/.installed-dev  ## Run the benchmarks and print their tables
 
 bench-serving: $(VENV)/.installed-dev  ## Measure endpoints against other servers (25 minutes). Fewer: make bench-serving ARGS=--quick
 	@PYTHONPATH=$(CURDIR) $(BIN)/python -m benchmarks.serving $(ARGS)
+
+bench-tracking: $(VENV)/.installed-dev  ## Measure tracking against MLflow's server (20 minutes). Fewer: make bench-tracking ARGS='--runs 5000'
+	@PYTHONPATH=$(CURDIR) $(BIN)/python -m benchmarks.tracking $(ARGS)
 
 clean:  ## Remove everything that make made
 	rm -rf $(VENV) .bench site dist ui/node_modules src/lepton/server/static

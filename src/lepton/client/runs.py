@@ -414,9 +414,9 @@ class Runs:
             body = self._transport.upload(path_of("runs", "submit"), chunks, query={}, size_bytes=total)
         return decode(Run, body)
 
-    def metrics(self, run_id: str) -> Metrics:
-        """Return what the run measured so far."""
-        return decode(Metrics, self._transport.get(path_of("runs", run_id, "metrics")))
+    def metrics(self, run_id: str, key: str | None = None) -> Metrics:
+        """Return what the run measured so far: all curves, or one."""
+        return decode(Metrics, self._transport.get(path_of("runs", run_id, "metrics"), {"key": key}))
 
     def tracked(self, run_id: str) -> Tracked:
         """Return params, tags and the curves of a run in short."""

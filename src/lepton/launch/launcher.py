@@ -21,6 +21,7 @@ from lepton.core import confine
 from lepton.core.errors import Conflict, LeptonError, NotFound, Unauthenticated
 from lepton.launch import environment, meeting, outputs, places
 from lepton.launch.cgroups import ControlGroup
+from lepton.launch.checkpoints import Checkpoints
 from lepton.launch.child import Child, Limits
 from lepton.launch.confined import Confinement
 from lepton.launch.control import Control, Stopped
@@ -98,14 +99,21 @@ class Launcher:
             return LaunchExit.UNCONFINED
         place = held.enter_context(places.place(self._run_id, self._rank))
         self._control.ask(lambda client: self._fetch(client, place))
+        checkpoints = Checkpoints(self._run_id, place.checkpoints, self._control, say)
+        if self._variables.get("LEPTON_ATTEMPT", "0") != "0":
+            checkpoints.restore()
         place.give_to(user)
         redactor = Redactor([*assignment.secrets.values(), self._variables["LEPTON_TOKEN"]])
         room = _Room(assignment, place, user, self._variables, redactor, self._grace_s)
         venv = self._environment(assignment, room)
         meeting.meet(self._rank, assignment.workers, self._secret, self._stop)
-        code = room.run(
-            assignment.argv, self._control.for_the_command(), venv, self._stop, f"{self._run_id}-{self._rank}"
-        )
+        checkpoints.start()
+        try:
+            code = room.run(
+                assignment.argv, self._control.for_the_command(), venv, self._stop, f"{self._run_id}-{self._rank}"
+            )
+        finally:
+            checkpoints.finish()
         if self._rank == 0:  # also when it was told to end: what it has saved then is what a next run goes on from
             self._keep(place, assignment.outputs)
         return code
@@ -236,6 +244,8 @@ class _Room:
             "PYTHONUNBUFFERED": "1",
             "OMP_NUM_THREADS": str(max(1, math.floor(self.assignment.cpus))),
             "LEPTON_OUTPUTS": str(self.place.outputs),
+            "LEPTON_CHECKPOINTS": str(self.place.checkpoints),
+            "LEPTON_ATTEMPT": self.variables.get("LEPTON_ATTEMPT", "0"),
         }
         if venv is not None:
             made["VIRTUAL_ENV"] = str(venv)

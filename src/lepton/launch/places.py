@@ -42,6 +42,11 @@ class Place:
         return self.root / "outputs"
 
     @property
+    def checkpoints(self) -> Path:
+        """What is saved here is kept while the command runs, and there again when the run is started anew."""
+        return self.root / "checkpoints"
+
+    @property
     def home(self) -> Path:
         """Its home folder."""
         return self.root / "home"
@@ -87,7 +92,7 @@ def place(run_id: str, rank: int) -> Iterator[Place]:
     with _locked(root.with_suffix(".lock")):
         try:
             made = Place(root)
-            for folder in (root, made.work, made.outputs, made.home, made.tmp):
+            for folder in (root, made.work, made.outputs, made.checkpoints, made.home, made.tmp):
                 folder.mkdir(mode=0o700)
             yield made
         finally:

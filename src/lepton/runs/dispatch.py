@@ -256,7 +256,7 @@ class Dispatch:
             assert started is not None
             assert started.started_at is not None  # it is running
             key = self.keyring.get(row.project, f"run/{row.id}")
-            argv, environment = self.launching.start(row.id, row.project, key, started.started_at)
+            argv, environment = self.launching.start(row.id, row.project, key, started.started_at, attempt=row.attempt)
         return EngineSpec(
             run_id=engine_id(row),
             workers=row.workers,

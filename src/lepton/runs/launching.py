@@ -30,7 +30,7 @@ class Launching:
     engine: Engine | None = None
 
     def start(
-        self, run_id: str, project: str, run_key: bytes, started_at: datetime
+        self, run_id: str, project: str, run_key: bytes, started_at: datetime, *, attempt: int = 0
     ) -> tuple[tuple[str, ...], Mapping[str, str]]:
         """Return the launcher's command, and its environment: no way to keys and catalog, only to ask as the run.
 
@@ -44,5 +44,6 @@ class Launching:
             "LEPTON_TOKEN": tokens.write(run_key, run_id, started_at),
             "LEPTON_RUN_ID": run_id,
             "LEPTON_PROJECT": project,
+            "LEPTON_ATTEMPT": str(attempt),
         }
         return (*LAUNCHER, run_id), identity | dict(self.told)

@@ -246,12 +246,12 @@ class Runs(Tracking):
             _found(tx, run_id, project)
         return lambda after: self._look_at_log(run_id, after, limit)
 
-    def metrics(self, actor: Actor, run_id: str) -> builtins.list[MetricPoint]:
-        """Return the points of all curves of a run, those of each in the order in which they were measured."""
+    def metrics(self, actor: Actor, run_id: str, key: str | None = None) -> builtins.list[MetricPoint]:
+        """Return the points of all curves of a run, or of one; each in the order in which they were measured."""
         project = self._project_of(actor, run_id)
         with self._guard.allow(actor, "runs.get", project=project, target=f"run:{run_id}") as tx:
             _found(tx, run_id, project)
-            return track_rows.metrics(tx, run_id)
+            return track_rows.metrics(tx, run_id, key)
 
     def cancel(self, actor: Actor, run_id: str) -> Run:
         """Ask for the end of a run; one that waits ends at once, one that runs when its workers have ended.

@@ -1,0 +1,138 @@
+"""Whatever of a run is killed, it ends with the result that it would have had, and nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from runs import killed
+
+import lepton
+from lepton import local
+from lepton.core.settings import Settings
+from lepton.testing.engines import eventually
+
+STEPS, EVERY, PAUSE_S = 40, 10, 0.05
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A platform in a process of its own, that can be killed."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("LEPTON_CATALOG", "LEPTON_URL", "LEPTON_TOKEN", "LEPTON_PROJECT"):
+            patch.delenv(name, raising=False)
+        patch.setenv("LEPTON_HOME", str(tmp_path_factory.mktemp("kill") / "home"))
+        patch.setenv("LEPTON_PORT", "0")
+        settings = Settings.from_environment()
+        local.up(settings)
+        yield settings
+        local.down(settings)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("folder")
+    (folder / "train.py").write_text(killed.worker(steps=STEPS, every=EVERY, pause_s=PAUSE_S))
+    return folder
+
+
+def processes_of(run_id: str) -> dict[str, list[int]]:
+    """Supervisors, launchers and commands of a run, by what they are."""
+    found: dict[str, list[int]] = {"supervisor": [], "launcher": [], "command": []}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (path / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            variables = (path / "environ").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        mine = f"LEPTON_RUN_ID={run_id}" in variables
+        if "lepton.runs.engines.supervisor" in words and run_id in " ".join(words):
+            found["supervisor"].append(int(path.name))
+        elif "lepton.launch" in words and run_id in words:
+            found["launcher"].append(int(path.name))
+        elif mine and "train.py" in words:
+            found["command"].append(int(path.name))
+    return found
+
+
+def begun(client: lepton.Client, run_id: str) -> list[int]:
+    """At which step each attempt has begun, as rank 0 says."""
+    lines = client.runs.logs(run_id).lines
+    return [int(text[1]) for line in lines if line.rank == 0 and (text := re.fullmatch(r"begins at (\d+)", line.text))]
+
+
+VICTIMS = ("command", "launcher", "supervisor", "platform")
+
+
+@pytest.mark.parametrize(("victim", "seed"), [(victim, seed) for seed, victim in enumerate(VICTIMS)])
+def test_a_run_ends_with_its_result_whatever_of_it_is_killed(
+    settings: Settings, folder: Path, victim: str, seed: int
+) -> None:
+    kill_one(settings, folder, victim, random.Random(seed))
+
+
+def kill_one(settings: Settings, folder: Path, victim: str, rng: random.Random) -> None:
+    """Submit a run, kill one process at a random moment, and look what becomes of the run."""
+    with local.client_of(settings) as client:
+        run = client.runs.submit(["python", "train.py"], folder=folder, workers=2, cpus=0.5, retries=3)
+        eventually(lambda: bool(begun(client, run.id)), "it works", within_s=60)
+        moment_s = rng.uniform(0.1, STEPS * PAUSE_S * 0.9)
+        due_s = time.monotonic() + moment_s
+        eventually(lambda: time.monotonic() > due_s, "the moment has come")
+        if victim == "platform":
+            server = local.status(settings)
+            assert server is not None
+            os.kill(server.pid, signal.SIGKILL)
+        else:
+            os.kill(rng.choice(processes_of(run.id)[victim]), signal.SIGKILL)
+    if victim == "platform":
+        local.up(settings)
+    with local.client_of(settings) as client:
+        eventually(lambda: client.runs.get(run.id).ended, "it has ended", within_s=90)
+        ended = client.runs.get(run.id)
+        assert ended.state == "succeeded", (ended.error, [line.text for line in client.runs.logs(run.id).lines])
+        assert json.loads(client.runs.get_artifact(run.id, "result.json")) == killed.result(steps=STEPS)
+        eventually(lambda: not any(processes_of(run.id).values()), "nothing of it is left")
+        starts = begun(client, run.id)
+        assert len(starts) == (1 if victim == "platform" else 2)
+        assert all(start % EVERY == 0 for start in starts)
+        if victim != "platform":
+            # One interval is repeated at most, beside what was saved within the last half second and was on its way.
+            assert moment_s / PAUSE_S - starts[-1] <= EVERY + EVERY
+
+
+def many(count: int) -> None:
+    """Kill a random process at a random moment, again and again: ``python tests/runs/test_kill_anything.py 50``."""
+    with tempfile.TemporaryDirectory() as place:
+        os.environ |= {"LEPTON_HOME": f"{place}/home", "LEPTON_PORT": "0"}
+        folder = Path(place, "folder")
+        folder.mkdir()
+        (folder / "train.py").write_text(killed.worker(steps=STEPS, every=EVERY, pause_s=PAUSE_S))
+        settings = Settings.from_environment()
+        local.up(settings)
+        well = 0
+        try:
+            for number in range(1, count + 1):
+                rng = random.Random()
+                victim = rng.choice(VICTIMS)
+                try:
+                    kill_one(settings, folder, victim, rng)
+                    well += 1
+                except (AssertionError, pytest.fail.Exception) as error:
+                    print(f"{number}: {victim}: {error}")
+                print(f"{well} of {number} ended with their result", flush=True)
+        finally:
+            local.down(settings)
+
+
+if __name__ == "__main__":
+    many(int(sys.argv[1]))

@@ -70,14 +70,14 @@ class Platform:
 
     def listens_at(self, url: str) -> None:
         """Say where this platform is reached, before it starts: runs of users' own code have to ask it."""
-        self.runs.url = self.settings.run_url or url
+        self.runs.dispatch.url = self.settings.run_url or url
         self.settings.runs.mkdir(mode=0o700, exist_ok=True)
         # A platform that comes back at another address is found again by what it had started on this machine.
         address = self.settings.runs / "url"
-        address.write_text(self.runs.url)
-        self.runs.told = {"LEPTON_URL_FILE": str(address)}
+        address.write_text(self.runs.dispatch.url)
+        self.runs.dispatch.told = {"LEPTON_URL_FILE": str(address)}
         if self.settings.engine != "local":
-            self.runs.command_engine = open_engine(self.settings.engine, self.settings.runs)
+            self.runs.dispatch.command_engine = open_engine(self.settings.engine, self.settings.runs)
 
     def start(self) -> None:
         """Begin to carry out what the catalog asks for: queued runs, endpoints; sweep what a crash left."""
@@ -88,7 +88,7 @@ class Platform:
                 self.datasets.sweep(tx)
                 self.models.sweep(tx)
                 self.scripts.sweep(tx)
-        self._controllers = [RunController(self.runs), EndpointController(self.endpoints)]
+        self._controllers = [RunController(self.runs.dispatch), EndpointController(self.endpoints)]
         for controller in self._controllers:
             controller.start()
 

@@ -153,7 +153,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     try:
         with lepton.open(tmp_path_factory.mktemp("home")) as client, pytest.MonkeyPatch.context() as environment:
             platform = client._platform  # type: ignore[attr-defined]
-            platform.runs.command = (sys.executable, hops.__file__, str(notes))
+            platform.runs.dispatch.command = (sys.executable, hops.__file__, str(notes))
             walk(client, folder)
             environment.setenv("LEPTON_URL", client.url)
             environment.setenv("LEPTON_TOKEN", client.tokens.create("terminal").secret or "")

@@ -20,14 +20,16 @@ from lepton.server.routes import ROUTERS
 ROOT = Path(__file__).parents[2]
 NOUNS = ("datasets", "labels", "runs", "models", "endpoints")
 ACCESS = ("projects", "users", "tokens", "audit")
-SHOWN_WITH_ANOTHER = {"runs.metrics": "runs.get"}
+SHOWN_WITH_ANOTHER = {"runs.metrics": "runs.get", "runs.tracked": "runs.get"}
 """What the terminal shows as part of another command."""
-FOR_PROGRAMS = {"runs.put_artifact"}
+FOR_PROGRAMS = {"runs.put_artifact", "runs.create", "runs.track", "runs.end"}
 """What a program tells the platform while it works; nobody would type it."""
 READS_AS = {
     "datasets.report": "datasets.get",
     "runs.metrics": "runs.get",
     "runs.put_artifact": "runs.track",
+    "runs.end": "runs.track",
+    "runs.tracked": "runs.get",
     "runs.download": "runs.artifacts",
     "models.lineage": "models.get",
     "endpoints.metrics": "endpoints.get",

@@ -123,6 +123,14 @@ def test_runs(client: lepton.Client, people: lepton.DatasetDetail) -> None:
     assert [line.text for line in page.lines] == told
     assert client.runs.metrics(run.id).values("nothing") == []
     assert run.id in [listed.id for listed in client.runs.list(state="succeeded")]
+    outside = client.runs.create(name="by hand", params={"lr": "0.1"})
+    batch = {"client": "me", "batch": 1, "metrics": [{"key": "loss", "value": 0.5, "step": 3}]}
+    assert client.runs.track(outside.id, batch).is_new
+    assert not client.runs.track(outside.id, batch).is_new
+    tracked = client.runs.tracked(outside.id)
+    assert (tracked.params, tracked.tags, tracked.metrics[0].last_value) == ({"lr": "0.1"}, {"name": "by hand"}, 0.5)
+    client.runs.end(outside.id)
+    assert client.runs.get(outside.id).state == "succeeded"
     assert client.runs.put_artifact(run.id, "notes/a.txt", b"text").size_bytes == 4
     assert [artifact.path for artifact in client.runs.artifacts(run.id)] == ["notes/a.txt"]
     assert client.runs.get_artifact(run.id, "notes/a.txt") == b"text"
@@ -233,3 +241,21 @@ def test_every_verb_is_in_this_file(client: lepton.Client) -> None:
 
 def _token(client: lepton.Client) -> str:
     return str(client.transport._http.headers["Authorization"]).removeprefix("Bearer ")
+
+
+def test_the_queue_its_quotas_and_what_is_repeated(client: lepton.Client, people: lepton.DatasetDetail) -> None:
+    (run, *_) = client.runs.list(limit=1)
+    queue = client.runs.queue()
+    assert queue.machines[0].cpus >= 2
+    assert {one.project for one in queue.projects} >= {"default"}
+    assert client.runs.quota().cpus is None
+    assert client.runs.limit(cpus=100, memory_mb=1 << 20).cpus == 100
+    assert client.runs.quota().memory_mb == 1 << 20
+    with pytest.raises(InvalidInput, match="0 or more"):
+        client.runs.limit(hours=-1)
+    assert client.runs.limit().cpus is None
+    made = client.runs.schedule(run.id, "0 3 1 1 *", timezone="Asia/Shanghai")
+    assert [one.id for one in client.runs.schedules()] == [made.id]
+    client.runs.unschedule(made.id)
+    assert client.runs.schedules() == []
+    assert client.runs.get(run.id).resources.cpus == 1

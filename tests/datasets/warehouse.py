@@ -17,7 +17,7 @@ from lepton.datasets.tasks import run_clean, run_import, run_split
 from lepton.runs.context import TaskContext
 from lepton.runs.engines.port import EnginePhase, EngineSpec, EngineStatus
 from lepton.runs.operations import Runs
-from lepton.runs.records import LogLine, Run, RunState
+from lepton.runs.records import LogLine, Resources, Run, RunState
 from lepton.store.blobs import BlobStore
 from lepton.store.database import Database
 from lepton.store.keys import open_keyring
@@ -52,8 +52,8 @@ class FakeEngine:
     def cancel(self, run_id: str) -> None:
         """End nothing."""
 
-    def capacity(self) -> int:
-        return 100
+    def machines(self) -> tuple[Resources, ...]:
+        return (Resources(100, 1000, 0),)
 
 
 class Warehouse:
@@ -94,7 +94,7 @@ class Warehouse:
 
     def work(self, run: Run, actor: Actor = OWNER, *, is_stopping: bool = False) -> Run:
         """Do what a worker does with a run, in the name of `actor`."""
-        self.runs.tick()
+        self.runs.dispatch.tick()
         assignment = self.runs.assignment(run.id)
         context = TaskContext(
             run=assignment.run,

@@ -51,9 +51,9 @@ class Live:
         """The url and the owner's token."""
         return dict(json.loads((self.home / "client.json").read_text()))
 
-    def client(self) -> lepton.Client:
+    def client(self, project: str = "default") -> lepton.Client:
         """Connect as the owner."""
-        return lepton.connect(self.address["url"], self.address["token"])
+        return lepton.connect(self.address["url"], self.address["token"], project=project)
 
     @property
     def pid(self) -> int:

@@ -395,3 +395,39 @@ def test_nobody_gets_in_without_signing_in(chromium: Browser, live: Live) -> Non
     page.goto(f"{live.address['url']}/sign-in?code=lpc_wrong")
     expect(page.get_by_text(re.compile("link", re.IGNORECASE)).first).to_be_visible()
     context.close()
+
+
+def test_the_queue_says_why_a_run_waits_and_a_quota_is_changed_by_clicking(
+    page: Page, live: Live, customers: Path
+) -> None:
+    with live.client() as client:
+        client.projects.create("lab")
+    with live.client(project="lab") as lab:
+        lab.runs.limit(running=0, cpus=3)
+        run = lab.datasets.import_(customers, wait=False)
+        page.reload()
+        page.get_by_role("link", name="Compute").click()
+        row = page.get_by_role("table", name="Queue").get_by_role("row").filter(has_text=run.id)
+        expect(row).to_contain_text("it asks for 1 runs and the project's quota is 0")
+        project = page.get_by_role("table", name="Projects").get_by_role("row").filter(has_text="lab")
+        expect(project).to_contain_text("0 / 0")
+        expect(project).to_contain_text("0 / 3")
+        project.get_by_role("button", name="Quota").click()
+        page.get_by_role("dialog").get_by_role("textbox", name="Runs at a time").fill("")
+        click(page, "Save")
+        expect(project).not_to_contain_text("0 / 0")
+        expect(page.get_by_text("No run waits.")).to_be_visible(timeout=SLOW_MS)
+        lab.runs.wait(run.id)
+        assert lab.runs.quota().running is None
+        assert lab.runs.quota().cpus == 3
+
+        lab.runs.schedule(run.id, "@daily")
+        page.reload()
+        page.get_by_role("combobox", name="Project").click()
+        page.get_by_role("option", name="lab").click()
+        schedules = page.get_by_role("table", name="Schedules")
+        expect(schedules).to_contain_text("@daily")
+        schedules.get_by_role("button", name="End the schedule @daily").click()
+        click(page, "Delete")
+        expect(schedules).to_have_count(0)
+        assert lab.runs.schedules() == []

@@ -28,6 +28,7 @@ from lepton.models.operations import Models
 from lepton.models.records import TrainRequest
 from lepton.models.tasks import run_evaluate, run_train
 from lepton.runs import rows as run_rows
+from lepton.runs import track_rows
 from lepton.runs.context import TaskContext
 from lepton.runs.operations import Runs
 from lepton.runs.records import Run, RunState
@@ -136,7 +137,7 @@ class Workshop:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.database = Database(settings.catalog_url)
-        tables = [run_rows.runs, run_rows.run_metrics, audit]
+        tables = [run_rows.runs, *track_rows.TABLES, audit]
         tables += [model_rows.models, model_rows.model_versions, model_rows.model_evaluations]
         with self.database.begin() as tx:
             metadata.create_all(tx, tables=tables)

@@ -50,7 +50,7 @@ def platform(settings: Settings) -> Iterator[Platform]:
 @pytest.fixture
 def controlled(platform: Platform) -> Iterator[Platform]:
     """The same, with a controller at work."""
-    controller = RunController(platform.runs, check_every_s=0.02)
+    controller = RunController(platform.runs.dispatch, check_every_s=0.02)
     controller.start()
     yield platform
     controller.stop()
@@ -64,4 +64,4 @@ def ann() -> Actor:
 
 def _unended(platform: Platform) -> list[str]:
     with platform.database.read() as tx:
-        return [row.id for row in rows.unended(tx)]
+        return [row.id for row in rows.running(tx)]

@@ -18,7 +18,7 @@ import numpy as np
 from lepton.access.audit import audit
 from lepton.access.guard import Guard
 from lepton.access.records import Actor, Role
-from lepton.core.clock import utc_now
+from lepton.core.clock import Clock, utc_now
 from lepton.core.errors import InvalidInput, StorageFull
 from lepton.core.settings import Settings
 from lepton.runs import rows, track_rows
@@ -35,11 +35,11 @@ CANARY = "canary-7f3a"
 class Platform:
     """Runs over the real stores; `access` knows one user."""
 
-    def __init__(self, settings: Settings, engine: Any = None) -> None:
+    def __init__(self, settings: Settings, engine: Any = None, clock: Clock = utc_now) -> None:
         self.settings = settings
         self.database = Database(settings.catalog_url)
         self.keyring = open_keyring(settings)
-        self.guard = Guard(self.database, utc_now)
+        self.guard = Guard(self.database, clock)
         self.access = self
         self.engine = engine or LocalEngine(settings.runs, grace_s=2.0)
         self.runs = Runs(
@@ -49,13 +49,13 @@ class Platform:
             blobs=BlobStore(settings.objects, self.keyring),
             engine=self.engine,
             settings=settings,
-            clock=utc_now,
+            clock=clock,
         )
-        self.runs.command = (sys.executable, __file__)
+        self.runs.dispatch.command = (sys.executable, __file__)
 
     def create_tables(self) -> None:
         with self.database.begin() as tx:
-            metadata.create_all(tx, tables=[rows.runs, rows.run_metrics, track_rows.run_artifacts, audit])
+            metadata.create_all(tx, tables=[rows.runs, rows.run_quotas, rows.run_schedules, *track_rows.TABLES, audit])
 
     def actor_for_run(self, user_id: str, scopes: frozenset[str] | None) -> Actor:
         return Actor(user_id, "ann", {"default": Role.EDITOR}, scopes=scopes, via="run")

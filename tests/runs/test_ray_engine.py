@@ -111,7 +111,7 @@ class TestRayEngine(EngineContract):
             engine.submit(EngineSpec(new_id(), 1, WAIT, {}, LOG_KEY))
 
     def test_processors_of_the_cluster_are_counted(self, tmp_path: Path) -> None:
-        assert self.make_engine(tmp_path).capacity() == 120
+        assert sum(machine.cpus for machine in self.make_engine(tmp_path).machines()) == 120
 
     def test_a_node_that_is_killed_loses_its_runs_and_leaves_no_process(self, tmp_path: Path) -> None:
         node = self.cluster.add_node()

@@ -172,7 +172,8 @@ from pathlib import Path
 from lepton.core.settings import Settings
 from lepton.runs.controller import RunController
 from runs.small_platform import Platform
-RunController(Platform(Settings(Path({str(settings.home)!r}), {settings.catalog!r})).runs, check_every_s=0.02).start()
+platform = Platform(Settings(Path({str(settings.home)!r}), {settings.catalog!r}))
+RunController(platform.runs.dispatch, check_every_s=0.02).start()
 signal.pause()
 """
     return subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
@@ -196,7 +197,7 @@ def test_a_later_control_plane_adopts_what_runs(platform: Platform, ann: Actor, 
     os.killpg(controller.pid, signal.SIGKILL)
     controller.wait()
     os.kill(lost, signal.SIGKILL)
-    second = RunController(platform.runs, check_every_s=0.02)
+    second = RunController(platform.runs.dispatch, check_every_s=0.02)
     second.start()
     assert ended(platform, ann, runs[0]).error_code == "worker_lost"
     assert is_running(kept)
@@ -210,7 +211,7 @@ def test_a_run_whose_start_was_cut_short_is_started_by_the_next_tick(platform: P
     run = submit(platform, ann, "add")
     with platform.database.begin() as tx:
         assert rows.move(tx, run.id, RunState.RUNNING)
-    platform.runs.tick()
+    platform.runs.dispatch.tick()
     assert platform.engine.status(run.id).phase is EnginePhase.RUNNING
     assert ended(platform, ann, run).state is RunState.SUCCEEDED
 

@@ -15,10 +15,10 @@ from lepton.access.records import Actor, Role
 from lepton.core.clock import utc_now
 from lepton.core.errors import Conflict, Forbidden, InvalidInput, LeptonError, NotFound, Unavailable
 from lepton.core.settings import Settings
-from lepton.runs import rows
+from lepton.runs import rows, track_rows
 from lepton.runs.controller import RunController
 from lepton.runs.engines.port import EnginePhase, EngineSpec, EngineStatus, Exit
-from lepton.runs.records import TRANSITIONS, LogLine, MetricPoint, Run, RunState
+from lepton.runs.records import TRANSITIONS, LogLine, MetricPoint, Resources, Run, RunState
 from lepton.testing.engines import eventually
 
 ANN = Actor("ann-id", "ann", {"default": Role.EDITOR, "other": Role.EDITOR})
@@ -50,8 +50,8 @@ class FakeEngine:
     def cancel(self, run_id: str) -> None:
         self.cancelled.append(run_id)
 
-    def capacity(self) -> int:
-        return self.slots
+    def machines(self) -> tuple[Resources, ...]:
+        return (Resources(self.slots, 1000, 0),)
 
     def end(self, run_id: str, *exits: Exit) -> None:
         self.stands[run_id] = EngineStatus(EnginePhase.EXITED, exits or (Exit(0, 0, None),))
@@ -81,7 +81,7 @@ def state(platform: Platform, run: Run) -> RunState:
 
 def started(platform: Platform) -> Run:
     run = submit(platform)
-    platform.runs.tick()
+    platform.runs.dispatch.tick()
     assert state(platform, run) is RunState.RUNNING
     return run
 
@@ -107,7 +107,7 @@ def test_a_worker_is_told_what_the_submitter_wanted(platform: Platform, engine: 
     run = submit(platform, labels={"a": "b"}, seed=1)
     with pytest.raises(Conflict, match="is queued"):
         platform.runs.assignment(run.id)
-    platform.runs.tick()
+    platform.runs.dispatch.tick()
     assignment = platform.runs.assignment(run.id)
     assert assignment.arguments == {"labels": {"a": "b"}, "seed": 1}
     assert (assignment.user_id, assignment.scopes) == ("ann-id", None)
@@ -122,29 +122,30 @@ def test_a_run_keeps_the_limits_of_the_token_it_was_submitted_with(platform: Pla
     limited = Actor("bob-id", "bob", {"default": Role.OWNER}, scopes=frozenset({"models.train"}))
     with platform.guard.allow(limited, "models.train") as tx:
         run = platform.runs.submit(limited, tx, project="default", task="models.train", arguments={})
-    platform.runs.tick()
+    platform.runs.dispatch.tick()
     assert platform.runs.assignment(run.id).scopes == frozenset({"models.train"})
 
 
 def test_runs_start_in_the_order_in_which_they_came_and_as_a_whole(platform: Platform, engine: FakeEngine) -> None:
-    first, second, third = submit(platform), submit(platform, workers=2), submit(platform)
-    platform.runs.tick()
-    # Two slots: the second run needs both, and the third does not overtake it.
+    first, second, third = submit(platform), submit(platform, workers=2), submit(platform, workers=2)
+    platform.runs.dispatch.tick()
+    # Two processors: the second run needs both.
     assert [spec.run_id for spec in engine.started] == [first.id]
+    assert platform.runs.get(ANN, second.id).message == "waiting for 2 processors (1 free)"
     engine.end(first.id)
-    platform.runs.tick()
+    platform.runs.dispatch.tick()
     assert [spec.run_id for spec in engine.started] == [first.id, second.id]
     engine.end(second.id)
-    platform.runs.tick()
+    platform.runs.dispatch.tick()
     assert state(platform, third) is RunState.RUNNING
 
 
 def test_a_run_that_wants_more_than_there_is_starts_alone_and_says_so(platform: Platform, engine: FakeEngine) -> None:
     small, large = submit(platform), submit(platform, workers=5)
-    platform.runs.tick()
+    platform.runs.dispatch.tick()
     assert state(platform, large) is RunState.QUEUED
     engine.end(small.id)
-    platform.runs.tick()
+    platform.runs.dispatch.tick()
     run = platform.runs.get(ANN, large.id)
     assert run.state is RunState.RUNNING
     assert run.message == "starting 5 workers, more than this machine has room for at a time (2)"
@@ -153,7 +154,7 @@ def test_a_run_that_wants_more_than_there_is_starts_alone_and_says_so(platform: 
 def test_a_run_that_cannot_be_started_has_failed(platform: Platform, engine: FakeEngine) -> None:
     engine.refusal = Unavailable("The workers could not be started.")
     run = submit(platform)
-    platform.runs.tick()
+    platform.runs.dispatch.tick()
     failed = platform.runs.get(ANN, run.id)
     assert (failed.state, failed.error_code) == (RunState.FAILED, "unavailable")
     assert failed.error_message == "The workers could not be started."
@@ -162,7 +163,7 @@ def test_a_run_that_cannot_be_started_has_failed(platform: Platform, engine: Fak
 def test_what_ended_without_a_word_has_failed(platform: Platform, engine: FakeEngine) -> None:
     run = started(platform)
     engine.end(run.id)
-    platform.runs.tick()
+    platform.runs.dispatch.tick()
     assert (state(platform, run), platform.runs.get(ANN, run.id).error_code) == (RunState.FAILED, "internal")
 
 
@@ -171,18 +172,18 @@ def test_a_queued_run_is_cancelled_at_once(platform: Platform, engine: FakeEngin
     cancelled = platform.runs.cancel(ANN, run.id)
     assert cancelled.state is RunState.CANCELLED
     assert cancelled.ended_at is not None
-    platform.runs.tick()
+    platform.runs.dispatch.tick()
     assert engine.started == []
 
 
 def test_a_running_run_is_cancelled_when_its_workers_have_ended(platform: Platform, engine: FakeEngine) -> None:
     run = started(platform)
     assert platform.runs.cancel(ANN, run.id).state is RunState.RUNNING
-    platform.runs.tick()
+    platform.runs.dispatch.tick()
     assert engine.cancelled == [run.id]
     assert state(platform, run) is RunState.RUNNING
     engine.end(run.id, Exit(0, None, 9, stopped=True))
-    platform.runs.tick()
+    platform.runs.dispatch.tick()
     assert state(platform, run) is RunState.CANCELLED
 
 
@@ -191,7 +192,7 @@ def test_a_run_cancelled_before_its_workers_began_starts_none(platform: Platform
     with platform.database.begin() as tx:
         rows.move(tx, run.id, RunState.RUNNING)
     platform.runs.cancel(ANN, run.id)
-    platform.runs.tick()
+    platform.runs.dispatch.tick()
     assert (state(platform, run), engine.started) == (RunState.CANCELLED, [])
 
 
@@ -278,7 +279,7 @@ def test_metrics_that_could_not_be_written_are_written_later(
     run = started(platform)
     platform.runs.record_metrics(run.id, [MetricPoint("loss", 1, utc_now(), 1.0)])
     with monkeypatch.context() as broken:
-        broken.setattr(rows, "add_metrics", lambda *_: (_ for _ in ()).throw(Unavailable("away")))
+        broken.setattr(track_rows, "add_metrics", lambda *_: (_ for _ in ()).throw(Unavailable("away")))
         with pytest.raises(Unavailable):
             platform.runs.record_progress(run.id, 0.5, "")
     platform.runs.record_metrics(run.id, [MetricPoint("loss", 2, utc_now(), 0.5)])
@@ -291,7 +292,7 @@ def test_logs_come_in_pages_that_say_when_no_more_can_follow(platform: Platform,
     page = platform.runs.logs(ANN, run.id, limit=3)
     assert ([line.seq for line in page.lines], page.next, page.ended) == ([1, 2, 3], 3, False)
     engine.end(run.id)
-    platform.runs.tick()
+    platform.runs.dispatch.tick()
     assert not platform.runs.logs(ANN, run.id, limit=3).ended
     rest = platform.runs.logs(ANN, run.id, after=3, limit=3)
     assert ([line.seq for line in rest.lines], rest.next, rest.ended) == ([4, 5], 5, True)
@@ -343,7 +344,7 @@ def test_a_retry_needs_the_right_to_do_what_the_run_does(platform: Platform) -> 
     able = Actor("bob-id", "bob", {"default": Role.EDITOR})
     again = platform.runs.retry(able, run.id)
     assert (again.retry_of, again.submitted_by) == (run.id, "bob")
-    platform.runs.tick()
+    platform.runs.dispatch.tick()
     assert platform.runs.assignment(again.id).arguments == {"seed": 1}
 
 
@@ -352,7 +353,7 @@ def test_a_run_whose_key_is_gone_is_still_listed(platform: Platform) -> None:
     platform.keyring.shred("default", f"run/{run.id}")
     shown = platform.runs.get(ANN, run.id)
     assert (shown.params, shown.message) == ({}, "waiting for free workers")
-    platform.runs.tick()
+    platform.runs.dispatch.tick()
     failed = platform.runs.get(ANN, run.id)
     assert (failed.state, failed.error_code, failed.error_message) == (RunState.FAILED, "not_found", None)
 

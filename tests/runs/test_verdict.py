@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from lepton.runs.commands import Command
 from lepton.runs.engines.port import EnginePhase, EngineStatus, Exit
-from lepton.runs.records import LaunchExit, Resources, RunState, WorkerExit
-from lepton.runs.verdict import judge, judge_command, startable
+from lepton.runs.records import LaunchExit, Resources, RunState, Stopping, WorkerExit
+from lepton.runs.verdict import backoff_s, judge, judge_command
 
 
 def verdict(*exits: Exit, cancel_asked: bool = False, workers: int = 2) -> tuple[str | None, str]:
@@ -62,18 +62,22 @@ def test_a_run_lost_with_its_supervisor_can_be_retried() -> None:
     assert "lepton runs retry R1" in str(found.message)
 
 
-sizes = st.lists(st.integers(1, 9), max_size=8)
+@pytest.mark.parametrize(
+    ("stopping", "state", "code"),
+    [(Stopping.TIMED_OUT, RunState.FAILED, "timed_out"), (Stopping.PREEMPTED, RunState.QUEUED, None)],
+)
+def test_a_run_that_was_told_to_end_ended_for_that_reason(
+    stopping: Stopping, state: RunState, code: str | None
+) -> None:
+    status = EngineStatus(EnginePhase.EXITED, (Exit(0, WorkerExit.STOPPED, None, stopped=True),))
+    found = judge("R1", 1, status, cancel_asked=False, stopping=stopping)
+    assert (found.state, found.code, found.again) == (state, code, False)
+    assert judge("R1", 1, status, cancel_asked=True, stopping=stopping).state is RunState.CANCELLED
 
 
-@given(queued=sizes, running=sizes, capacity=st.integers(1, 12))
-def test_what_starts_fits_or_is_alone(queued: list[int], running: list[int], capacity: int) -> None:
-    count = startable(queued, running, capacity)
-    together = sum(running) + sum(queued[:count])
-    assert count == 0 or together <= capacity or (count == 1 and not running)
-    # Nothing waits that could start: the head of what is left does not fit, or there is no more.
-    if count < len(queued):
-        assert together + queued[count] > capacity
-        assert together
+@given(st.integers(1, 1000))
+def test_each_failure_waits_longer_than_the_one_before_up_to_ten_minutes(failures: int) -> None:
+    assert 5 <= backoff_s(failures) <= backoff_s(failures + 1) <= 600
 
 
 LIMITED = Command(("python", "train.py"), workers=4, resources=Resources(memory_mb=512), timeout_s=3600)

@@ -76,6 +76,13 @@ RUN_JSON = {
     "params": {"l2": 0.1, "solver": "gd", "flag": True, "seed": 0, "none": None}, "inputs": ["dataset:cancer@2"],
     "outputs": [], "error": {"code": "invalid_input", "message": "No."}, "submitted_by": "ana", "created_at": TIME,
     "started_at": TIME, "ended_at": TIME, "retry_of": "R0",
+    "resources": {"cpus": 1.0, "memory_mb": 0, "gpus": 0},
+    "priority": 0,
+    "attempt": 0,
+    "retries": 0,
+    "timeout_s": None,
+    "after": [],
+    "reused_from": None,
 }  # fmt: skip
 ENDPOINT = Endpoint(
     "E1", "default", "cancer", "cancer@1", "M1", "B1", 1, EndpointState.READY, "",

@@ -50,6 +50,16 @@ CALLS = {
     "runs.metrics": a_call("GET", "/v1/runs/{run}/metrics", "runs.get"),
     "runs.cancel": a_call("POST", "/v1/runs/{run}/cancel", "runs.cancel"),
     "runs.retry": a_call("POST", "/v1/runs/{run}/retry", "runs.retry"),
+    "runs.queue": a_call("GET", "/v1/runs/queue", "runs.queue"),
+    "runs.quota": a_call("GET", "/v1/runs/quota", "runs.quota"),
+    "runs.limit": a_call("PUT", "/v1/runs/quota", "runs.limit", json={"cpus": 4}),
+    "runs.schedules": a_call("GET", "/v1/runs/schedules", "runs.schedules"),
+    "runs.schedule": a_call("POST", "/v1/runs/{run}/schedule", "runs.schedule", json={"cron": "@daily"}),
+    "runs.unschedule": a_call("DELETE", f"/v1/runs/schedules/{NOBODY}", "runs.unschedule"),
+    "runs.create": a_call("POST", "/v1/runs", "runs.create", json={}),
+    "runs.track": a_call("POST", "/v1/runs/{run}/track", "runs.track", json={"client": "c", "batch": 1}),
+    "runs.end": a_call("POST", "/v1/runs/{run}/end", "runs.track", json={}),
+    "runs.tracked": a_call("GET", "/v1/runs/{run}/tracked", "runs.get"),
     "runs.artifacts": a_call("GET", "/v1/runs/{run}/artifacts", "runs.artifacts"),
     "runs.put_artifact": a_call("PUT", "/v1/runs/{run}/artifacts/x.txt", "runs.track", content=b"text"),
     "runs.download": a_call("GET", "/v1/runs/{run}/artifacts/x.txt", "runs.artifacts"),
@@ -188,7 +198,7 @@ def test_every_failure_has_the_one_shape(owner: TestClient, anonymous: TestClien
                 assert response.headers["x-request-id"] == body["error"]["request_id"]
                 if response.status_code != 405:
                     assert codes[body["error"]["code"]] == response.status_code
-                assert body["error"]["message"].endswith((".", "list", "create", "get x", "up")), body
+                assert body["error"]["message"].endswith((".", "list", "create", "get x", "up", "schedules")), body
     assert failures > 150
 
 

@@ -62,6 +62,7 @@ const runs = createRoute({
   validateSearch: (search: Record<string, unknown>): { state?: string } => ({ state: text(search.state) }),
 });
 const run = createRoute({ ...parent, path: "/runs/$id", component: lazyRouteComponent(() => import("./runs/page"), "RunPage") });
+const compute = createRoute({ ...parent, path: "/compute", component: lazyRouteComponent(() => import("./runs/compute"), "ComputePage") });
 const models = createRoute({ ...parent, path: "/models", component: lazyRouteComponent(() => import("./models/list"), "ModelList") });
 const model = createRoute({ ...parent, path: "/models/$ref", component: lazyRouteComponent(() => import("./models/page"), "ModelPage") });
 const endpoints = createRoute({ ...parent, path: "/endpoints", component: lazyRouteComponent(() => import("./endpoints/list"), "EndpointList") });
@@ -75,5 +76,5 @@ const access = createRoute({
 
 export const routes = root.addChildren([
   signIn,
-  shell.addChildren([home, datasets, dataset, labels, runs, run, models, model, endpoints, endpoint, access]),
+  shell.addChildren([home, datasets, dataset, labels, runs, run, compute, models, model, endpoints, endpoint, access]),
 ]);

@@ -26,6 +26,9 @@ ACTIONS: Mapping[str, frozenset[Role]] = {
     "runs.list": _VIEWER,
     "runs.get": _VIEWER,
     "runs.logs": _VIEWER,
+    "runs.queue": _VIEWER,
+    "runs.quota": _VIEWER,
+    "runs.schedules": _VIEWER,
     "runs.artifacts": _VIEWER,
     "models.list": _VIEWER,
     "models.get": _VIEWER,
@@ -40,6 +43,10 @@ ACTIONS: Mapping[str, frozenset[Role]] = {
     "runs.submit": _EDITOR,
     "runs.cancel": _EDITOR,
     "runs.retry": _EDITOR,
+    "runs.schedule": _EDITOR,
+    "runs.unschedule": _EDITOR,
+    "runs.limit": _OWNER,  # of the platform: what one project may use, others may not
+    "runs.create": _EDITOR,
     "runs.track": _EDITOR,
     "models.train": _EDITOR,
     "models.register": _STEWARD,  # code of one's own that runs on the platform's machine, confined as it is
@@ -78,9 +85,20 @@ RUN_ACTIONS = frozenset(action for action in ACTIONS if action.partition(".")[0]
 """What code inside a run can be allowed: data, never people or credentials."""
 
 _LOOKS = (
-    ".list", ".get", ".profile", ".rows", ".logs", ".artifacts", ".export", ".read_personal", ".read_secret",
+    ".list",
+    ".get",
+    ".profile",
+    ".rows",
+    ".logs",
+    ".artifacts",
+    ".queue",
+    ".quota",
+    ".schedules",
+    ".export",
+    ".read_personal",
+    ".read_secret",
     ".predict",
-)  # fmt: skip
+)
 LOOKING_ACTIONS = frozenset(action for action in ACTIONS if action.endswith(_LOOKS))
 """What changes nothing in the platform: looking, taking out, asking. Everything else does."""
 

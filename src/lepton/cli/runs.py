@@ -59,6 +59,18 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has many options
     ] = None,
     name: Annotated[str, typer.Option(help="What you call it.")] = "",
     key: Annotated[str | None, typer.Option(help="Submitting twice with one key runs once.")] = None,
+    priority: Annotated[int, typer.Option(help="From -100 to 100; the highest of a project is next.")] = 0,
+    preemptible: Annotated[
+        bool, typer.Option("--preemptible", help="It may be ended to make room, and is started again later.")
+    ] = False,
+    retries: Annotated[int, typer.Option(help="How often it is tried again when its workers fail or are lost.")] = 0,
+    after: Annotated[
+        list[str] | None, typer.Option(help="A run that must have succeeded before.", metavar="RUN")
+    ] = None,
+    reuse: Annotated[
+        bool,
+        typer.Option("--reuse", help="Take the results of a run with the same code and settings."),
+    ] = False,
     detach: Detach = False,
 ) -> None:
     """Send a folder, run a command in it on the platform's machines, and show what it writes."""
@@ -79,6 +91,11 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has many options
             secrets=secret or (),
             name=name,
             key=key,
+            priority=priority,
+            preemptible=preemptible,
+            retries=retries,
+            after=after or (),
+            reuse=reuse,
             on_upload=on_upload,
         )
     if ended := waiting.follow(door, run, _line, detach=detach):
@@ -151,6 +168,85 @@ def retry(door: Door, run_id: RunId, detach: Detach = False) -> None:
     run = door.client.runs.retry(run_id)
     if ended := waiting.finish(door, run, detach=detach):
         door.answer(ended.body, *([] if door.json else [model_pages.outputs(ended)]))
+
+
+@verb(RUNS, "lepton runs queue", "lepton runs queue --json")
+def queue(door: Door) -> None:
+    """Show what there is to compute with, who uses it, and why runs wait."""
+    from lepton.cli import run_pages
+
+    found = door.client.runs.queue()
+    door.answer(found.body, *([] if door.json else run_pages.queue(found)))
+
+
+@verb(RUNS, "lepton runs quota", "lepton runs quota --project research")
+def quota(door: Door) -> None:
+    """Show what a project may use at most."""
+    from lepton.cli import run_pages
+
+    found = door.client.runs.quota()
+    door.answer(found.body, run_pages.quota(found))
+
+
+@verb(
+    RUNS, "lepton runs limit --project research --cpus 4 --running 10", "lepton runs limit --project research",
+)  # fmt: skip
+def limit(
+    door: Door,
+    cpus: Annotated[float | None, typer.Option(help="Processors at a time.")] = None,
+    memory: Annotated[str | None, typer.Option(help="Memory at a time, such as 512M or 16G.")] = None,
+    gpus: Annotated[int | None, typer.Option(help="GPUs at a time.")] = None,
+    running: Annotated[int | None, typer.Option(help="Runs at a time.")] = None,
+    hours: Annotated[float | None, typer.Option(help="Processor hours in a calendar month (UTC).")] = None,
+) -> None:
+    """Set what a project may use at most; what is left out is not limited any more."""
+    from lepton.cli import run_pages, values
+
+    memory_mb = None if memory is None else values.megabytes(memory)
+    found = door.client.runs.limit(cpus=cpus, memory_mb=memory_mb, gpus=gpus, running=running, hours=hours)
+    door.answer(found.body, run_pages.quota(found))
+
+
+@verb(
+    RUNS, "lepton runs schedule 01J8ZQ4T6W '30 6 * * 1-5' --timezone Europe/Berlin",
+    "lepton runs schedule 01J8ZQ4T6W @daily",
+)  # fmt: skip
+def schedule(
+    door: Door,
+    run_id: RunId,
+    cron: Annotated[
+        str,
+        typer.Argument(
+            help="Minute, hour, day of the month, month and day of the week; or @hourly, @daily, @weekly, @monthly."
+        ),
+    ],
+    timezone: Annotated[str, typer.Option(help="In which they are meant.")] = "UTC",
+) -> None:
+    """Repeat a run again and again, with what it was given."""
+    from lepton.cli.words import when
+
+    made = door.client.runs.schedule(run_id, cron, timezone=timezone)
+    door.answer(
+        made.body, f"Run {run_id} comes again on {when(made.next_at)}. End it: lepton runs unschedule {made.id}"
+    )
+
+
+@verb(RUNS, "lepton runs schedules")
+def schedules(door: Door) -> None:
+    """List the runs that are repeated."""
+    from lepton.cli import run_pages
+
+    found = door.client.runs.schedules()
+    door.answer(found.body, run_pages.schedules(found))
+
+
+@verb(RUNS, "lepton runs unschedule 01J8ZQ4T6W")
+def unschedule(
+    door: Door, schedule_id: Annotated[str, typer.Argument(help="Id of the schedule.", metavar="SCHEDULE")]
+) -> None:
+    """Repeat a run no more; the runs there were stay."""
+    door.client.runs.unschedule(schedule_id)
+    door.say(f"Schedule {schedule_id} is gone.")
 
 
 def _line(line: LogLine) -> str:

@@ -116,6 +116,18 @@ def seconds(text: str) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
+def megabytes(text: str) -> int:
+    """Read an amount of memory, such as ``512M``, ``16G`` or ``2T``, in MiB.
+
+    Raises:
+        InvalidInput: if it is none.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([MGT])(?:i?B)?", text.strip(), re.IGNORECASE)
+    if match is None or float(match[1]) == 0:
+        raise InvalidInput(f"{text!r} is not an amount of memory. Write it like 512M, 16G or 2T.")
+    return math.ceil(float(match[1]) * {"M": 1, "G": 1024, "T": 1024**2}[match[2].upper()])
+
+
 def _split_pairs(arguments: Sequence[str]) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for argument in arguments:

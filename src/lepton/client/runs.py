@@ -27,6 +27,15 @@ _ENDED = {"succeeded", "failed", "cancelled"}
 
 
 @dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What a worker, a run or a machine takes or has."""
+
+    cpus: float = 1.0
+    memory_mb: int = 0
+    gpus: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunError:
     """Why a run failed."""
 
@@ -60,6 +69,13 @@ class Run(Answer):
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     retry_of: str | None = None
+    resources: Resources = Resources()
+    priority: int = 0
+    attempt: int = 0
+    retries: int = 0
+    timeout_s: float | None = None
+    after: tuple[str, ...] = ()
+    reused_from: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -69,6 +85,92 @@ class Run(Answer):
     def made(self, kind: str) -> list[str]:
         """Return the refs of what it made of one kind, such as ``dataset``."""
         return [ref for name, _, ref in (output.partition(":") for output in self.outputs) if name == kind]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quota(Answer):
+    """The most that a project may use at a time; None: as much as there is.
+
+    Attributes:
+        hours: Processor hours in a calendar month (UTC).
+    """
+
+    cpus: float | None = None
+    memory_mb: int | None = None
+    gpus: int | None = None
+    running: int | None = None
+    hours: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """What some runs take together."""
+
+    resources: Resources
+    running: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectUse:
+    """What a project uses, and may use; `hours` is counted only if there is a quota of them."""
+
+    project: str
+    use: Use
+    queued: int
+    quota: Quota
+    hours: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueuedRun:
+    """A run that waits, and why."""
+
+    run_id: str
+    project: str
+    task: str
+    submitted_by: str
+    created_at: datetime
+    needs: Resources
+    priority: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queue(Answer):
+    """What there is to compute with, who uses it, and who waits.
+
+    Attributes:
+        machines: What each machine has.
+        projects: Those that one is in.
+        others: What all others use together.
+        waiting: First to start first, within each project.
+    """
+
+    machines: tuple[Resources, ...]
+    projects: tuple[ProjectUse, ...]
+    others: Use
+    waiting: tuple[QueuedRun, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule(Answer):
+    """A run that is repeated.
+
+    Attributes:
+        run_id: The run that is repeated.
+        next_at: When it comes next.
+        skipped: How many times in a row it was passed over, as the run before had not ended.
+    """
+
+    id: str
+    run_id: str
+    cron: str
+    timezone: str
+    created_at: datetime
+    created_by: str
+    next_at: datetime
+    last_run_id: str | None = None
+    skipped: int = 0
 
 
 OnUpload = Callable[[int, int | None], None]
@@ -140,6 +242,36 @@ class Artifact(Answer):
     created_at: datetime
 
 
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """A curve in short; `last_value` is the one at the highest step."""
+
+    key: str
+    last_step: int
+    last_value: float | None
+    min_value: float | None
+    max_value: float | None
+    points: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracked(Answer):
+    """What a run has told of itself."""
+
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: tuple[Curve, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt(Answer):
+    """What became of a batch: whether it was kept now and not earlier, and how the run stands."""
+
+    batch: int
+    is_new: bool
+    state: str
+
+
 class Runs:
     """The verbs on runs."""
 
@@ -192,6 +324,11 @@ class Runs:
         params: Mapping[str, Cell] | None = None,
         name: str = "",
         key: str | None = None,
+        priority: int = 0,
+        preemptible: bool = False,
+        retries: int = 0,
+        after: Sequence[str] = (),
+        reuse: bool = False,
         extra: Mapping[str, bytes] | None = None,
         on_upload: OnUpload | None = None,
     ) -> Run:
@@ -214,6 +351,12 @@ class Runs:
             params: Settings to show with the run.
             name: What you call it.
             key: Submitting twice with one key runs once, and returns the same run.
+            priority: From -100 to 100; of the runs of a project, the highest is next.
+            preemptible: Whether it may be ended to make room for others; it is started again when there is room.
+            retries: How many times it is tried again when its workers fail or are lost.
+            after: Ids of runs that must have succeeded before.
+            reuse: Whether to take the results of a run with the same command, settings and folder, if there is one that
+                has succeeded after the same runs.
             extra: Small files that go along beside those of the folder, by their paths in it.
             on_upload: Called with the bytes sent so far and in all.
 
@@ -234,6 +377,11 @@ class Runs:
             "params": dict(params or {}),
             "name": name,
             "key": key,
+            "priority": priority,
+            "preemptible": preemptible,
+            "retries": retries,
+            "after": list(after),
+            "reuse": reuse,
         }
         line = encode(about) + b"\n"
         max_bytes = Settings.from_environment().max_bundle_bytes
@@ -246,6 +394,27 @@ class Runs:
     def metrics(self, run_id: str) -> Metrics:
         """Return what the run measured so far."""
         return decode(Metrics, self._transport.get(path_of("runs", run_id, "metrics")))
+
+    def tracked(self, run_id: str) -> Tracked:
+        """Return params, tags and the curves of a run in short."""
+        return decode(Tracked, self._transport.get(path_of("runs", run_id, "tracked")))
+
+    def create(self, **about: object) -> Run:
+        """Note a run whose work is done elsewhere; `lepton.start_run` is the comfortable way to do it.
+
+        Args:
+            about: ``run_id``, ``name``, ``experiment``, ``params``, ``tags``, ``started_at``, as in the REST interface.
+        """
+        return decode(Run, self._transport.send("POST", path_of("runs"), json=about))
+
+    def track(self, run_id: str, batch: Mapping[str, object]) -> Receipt:
+        """Send a batch of points, params and tags; one whose number the platform knows changes nothing."""
+        return decode(Receipt, self._transport.send("POST", path_of("runs", run_id, "track"), json=batch))
+
+    def end(self, run_id: str, state: str = "succeeded", message: str = "") -> None:
+        """End a run whose work is done elsewhere."""
+        body = {"state": state, "message": message}
+        self._transport.send("POST", path_of("runs", run_id, "end"), json=body)
 
     def artifacts(self, run_id: str) -> Items[Artifact]:
         """List the files that a run has left, by path."""
@@ -290,6 +459,49 @@ class Runs:
     def retry(self, run_id: str) -> Run:
         """Start a new run with what an ended one was given."""
         return decode(Run, self._transport.send("POST", path_of("runs", run_id, "retry")))
+
+    def queue(self) -> Queue:
+        """Return what there is to compute with, who uses it, and why runs wait."""
+        return decode(Queue, self._transport.get(path_of("runs", "queue")))
+
+    def quota(self) -> Quota:
+        """Return what the project may use at most."""
+        return decode(Quota, self._transport.get(path_of("runs", "quota")))
+
+    def limit(
+        self, *, cpus: float | None = None, memory_mb: int | None = None, gpus: int | None = None,
+        running: int | None = None, hours: float | None = None,
+    ) -> Quota:  # fmt: skip
+        """Replace what the project may use at most; what is left out is not limited any more.
+
+        Args:
+            cpus: Processors at a time.
+            memory_mb: Memory in MiB at a time, of runs that say how much they take.
+            gpus: GPUs at a time.
+            running: Runs at a time.
+            hours: Processor hours in a calendar month (UTC).
+        """
+        asked = {"cpus": cpus, "memory_mb": memory_mb, "gpus": gpus, "running": running, "hours": hours}
+        return decode(Quota, self._transport.send("PUT", path_of("runs", "quota"), json=asked))
+
+    def schedule(self, run_id: str, cron: str, *, timezone: str = "UTC") -> Schedule:
+        """Repeat a run again and again, with what it was given.
+
+        Args:
+            run_id: Which run.
+            cron: Minute, hour, day of the month, month and day of the week, or a word such as ``@daily``.
+            timezone: In which they are meant, such as ``Europe/Berlin``.
+        """
+        asked = {"cron": cron, "timezone": timezone}
+        return decode(Schedule, self._transport.send("POST", path_of("runs", run_id, "schedule"), json=asked))
+
+    def schedules(self) -> Items[Schedule]:
+        """List the runs that are repeated."""
+        return decode_items(Schedule, self._transport.get(path_of("runs", "schedules")))
+
+    def unschedule(self, schedule_id: str) -> None:
+        """Repeat a run no more."""
+        self._transport.send("DELETE", path_of("runs", "schedules", schedule_id))
 
     def wait(self, run_id: str, *, on_progress: OnProgress | None = None) -> Run:
         """Return the run once it has succeeded.

@@ -12,3 +12,8 @@ def new_id() -> str:
     """Return a new ULID: 26 characters, 48 bits of milliseconds and 80 random bits."""
     value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
     return "".join(_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5))
+
+
+def is_id(text: str) -> bool:
+    """Whether a text can be a ULID, written as `new_id` writes them."""
+    return len(text) == 26 and set(text) <= set(_ALPHABET) and text[0] < "8"

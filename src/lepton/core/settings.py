@@ -26,6 +26,8 @@ class Settings:
         request_log_one_in: How many predictions of an endpoint there are to one that is kept to look at; 0 keeps none
             (``LEPTON_REQUEST_LOG_ONE_IN``, default 100).
         max_body_bytes: Largest other request body.
+        track_silence_h: Hours without a word after which a run that is recorded from outside has failed
+            (``LEPTON_TRACK_SILENCE_H``, default 24).
         tls: Certificate chain and private key that endpoints speak TLS with, both PEM (``LEPTON_TLS_CERTIFICATE`` and
             ``LEPTON_TLS_KEY``); None for plain HTTP.
         grpc: Whether endpoints speak gRPC too, on a port of their own (``LEPTON_GRPC``, default 0).
@@ -42,6 +44,7 @@ class Settings:
     run_url: str = ""
     request_log_one_in: int = 100
     max_body_bytes: int = 8 << 20
+    track_silence_h: int = 24
     tls: tuple[Path, Path] | None = None
     grpc: bool = False
     engine: str = "local"
@@ -68,6 +71,7 @@ class Settings:
             port=_whole_number(env, "LEPTON_PORT", 7070, 0, 65535),
             request_log_one_in=_whole_number(env, "LEPTON_REQUEST_LOG_ONE_IN", 100, 0, 1_000_000),
             max_upload_bytes=_whole_number(env, "LEPTON_MAX_UPLOAD_MB", 4096, 1, 1 << 20) << 20,
+            track_silence_h=_whole_number(env, "LEPTON_TRACK_SILENCE_H", 24, 1, 24 * 366),
             max_bundle_bytes=_whole_number(env, "LEPTON_MAX_BUNDLE_MB", 100, 1, 1 << 20) << 20,
             run_url=(env.get("LEPTON_RUN_URL") or "").rstrip("/"),
             tls=_tls(env),

@@ -7,7 +7,7 @@ import threading
 import time
 import traceback
 
-from lepton.runs.operations import Runs
+from lepton.runs.dispatch import Dispatch
 
 LOG = logging.getLogger(__name__)
 CHECK_EVERY_S = 0.15
@@ -18,13 +18,13 @@ COMMITTED_S = 2.0
 
 
 class RunController:
-    """Calls ``Runs.tick``: several times a second while there are runs, and about once while there are none.
+    """Calls ``Dispatch.tick``: several times a second while there are runs, and about once while there are none.
 
     Killing it loses nothing: the next one goes on from the catalog.
     """
 
-    def __init__(self, runs: Runs, *, check_every_s: float = CHECK_EVERY_S) -> None:
-        self._runs = runs
+    def __init__(self, dispatch: Dispatch, *, check_every_s: float = CHECK_EVERY_S) -> None:
+        self._dispatch = dispatch
         self._check_every_s = check_every_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="runs", daemon=True)
@@ -37,26 +37,26 @@ class RunController:
     def stop(self) -> None:
         """End the thread; runs go on."""
         self._stopping.set()
-        self._runs.changed.set()
+        self._dispatch.changed.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def _work(self) -> None:
         busy_until_s = 0.0
         while not self._stopping.is_set():
-            if self._runs.changed.is_set():
-                self._runs.changed.clear()
+            if self._dispatch.changed.is_set():
+                self._dispatch.changed.clear()
                 busy_until_s = time.monotonic() + COMMITTED_S
             is_busy = True
             try:
-                is_busy = self._runs.tick()
+                is_busy = self._dispatch.tick()
                 self._last_failure = ""
             except Exception as error:  # noqa: BLE001 - an edge: the next tick may do better
                 self._report(error)
             if is_busy or time.monotonic() < busy_until_s:
                 self._stopping.wait(self._check_every_s)
             else:
-                self._runs.changed.wait(self._check_every_s * IDLE_FACTOR)
+                self._dispatch.changed.wait(self._check_every_s * IDLE_FACTOR)
 
     def _report(self, error: Exception) -> None:
         # Frames, not the text: it could hold SQL with what was written.

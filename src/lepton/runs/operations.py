@@ -1,18 +1,17 @@
-"""The verbs of runs: for people (through the guard), for the worker of a run, and for the controller.
+"""The verbs of runs: for people (through the guard) and for the worker of a run.
 
 A run is submitted inside the transaction of the verb that wants it, and succeeds inside the transaction that commits
-what it made. Everything in between is told by the worker; what a worker cannot tell, `Runs.tick` finds out.
+what it made. Everything in between is told by the worker; what a worker cannot tell, `dispatch` finds out.
 """
 
 from __future__ import annotations
 
 import builtins
 import json
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -20,24 +19,51 @@ import sqlalchemy as sa
 from lepton.access.guard import Guard
 from lepton.access.records import DEFAULT_PROJECT, Actor, RunHolder
 from lepton.core.clock import Clock
-from lepton.core.errors import Conflict, Forbidden, InvalidInput, LeptonError, NotFound, Unavailable
+from lepton.core.errors import Conflict, Forbidden, LeptonError, NotFound
 from lepton.core.ids import new_id
 from lepton.core.settings import Settings
-from lepton.runs import rows, tokens
-from lepton.runs.commands import COMMAND, Command
-from lepton.runs.engines.port import Engine, EnginePhase, EngineSpec, EngineStatus
-from lepton.runs.records import Arguments, Assignment, LogPage, Look, MetricPoint, Param, Run, RunState
-from lepton.runs.rows import RunRow
+from lepton.runs import rows, tokens, track_rows
+from lepton.runs.cron import next_time
+from lepton.runs.dispatch import (
+    Dispatch,
+    attempt_id,
+    copy_of,
+    cpu_seconds,
+    engine_id,
+    log_key,
+    month_of,
+    sealing,
+)  # fmt: skip
+from lepton.runs.engines.port import Engine, EnginePhase
+from lepton.runs.queue import DEPTH, used_by_project
+from lepton.runs.records import (
+    AS_USUAL,
+    Arguments,
+    Assignment,
+    LogLine,
+    LogPage,
+    Look,
+    MetricPoint,
+    Param,
+    ProjectUse,
+    Queue,
+    QueuedRun,
+    Quota,
+    Resources,
+    Run,
+    RunState,
+    Schedule,
+    Scheduling,
+    Use,
+)  # fmt: skip
+from lepton.runs.rows import RunRow, ScheduleRow
+from lepton.runs.scheduling import check, check_quota, fingerprint
 from lepton.runs.tracking import Tracking
-from lepton.runs.verdict import Verdict, judge, judge_command, startable
 from lepton.store.blobs import BlobStore
-from lepton.store.ciphers import derive
 from lepton.store.database import Database
 from lepton.store.keys import Keyring
 
-MAX_WORKERS = 64
-LAUNCHER = (sys.executable, "-P", "-m", "lepton.launch")
-"""What starts a user's own code; -P: nothing is imported from where it stands."""
+_LINES_PER_ATTEMPT = 1 << 32
 _STATE_MESSAGES = {
     RunState.QUEUED: "waiting for free workers",
     RunState.RUNNING: "starting",
@@ -62,23 +88,25 @@ class Runs(Tracking):
         clock: Clock,
     ) -> None:
         super().__init__(database=database, guard=guard, keyring=keyring, blobs=blobs, settings=settings, clock=clock)
-        self._engine = engine
-        self._environment = {
+        environment = {
             "LEPTON_HOME": str(settings.home),
             "LEPTON_CATALOG": settings.catalog,
             "LEPTON_MAX_UPLOAD_MB": str(settings.max_upload_bytes >> 20),
         }
+        self._dispatch = Dispatch(
+            database, keyring, engine, clock, environment,
+            chores=[self.give_up_silent],
+            note=lambda tx, action, project, target: guard.note_own(tx, action, project=project, target=target),
+        )  # fmt: skip
+        self.changed = self._dispatch.changed
+        """Set when there is, or is about to be, something for the controller to do."""
         self._pending: dict[str, builtins.list[MetricPoint]] = {}
         self._lock = threading.Lock()
-        self.changed = threading.Event()
-        """Set when there is, or is about to be, something for the controller to do."""
-        self.command: tuple[str, ...] = (sys.executable, "-m", "lepton.worker")
-        self.command_engine: Engine | None = None
-        """Where users' own code runs; None: where everything runs."""
-        self.url = ""
-        """Where runs of users' own code reach the platform; set by whoever lets it listen."""
-        self.told: dict[str, str] = {}
-        """What such runs are told beside."""
+
+    @property
+    def dispatch(self) -> Dispatch:
+        """What starts runs and notices their ends."""
+        return self._dispatch
 
     # For people
 
@@ -94,7 +122,7 @@ class Runs(Tracking):
         inputs: Sequence[str] = (),
         params: Mapping[str, Param] | None = None,
         retry_of: str | None = None,
-        key: str | None = None,
+        scheduling: Scheduling = AS_USUAL,
     ) -> Run:
         """Queue a run inside the caller's guard transaction; it starts after the commit.
 
@@ -108,16 +136,22 @@ class Runs(Tracking):
             inputs: Refs it reads, such as ``dataset:cancer@1``.
             params: Settings to show with it; kept encrypted.
             retry_of: Id of the run it repeats.
-            key: Of its submission: the same user submits with it once.
+            scheduling: How it is queued.
+
+        Returns:
+            The run; if one was submitted under the same key before, that one.
 
         Raises:
-            InvalidInput: if `workers` is out of range.
+            InvalidInput: if `workers` or a part of `scheduling` is out of range.
+            NotFound: if there is no run of the project that it is to start after.
         """
-        if not 1 <= workers <= MAX_WORKERS:
-            raise InvalidInput(f"A run can have 1 to {MAX_WORKERS} workers, not {workers}. Ask for fewer.")
+        check(workers, scheduling)
+        if scheduling.key and (there := rows.find_key(tx, project, actor.user_id, scheduling.key)) is not None:
+            return self._run(there)
+        before = [_found(tx, run_id, project) for run_id in scheduling.after]
         run_id = new_id()
         self._keyring.create(project, f"run/{run_id}")
-        seal = _Seal(self._keyring, project, run_id)
+        seal = sealing(self._keyring, project, run_id)
         row = RunRow(
             id=run_id,
             project=project,
@@ -132,7 +166,15 @@ class Runs(Tracking):
             sealed_params=seal.close("params", json.dumps(dict(params or {}))),
             inputs=tuple(inputs),
             retry_of=retry_of,
-            submit_key=key,
+            resources=scheduling.resources,
+            priority=scheduling.priority,
+            preemptible=scheduling.preemptible,
+            retries=scheduling.retries,
+            timeout_s=scheduling.timeout_s,
+            after=scheduling.after,
+            is_held=bool(scheduling.after),
+            key=scheduling.key,
+            fingerprint=fingerprint(scheduling.reuse, [one.fingerprint for one in before]),
             bundle=arguments.get("bundle"),
         )
         rows.insert(tx, row)
@@ -158,12 +200,12 @@ class Runs(Tracking):
     def submitted(self, actor: Actor, key: str, *, project: str = DEFAULT_PROJECT) -> Run | None:
         """Return the run that the actor has submitted with a key, or None."""
         with self._guard.allow(actor, "runs.get", project=project) as tx:
-            row = rows.submitted(tx, project, actor.user_id, key)
+            row = rows.find_key(tx, project, actor.user_id, key)
         return None if row is None else self._run(row)
 
     def has_key(self, tx: sa.Connection, actor: Actor, key: str | None, *, project: str) -> bool:
         """Whether the actor has submitted a run with a key."""
-        return key is not None and rows.submitted(tx, project, actor.user_id, key) is not None
+        return key is not None and rows.find_key(tx, project, actor.user_id, key) is not None
 
     def get(self, actor: Actor, run_id: str) -> Run:
         """Return one run.
@@ -195,11 +237,11 @@ class Runs(Tracking):
         return lambda after: self._look_at_log(run_id, after, limit)
 
     def metrics(self, actor: Actor, run_id: str) -> builtins.list[MetricPoint]:
-        """Return the points of all curves of a run in the order in which they were measured."""
+        """Return the points of all curves of a run, those of each in the order in which they were measured."""
         project = self._project_of(actor, run_id)
         with self._guard.allow(actor, "runs.get", project=project, target=f"run:{run_id}") as tx:
             _found(tx, run_id, project)
-            return rows.metrics(tx, run_id)
+            return track_rows.metrics(tx, run_id)
 
     def cancel(self, actor: Actor, run_id: str) -> Run:
         """Ask for the end of a run; one that waits ends at once, one that runs when its workers have ended.
@@ -213,7 +255,8 @@ class Runs(Tracking):
             if row.state.has_ended:
                 raise Conflict(f"Run {run_id} has already {row.state.value}; there is nothing to cancel.")
             rows.ask_cancel(tx, run_id)
-            rows.move(tx, run_id, RunState.CANCELLED, only_from=RunState.QUEUED, ended_at=self._clock())
+            waiting = None if row.task == rows.OUTSIDE else RunState.QUEUED  # from outside, its client is told
+            rows.move(tx, run_id, RunState.CANCELLED, only_from=waiting, ended_at=self._clock())
             row = _found(tx, run_id)
         return self._run(row)
 
@@ -229,20 +272,97 @@ class Runs(Tracking):
             row = _found(tx, run_id, project)
             if row.state not in (RunState.FAILED, RunState.CANCELLED):
                 raise Conflict(f"Run {run_id} is {row.state.value}; only failed and cancelled runs can be retried.")
-            if not self._guard.may(actor, row.task, project=row.project):
-                raise Forbidden(f"To retry this run you must be allowed {row.task}. Ask an owner of the project.")
-            seal = _Seal(self._keyring, row.project, run_id)
-            return self.submit(
-                actor,
-                tx,
-                project=row.project,
-                task=row.task,
-                arguments=json.loads(seal.open("arguments", row.sealed_arguments)),
-                workers=row.workers,
-                inputs=row.inputs,
-                params=json.loads(seal.open("params", row.sealed_params)),
-                retry_of=run_id,
+            if row.task == rows.OUTSIDE:
+                raise Conflict(f"Run {run_id} was recorded from outside. Repeat it where it was started.")
+            self._may_repeat(actor, row)
+            again = copy_of(row, new_id(), self._keyring, self._clock())
+            again = replace(again, user_id=actor.user_id, submitted_by=actor.name, scopes=actor.scopes, retry_of=run_id)
+            rows.insert(tx, again)
+        self.changed.set()
+        return self._run(again)
+
+    def queue(self, actor: Actor, *, project: str = DEFAULT_PROJECT) -> Queue:
+        """Return what there is to compute with, what the actor's projects use of it, and why their runs wait."""
+        now, mine = self._clock(), sorted(actor.roles)
+        with self._guard.allow(actor, "runs.queue", project=project) as tx:
+            running, first, held = rows.running(tx), rows.first(tx, now, DEPTH), rows.held(tx)
+            counts, quotas = rows.count_unended(tx), rows.quotas(tx)
+            hours = rows.cpu_hours(tx, [p for p in mine if quotas.get(p, Quota()).hours is not None], month_of(now))
+            later = rows.waiting_for_a_time(tx, now)
+        uses = used_by_project((row.project, row.needs) for row in running)
+        projects = (
+            ProjectUse(
+                name, uses.get(name, Use()), counts.get((name, RunState.QUEUED), 0), quotas.get(name, Quota()),
+                hours.get(name, 0.0),
             )
+            for name in mine
+        )  # fmt: skip
+        others = [use for name, use in uses.items() if name not in actor.roles]
+        waiting = tuple(self._waiting(row) for row in (*first, *held, *later) if row.project in actor.roles)
+        total = Use(sum((use.resources for use in others), Resources.NONE), sum(use.running for use in others))
+        return Queue(self._dispatch.machines(), tuple(projects), total, waiting)
+
+    def quota(self, actor: Actor, *, project: str = DEFAULT_PROJECT) -> Quota:
+        """Return what a project may use at most."""
+        with self._guard.allow(actor, "runs.quota", project=project) as tx:
+            return rows.quotas(tx).get(project, Quota())
+
+    def limit(self, actor: Actor, quota: Quota, *, project: str = DEFAULT_PROJECT) -> Quota:
+        """Replace what a project may use at most; what runs already goes on.
+
+        Raises:
+            InvalidInput: if a part of it is negative.
+        """
+        check_quota(quota)
+        with self._guard.allow(actor, "runs.limit", project=project, target=f"project:{project}") as tx:
+            if not actor.is_admin:
+                raise Forbidden("A quota is set by who owns the platform: an owner of the project 'default'. Ask one.")
+            rows.set_quota(tx, project, quota)
+        self.changed.set()
+        return quota
+
+    def schedule(self, actor: Actor, run_id: str, cron: str, *, timezone: str = "UTC") -> Schedule:
+        """Repeat a run again and again, with what it was given, in the name of the one who asks.
+
+        Args:
+            actor: Who asks.
+            run_id: The run.
+            cron: Minute, hour, day of the month, month and day of the week, or a word such as ``@daily``.
+            timezone: In which they are meant, such as ``Europe/Berlin``.
+
+        Raises:
+            InvalidInput: if `cron` or `timezone` cannot be understood.
+            Forbidden: if the actor may not do what the run does.
+        """
+        now = self._clock()
+        next_at = next_time(cron, timezone, now)
+        project = self._project_of(actor, run_id)
+        with self._guard.allow(actor, "runs.schedule", project=project, target=f"run:{run_id}") as tx:
+            row = _found(tx, run_id, project)
+            self._may_repeat(actor, row)
+            made = ScheduleRow(
+                new_id(), project, run_id, cron, timezone, now, actor.name, actor.user_id, actor.scopes, next_at
+            )
+            rows.add_schedule(tx, made)
+        self.changed.set()
+        return _schedule(made)
+
+    def schedules(self, actor: Actor, *, project: str = DEFAULT_PROJECT) -> builtins.list[Schedule]:
+        """Return the schedules of a project, oldest first."""
+        with self._guard.allow(actor, "runs.schedules", project=project) as tx:
+            return [_schedule(row) for row in rows.schedules(tx, project)]
+
+    def unschedule(self, actor: Actor, schedule_id: str, *, project: str = DEFAULT_PROJECT) -> None:
+        """Remove a schedule; runs that came of it stay.
+
+        Raises:
+            NotFound: if there is no such schedule in the project.
+        """
+        with self._guard.allow(actor, "runs.unschedule", project=project, target=f"schedule:{schedule_id[:40]}") as tx:
+            if not rows.remove_schedule(tx, project, schedule_id):
+                raise NotFound(
+                    f"There is no schedule {schedule_id[:40]!r} in project {project!r}. See: lepton runs schedules"
+                )
 
     # For the worker of a run
 
@@ -256,7 +376,7 @@ class Runs(Tracking):
             row = _found(tx, run_id)
         if row.state is not RunState.RUNNING:
             raise Conflict(f"Run {run_id} is {row.state.value}; there is nothing to work on.")
-        arguments = json.loads(_Seal(self._keyring, row.project, run_id).open("arguments", row.sealed_arguments))
+        arguments = json.loads(sealing(self._keyring, row.project, run_id).open("arguments", row.sealed_arguments))
         return Assignment(self._run(row), row.user_id, row.scopes, arguments)
 
     def record_metrics(self, run_id: str, points: Sequence[MetricPoint]) -> None:
@@ -267,14 +387,14 @@ class Runs(Tracking):
     def record_progress(self, run_id: str, fraction: float, message: str) -> None:
         """Write how far a run is, and all metrics that wait."""
         with self._database.read() as tx:
-            sealed = _Seal(self._keyring, _found(tx, run_id).project, run_id).close("message", message)
+            sealed = sealing(self._keyring, _found(tx, run_id).project, run_id).close("message", message)
         points: builtins.list[MetricPoint] = []
         try:
             with self._database.begin() as tx:
                 # This locks the row, so points that are taken here are committed before a success can be.
                 rows.set_progress(tx, run_id, progress=fraction, sealed_message=sealed)
                 points = self._take(run_id)
-                rows.add_metrics(tx, run_id, points)
+                track_rows.add_metrics(tx, run_id, points)
         except Exception:
             self._put_back(run_id, points)
             raise
@@ -290,18 +410,14 @@ class Runs(Tracking):
         Raises:
             Conflict: if it has been cancelled or given up meanwhile; the transaction must not be committed.
         """
+        now = self._clock()
         moved = rows.move(
-            tx,
-            run_id,
-            RunState.SUCCEEDED,
-            ended_at=self._clock(),
-            progress=1.0,
-            outputs=list(outputs),
-            sealed_message=None,
-        )
+            tx, run_id, RunState.SUCCEEDED, only_from=RunState.RUNNING, ended_at=now, progress=1.0,
+            outputs=list(outputs), sealed_message=None, cpu_seconds=cpu_seconds(_found(tx, run_id), now),
+        )  # fmt: skip
         if not moved:
             raise Conflict(f"Run {run_id} has ended meanwhile, so nothing of it is kept. See: lepton runs get {run_id}")
-        rows.add_metrics(tx, run_id, self._take(run_id))
+        track_rows.add_metrics(tx, run_id, self._take(run_id))
 
     def fail(self, run_id: str, error: LeptonError) -> None:
         """End a run badly, with a public sentence; does nothing if it has ended already."""
@@ -323,7 +439,7 @@ class Runs(Tracking):
             return None
         return RunHolder(row.id, row.project, row.user_id, row.scopes)
 
-    # For the controller
+    # For the platform
 
     def bundles(self, tx: sa.Connection) -> set[str]:
         """Return the ids of the folders that runs were submitted with."""
@@ -331,133 +447,41 @@ class Runs(Tracking):
 
     def working(self, tx: sa.Connection) -> bool:
         """Whether any run has workers, or may have."""
-        return any(row.state is RunState.RUNNING for row in rows.unended(tx))
+        return bool(rows.running(tx))
 
     def unsuccessful(self, tx: sa.Connection, task: str, since: datetime) -> builtins.list[Arguments]:
         """Return what those runs of a task were given that have not ended, or have ended badly since a moment."""
         found = []
         for row in rows.unsuccessful(tx, task, since):
             with suppress(NotFound):  # its key has been shredded
-                sealed = _Seal(self._keyring, row.project, row.id).open("arguments", row.sealed_arguments)
+                sealed = sealing(self._keyring, row.project, row.id).open("arguments", row.sealed_arguments)
                 found.append(json.loads(sealed))
         return found
-
-    def tick(self) -> bool:
-        """Bring the catalog and the engine together: note what ended, end what is cancelled, start what can be.
-
-        Returns:
-            Whether a run is queued or running.
-
-        Safe to call from several processes at once: every change of state is a compare-and-set, and an engine starts
-        a run once however often it is submitted.
-        """
-        with self._database.read() as tx:
-            unended = rows.unended(tx)
-        running = [row for row in unended if row.state is RunState.RUNNING]
-        queued = [row for row in unended if row.state is RunState.QUEUED]
-        still = [row.workers for row in running if not self._reconcile(row)]
-        count = startable([row.workers for row in queued], still, self._engine.capacity())
-        for row in queued[:count]:
-            self._start(row)
-        return bool(unended)
-
-    def _reconcile(self, row: RunRow) -> bool:
-        """Bring a running run up to date; True if it has ended."""
-        engine = self._engine_of(row)
-        status = engine.status(row.id)
-        if status.phase is EnginePhase.RUNNING:
-            if row.cancel_asked:
-                engine.cancel(row.id)
-            return False
-        if status.phase is EnginePhase.UNKNOWN and not row.cancel_asked:
-            # A control plane died between the commit and the start of the workers.
-            return not self._submit(row)
-        verdict = self._judged(row, status)
-        self._end(row, verdict.state, verdict.code, verdict.message)
-        return True
-
-    def _start(self, row: RunRow) -> None:
-        text = f"starting {row.workers} workers" if row.workers > 1 else "starting a worker"
-        if row.workers > self._engine.capacity():
-            text += f", more than this machine has room for at a time ({self._engine.capacity()})"
-        try:
-            sealed = _Seal(self._keyring, row.project, row.id).close("message", text)
-        except NotFound as error:  # its key has been shredded, and with it what it was to do
-            self._end(row, RunState.FAILED, error.code, None)
-            return
-        with self._database.begin() as tx:
-            moved = rows.move(tx, row.id, RunState.RUNNING, started_at=self._clock(), sealed_message=sealed)
-        if moved:
-            self._submit(row)
-
-    def _submit(self, row: RunRow) -> bool:
-        try:
-            self._engine_of(row).submit(self._spec(row))
-        except LeptonError as error:
-            self._end(row, RunState.FAILED, error.code, error.message)
-            return False
-        return True
-
-    def _spec(self, row: RunRow) -> EngineSpec:
-        argv, environment = (*self.command, row.id), self._environment
-        if row.task == COMMAND:
-            # It gets no way to the keys and the catalog: all that it needs it asks for, as the run.
-            argv, environment = (*LAUNCHER, row.id), self._identity(row.id)
-        return EngineSpec(
-            run_id=row.id,
-            workers=row.workers,
-            argv=argv,
-            environment=environment,
-            log_key=self._log_key(row),
-            bare=row.task == COMMAND,
-        )
-
-    def _identity(self, run_id: str) -> dict[str, str]:
-        """Return the environment in which a run of a user's own code finds the platform and proves who it is."""
-        if not self.url:
-            raise Unavailable("Commands of users need the platform's server to ask. Start it with: lepton up")
-        with self._database.read() as tx:
-            row = _found(tx, run_id)
-        assert row.started_at is not None  # it is running
-        return {
-            "LEPTON_URL": self.url,
-            "LEPTON_TOKEN": tokens.write(self._keyring.get(row.project, f"run/{run_id}"), run_id, row.started_at),
-            "LEPTON_RUN_ID": run_id,
-            "LEPTON_PROJECT": row.project,
-        } | self.told
-
-    def _judged(self, row: RunRow, status: EngineStatus) -> Verdict:
-        if row.task != COMMAND:
-            return judge(row.id, row.workers, status, cancel_asked=row.cancel_asked)
-        command = None
-        with suppress(NotFound):  # its key has been shredded; how it ended is known all the same
-            arguments = _Seal(self._keyring, row.project, row.id).open("arguments", row.sealed_arguments)
-            command = Command.from_json(json.loads(arguments))
-        return judge_command(row.id, row.workers, status, command, cancel_asked=row.cancel_asked)
-
-    def _engine_of(self, row: RunRow) -> Engine:
-        return self._engine if row.task != COMMAND or self.command_engine is None else self.command_engine
 
     # Shared by them
 
     def _end(self, row: RunRow, state: RunState, code: str | None, message: str | None) -> None:
-        sealed = None
+        sealed, now = None, self._clock()
         if message is not None:
             with suppress(NotFound):  # without its key the code alone has to do
-                sealed = _Seal(self._keyring, row.project, row.id).close("error", message)
+                sealed = sealing(self._keyring, row.project, row.id).close("error", message)
         with self._database.begin() as tx:
             moved = rows.move(
-                tx,
-                row.id,
-                state,
-                ended_at=self._clock(),
-                error_code=code,
-                sealed_error=sealed,
-                sealed_message=None,
-                progress=1.0 if state is RunState.SUCCEEDED else row.progress,
-            )
+                tx, row.id, state, ended_at=now, error_code=code, sealed_error=sealed, sealed_message=None,
+                cpu_seconds=cpu_seconds(row, now),
+            )  # fmt: skip
             if moved:
-                rows.add_metrics(tx, row.id, self._take(row.id))
+                track_rows.add_metrics(tx, row.id, self._take(row.id))
+
+    def _may_repeat(self, actor: Actor, row: RunRow) -> None:
+        if not self._guard.may(actor, row.task, project=row.project):
+            raise Forbidden(f"To repeat this run you must be allowed {row.task}. Ask an owner of the project.")
+
+    def _waiting(self, row: RunRow) -> QueuedRun:
+        return QueuedRun(
+            row.id, row.project, row.task, row.submitted_by, row.created_at, row.needs, row.priority,
+            self._dispatch.reason(row) or _STATE_MESSAGES[RunState.QUEUED],
+        )  # fmt: skip
 
     def _look(self, run_id: str) -> tuple[Run, LogPage]:
         with self._database.read() as tx:
@@ -468,23 +492,26 @@ class Runs(Tracking):
         with self._database.read() as tx:
             row = _found(tx, run_id)
         # Asked before the lines are read: what was written until the workers had ended is then in them.
-        engine = self._engine_of(row)
-        gone = row.state.has_ended and engine.status(run_id).phase is not EnginePhase.RUNNING
-        lines = engine.logs(run_id, self._log_key(row), after=after, limit=limit)
+        engine = self._dispatch.engine_of(row)
+        gone = row.state.has_ended and engine.status(engine_id(row)).phase is not EnginePhase.RUNNING
+        lines: builtins.list[LogLine] = []
+        attempt, seq = divmod(after, _LINES_PER_ATTEMPT)
+        key = log_key(self._keyring, row.project, row.id)
+        while attempt <= row.attempt and len(lines) < limit:
+            found = engine.logs(attempt_id(run_id, attempt), key, after=seq, limit=limit - len(lines))
+            lines += [replace(line, seq=attempt * _LINES_PER_ATTEMPT + line.seq) for line in found]
+            attempt, seq = attempt + 1, 0
         cursor = lines[-1].seq if lines else after
         return self._run(row), LogPage(tuple(lines), cursor, ended=gone and len(lines) < limit)
 
-    def _log_key(self, row: RunRow) -> bytes:
-        return derive(self._keyring.get(row.project, f"run/{row.id}"), b"lepton/run-log/1")
-
     def _run(self, row: RunRow) -> Run:
-        seal = _Seal(self._keyring, row.project, row.id)
+        seal = sealing(self._keyring, row.project, row.id)
         try:
             params = json.loads(seal.open("params", row.sealed_params))
-            message = seal.open("message", row.sealed_message) if row.sealed_message else _STATE_MESSAGES[row.state]
+            message = seal.open("message", row.sealed_message) if row.sealed_message else self._message(row)
             error = seal.open("error", row.sealed_error) if row.sealed_error else None
         except NotFound:  # its key has been shredded; that it ran stays known
-            params, message, error = {}, _STATE_MESSAGES[row.state], None
+            params, message, error = {}, self._message(row), None
         return Run(
             id=row.id,
             project=row.project,
@@ -504,7 +531,21 @@ class Runs(Tracking):
             outputs=row.outputs,
             retry_of=row.retry_of,
             cancel_asked=row.cancel_asked,
+            resources=row.resources,
+            priority=row.priority,
+            attempt=row.attempt,
+            retries=row.retries,
+            timeout_s=row.timeout_s,
+            after=row.after,
+            reused_from=row.reused_from,
         )
+
+    def _message(self, row: RunRow) -> str:
+        if row.state is RunState.QUEUED and (reason := self._dispatch.reason(row)) is not None:
+            return reason
+        if row.reused_from is not None:
+            return f"reused what run {row.reused_from} made: same code, same inputs"
+        return _STATE_MESSAGES[row.state]
 
     def _project_of(self, actor: Actor, run_id: str) -> str:
         """The project of a run, or of the actor: a run it has no business with looks like one that does not exist."""
@@ -523,26 +564,15 @@ class Runs(Tracking):
             self._pending[run_id] = [*points, *self._pending.get(run_id, [])]
 
 
-@dataclass(frozen=True)
-class _Seal:
-    """Encrypts the texts of one run under its own key, each for its own place."""
-
-    keyring: Keyring
-    project: str
-    run_id: str
-
-    def close(self, place: str, text: str) -> bytes:
-        scope = f"run/{self.run_id}"
-        self.keyring.get(self.project, scope)  # sealing alone would replace a key that was shredded on purpose
-        return self.keyring.seal(self.project, scope, text.encode(), label=f"{scope}/{place}")
-
-    def open(self, place: str, sealed: bytes) -> str:
-        scope = f"run/{self.run_id}"
-        return self.keyring.unseal(self.project, scope, sealed, label=f"{scope}/{place}").decode()
-
-
 def _found(tx: sa.Connection, run_id: str, project: str | None = None) -> RunRow:
     row = rows.find(tx, run_id)
     if row is None or project not in (None, row.project):
         raise NotFound(f"There is no run {run_id[:40]!r}. See the runs there are with: lepton runs list")
     return row
+
+
+def _schedule(row: ScheduleRow) -> Schedule:
+    return Schedule(
+        row.id, row.run_id, row.cron, row.timezone, row.created_at, row.created_by, row.next_at, row.last_run_id,
+        row.skipped,
+    )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 Param = str | float | int | bool | None
 """What a setting that is shown with a run can be."""
@@ -30,9 +30,16 @@ class RunState(StrEnum):
         return not TRANSITIONS[self]
 
 
-@dataclass(frozen=True)
+class Stopping(StrEnum):
+    """Why a running run has been told to end, other than by a cancel."""
+
+    TIMED_OUT = "timed_out"
+    PREEMPTED = "preempted"
+
+
+@dataclass(frozen=True, slots=True)
 class Resources:
-    """What a worker gets.
+    """What a worker, a run or a machine has or takes.
 
     Attributes:
         cpus: Processors, in parts too.
@@ -44,10 +51,189 @@ class Resources:
     memory_mb: int = 0
     gpus: int = 0
 
+    NONE: ClassVar[Resources]
+
+    def __add__(self, other: Resources) -> Resources:
+        return Resources(_exact(self.cpus + other.cpus), self.memory_mb + other.memory_mb, self.gpus + other.gpus)
+
+    def __sub__(self, other: Resources) -> Resources:
+        return Resources(_exact(self.cpus - other.cpus), self.memory_mb - other.memory_mb, self.gpus - other.gpus)
+
+    def times(self, count: int) -> Resources:
+        """Return what so many take together."""
+        return Resources(_exact(self.cpus * count), self.memory_mb * count, self.gpus * count)
+
+    def fits_in(self, free: Resources) -> bool:
+        """Whether no part of it is more than what is free; what it does not ask for does not matter."""
+        return (
+            (self.cpus <= free.cpus or not self.cpus)
+            and (self.memory_mb <= free.memory_mb or not self.memory_mb)
+            and (self.gpus <= free.gpus or not self.gpus)
+        )
+
+    def at_most(self, free: Resources) -> Resources:
+        """Return the part of it that there is."""
+        return Resources(
+            max(min(self.cpus, free.cpus), 0.0),
+            max(min(self.memory_mb, free.memory_mb), 0),
+            max(min(self.gpus, free.gpus), 0),
+        )
+
+    def beyond(self, free: Resources) -> Resources:
+        """Return the part of it that is missing."""
+        return self - self.at_most(free)
+
+    def overlaps(self, other: Resources) -> bool:
+        """Whether the other has some of what this asks for."""
+        return bool((self.cpus and other.cpus) or (self.memory_mb and other.memory_mb) or (self.gpus and other.gpus))
+
+
+def _exact(cpus: float) -> float:
+    """Return a number of processors without what adding up many parts leaves behind."""
+    return round(cpus, 6)
+
+
+Resources.NONE = Resources(0.0, 0, 0)
+ONE_CPU = Resources()
+"""What a worker takes that asks for nothing in particular."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """What the runs of a project take together."""
+
+    resources: Resources = Resources.NONE
+    running: int = 0
+
+
+@dataclass(frozen=True)
+class Quota:
+    """The most that a project may use at a time; None: as much as there is.
+
+    Attributes:
+        cpus: Processors.
+        memory_mb: Memory in MiB, of runs that say how much they take.
+        gpus: GPUs.
+        running: Runs.
+        hours: Processor hours in a calendar month (UTC). Runs that have started go on when they are used up.
+    """
+
+    cpus: float | None = None
+    memory_mb: int | None = None
+    gpus: int | None = None
+    running: int | None = None
+    hours: float | None = None
+
+
+@dataclass(frozen=True)
+class Scheduling:
+    """How a run is queued, and what becomes of it when something goes wrong.
+
+    Attributes:
+        resources: What each worker takes.
+        priority: From -100 to 100; within a project, the highest is next.
+        preemptible: Whether it may be ended to make room for others; it goes on later, from what it has kept.
+        retries: How many times it is tried again when its workers fail or are lost, each time after a longer while.
+        timeout_s: How long it may run each time; None for as long as it takes.
+        after: Ids of runs of the project that must have succeeded before.
+        key: A word of the submitter's: what is submitted again under the same one is the same run.
+        reuse: What names code and inputs; if a run with the same has succeeded, after the same runs, its results are
+            taken and nothing is started. Empty: always run.
+    """
+
+    resources: Resources = ONE_CPU
+    priority: int = 0
+    preemptible: bool = False
+    retries: int = 0
+    timeout_s: float | None = None
+    after: tuple[str, ...] = ()
+    key: str | None = None
+    reuse: str = ""
+
+
+AS_USUAL = Scheduling()
+"""How a run is queued for which nobody asked for anything in particular."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A run that is repeated.
+
+    Attributes:
+        run_id: The run that is repeated, with the code, settings and resources that it had.
+        cron: When: minute, hour, day of the month, month, day of the week.
+        timezone: In which these are meant, such as ``Europe/Berlin``.
+        next_at: When it comes next.
+        last_run_id: The run that came of it last, or None.
+        skipped: How many times in a row it was passed over, as the run before had not ended.
+    """
+
+    id: str
+    run_id: str
+    cron: str
+    timezone: str
+    created_at: datetime
+    created_by: str
+    next_at: datetime
+    last_run_id: str | None
+    skipped: int
+
+
+@dataclass(frozen=True)
+class ProjectUse:
+    """What a project uses of the machines.
+
+    Attributes:
+        project: Its name.
+        use: What its running runs take.
+        queued: How many of its runs wait.
+        quota: What it may use at most.
+        hours: Processor hours used this month (UTC), counted only if there is a quota for them.
+    """
+
+    project: str
+    use: Use
+    queued: int
+    quota: Quota
+    hours: float
+
+
+@dataclass(frozen=True)
+class QueuedRun:
+    """A run that waits, and why."""
+
+    run_id: str
+    project: str
+    task: str
+    submitted_by: str
+    created_at: datetime
+    needs: Resources
+    priority: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Queue:
+    """What there is to compute with, who uses it, and who waits.
+
+    Attributes:
+        machines: What each machine has.
+        projects: Those that the actor is in; what others use is in `others`.
+        others: What all other projects use together.
+        waiting: Runs of the actor's projects, first to start first within each.
+    """
+
+    machines: tuple[Resources, ...]
+    projects: tuple[ProjectUse, ...]
+    others: Use
+    waiting: tuple[QueuedRun, ...]
+
 
 TRANSITIONS: Mapping[RunState, frozenset[RunState]] = {
-    RunState.QUEUED: frozenset({RunState.RUNNING, RunState.FAILED, RunState.CANCELLED}),
-    RunState.RUNNING: frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}),
+    # Succeeded at once: what an earlier run has made is reused.
+    RunState.QUEUED: frozenset({RunState.RUNNING, RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}),
+    # Queued again: tried again after a failure, or preempted.
+    RunState.RUNNING: frozenset({RunState.QUEUED, RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}),
     RunState.SUCCEEDED: frozenset(),
     RunState.FAILED: frozenset(),
     RunState.CANCELLED: frozenset(),
@@ -101,6 +287,13 @@ class Run:
         outputs: Refs it made, such as ``model:cancer@1``.
         retry_of: Id of the run it repeats, or None.
         cancel_asked: Whether somebody has asked for its end.
+        resources: What each worker takes.
+        priority: From -100 to 100.
+        attempt: How many times it was started again after it had failed, or had made room for another.
+        retries: How many failures it may have.
+        timeout_s: How long it may run each time, or None.
+        after: Ids of the runs that must have succeeded before.
+        reused_from: Id of the run whose results it has taken, or None.
     """
 
     id: str
@@ -121,6 +314,13 @@ class Run:
     outputs: tuple[str, ...] = ()
     retry_of: str | None = None
     cancel_asked: bool = False
+    resources: Resources = ONE_CPU
+    priority: int = 0
+    attempt: int = 0
+    retries: int = 0
+    timeout_s: float | None = None
+    after: tuple[str, ...] = ()
+    reused_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -155,6 +355,49 @@ class Artifact:
     size_bytes: int
     sha256: str
     created_at: datetime
+
+
+@dataclass(frozen=True)
+class CurveSummary:
+    """What is known of a curve without reading its points.
+
+    Attributes:
+        last_value: Value at its highest step; None if that was not finite.
+        min_value: Smallest finite value, or None.
+        max_value: Largest finite value, or None.
+        points: How many points it has.
+    """
+
+    key: str
+    last_step: int
+    last_value: float | None
+    min_value: float | None
+    max_value: float | None
+    points: int
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What a run has told of itself: settings, words about it, and its curves in short."""
+
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: tuple[CurveSummary, ...]
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of a batch.
+
+    Attributes:
+        batch: Its number.
+        is_new: Whether it was kept now, and not earlier.
+        state: How the run stands.
+    """
+
+    batch: int
+    is_new: bool
+    state: RunState
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ key of its own so that a retry needs no copy, and the assignment, which only the
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from lepton.core.ids import new_id
 from lepton.core.settings import Settings
 from lepton.runs.commands import COMMAND, Command
 from lepton.runs.operations import Runs
-from lepton.runs.records import Param, Run
+from lepton.runs.records import AS_USUAL, Param, Run, Scheduling
 from lepton.store.blobs import BlobStore
 from lepton.store.keys import Keyring
 
@@ -36,12 +37,16 @@ class Submission:
         name: What people call it.
         params: Settings to show with it.
         key: Of two submissions of a user with the same key, the second is the first.
+        scheduling: How it is queued; its key and its resources are those of the submission and the command.
+        reuse: Whether the results of a run with the same command, settings and folder are taken, if there is one.
     """
 
     command: Command
     name: str = ""
     params: Mapping[str, Param] = field(default_factory=dict)
     key: str | None = None
+    scheduling: Scheduling = AS_USUAL
+    reuse: bool = False
 
 
 class Scripts:
@@ -98,6 +103,7 @@ class Scripts:
                 raise InvalidInput("The folder did not arrive. Send it behind the first line, as a packed tar archive.")
             actor = actor if again is None else again()
             command = replace(submission.command, bundle=bundle)
+            submission = replace(submission, scheduling=_scheduling(submission, command, blob.sha256))
             with self._guard.allow(actor, "runs.submit", project=project) as tx:
                 run = self._queue(tx, actor, submission, command, project=project)
             kept = run is not None
@@ -156,7 +162,7 @@ class Scripts:
             arguments=command.to_json(),
             workers=command.workers,
             params=params | dict(submission.params),
-            key=submission.key,
+            scheduling=submission.scheduling,
         )
 
     def _twin(self, actor: Actor, submission: Submission, project: str) -> Run:
@@ -172,3 +178,13 @@ class Scripts:
         with suppress(LeptonError):  # what cannot be removed now is found again
             self._keyring.shred(project, f"bundle/{bundle}")
             self._blobs.delete(bundle)
+
+
+def _scheduling(submission: Submission, command: Command, sha256: str) -> Scheduling:
+    """Return how a submission is queued whose folder has come."""
+    reuse = ""
+    if submission.reuse:
+        # The names of secrets, not their values: a token that was renewed changes no result.
+        about = command.to_json() | {"bundle": sha256, "secrets": sorted(command.secrets)}
+        reuse = json.dumps([about, dict(submission.params)], sort_keys=True)
+    return replace(submission.scheduling, key=submission.key, resources=command.resources, reuse=reuse)

@@ -1,13 +1,17 @@
-"""The SQL of what a run tells: its artifacts. Its own row is in ``rows.py``."""
+"""The SQL of what a run tells: curves, params, tags, artifacts. Its own row is in ``rows.py``."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
-from lepton.runs.records import Artifact
-from lepton.runs.rows import runs
+from lepton.runs.points import CHUNK_POINTS, POINT_BYTES, Curve, Points, by_key, extended, pack, unpack
+from lepton.runs.records import Artifact, MetricPoint, RunState
+from lepton.runs.rows import OUTSIDE, runs
 from lepton.store.database import UtcDateTime, metadata
 
 run_artifacts = sa.Table(
@@ -22,6 +26,192 @@ run_artifacts = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Index("uq_run_artifacts_run_id_path", "run_id", "path", unique=True),
 )
+
+run_curves = sa.Table(
+    "run_curves",
+    metadata,
+    sa.Column("run_id", sa.String(26), sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("key", sa.String(250), primary_key=True),
+    sa.Column("last_step", sa.BigInteger, nullable=False),
+    sa.Column("last_time_us", sa.BigInteger, nullable=False),
+    sa.Column("last_value", sa.Float),
+    sa.Column("min_value", sa.Float),
+    sa.Column("max_value", sa.Float),
+    sa.Column("points", sa.BigInteger, nullable=False),
+    sa.Column("tail", sa.LargeBinary, nullable=False),  # the points behind the last chunk
+    sa.Index("ix_run_curves_key_last_value", "key", "last_value", "run_id"),
+)
+
+run_chunks = sa.Table(
+    "run_chunks",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("run_id", sa.String(26), sa.ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("key", sa.String(250), nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.Index("ix_run_chunks_run_id_key", "run_id", "key", "id"),
+)
+
+run_fields = sa.Table(
+    "run_fields",
+    metadata,
+    sa.Column("run_id", sa.String(26), sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("kind", sa.String(8), primary_key=True),  # param or tag
+    sa.Column("key", sa.String(250), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("head", sa.String(64), nullable=False),  # of the value, as an index takes no long ones
+    sa.Column("number", sa.Float),  # the value, if it reads as one
+    sa.Index("ix_run_fields_kind_key_head", "kind", "key", "head", "run_id"),
+    sa.Index("ix_run_fields_kind_key_number", "kind", "key", "number", "run_id"),
+)
+
+run_clients = sa.Table(
+    "run_clients",
+    metadata,
+    sa.Column("run_id", sa.String(26), sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("client", sa.String(64), primary_key=True),
+    sa.Column("user_id", sa.String(26), nullable=False),
+    sa.Column("batch", sa.BigInteger, nullable=False),  # the highest number that is kept
+    sa.Column("heard_at", UtcDateTime, nullable=False),
+)
+
+TABLES = (run_artifacts, run_curves, run_chunks, run_fields, run_clients)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What is known of one who sends batches.
+
+    Attributes:
+        project: Of the run; None if there is no such run.
+        user_id: For whom it sent its last one, None if it never did.
+        batch: Number of the last one that is kept.
+    """
+
+    project: str | None
+    user_id: str | None
+    batch: int
+
+
+def heard(tx: sa.Connection, run_id: str, client: str) -> Heard:
+    """Return what is known of a client of a run."""
+    mine = (run_clients.c.run_id == runs.c.id) & (run_clients.c.client == client)
+    query = sa.select(runs.c.project, run_clients.c.user_id, run_clients.c.batch)
+    row = tx.execute(query.select_from(runs.outerjoin(run_clients, mine)).where(runs.c.id == run_id)).one_or_none()
+    return Heard(None, None, 0) if row is None else Heard(row.project, row.user_id, row.batch or 0)
+
+
+def hear(
+    tx: sa.Connection, run_id: str, client: str, user_id: str, *, batch: int, now: datetime
+) -> tuple[RunState, bool]:
+    """Take note of a batch; return the state of the run, whose other writers wait now, and whether it is new."""
+    state = tx.execute(sa.select(runs.c.state).where(runs.c.id == run_id).with_for_update()).scalar_one()
+    here = (run_clients.c.run_id == run_id) & (run_clients.c.client == client)
+    known = tx.execute(sa.select(run_clients.c.batch).where(here)).scalar_one_or_none()
+    if known is None:
+        values = {"run_id": run_id, "client": client, "user_id": user_id, "batch": batch, "heard_at": now}
+        tx.execute(run_clients.insert().values(values))
+    else:
+        values = {"heard_at": now} | ({"user_id": user_id, "batch": batch} if batch > known else {})
+        tx.execute(run_clients.update().where(here).values(values))
+    return RunState(state), known is None or batch > known
+
+
+def silent(tx: sa.Connection, since: datetime) -> list[str]:
+    """Return the running runs from outside of which nothing was heard since a moment."""
+    heard_of = sa.select(run_clients.c.run_id).where(run_clients.c.run_id == runs.c.id, run_clients.c.heard_at >= since)
+    query = sa.select(runs.c.id).where(
+        runs.c.state == RunState.RUNNING.value, runs.c.task == OUTSIDE, runs.c.started_at < since, ~heard_of.exists()
+    )
+    return list(tx.execute(query).scalars())
+
+
+def add_points(tx: sa.Connection, run_id: str, curves: Sequence[Points]) -> None:
+    """Add points to the curves of a run; whoever calls holds the run, so that no two do it at once."""
+    if not curves:
+        return
+    keys = [curve.key for curve in curves]
+    query = sa.select(run_curves).where(run_curves.c.run_id == run_id, run_curves.c.key.in_(keys))
+    known: dict[str, tuple[Curve, bytes]] = {row.key: (_curve(row), row.tail) for row in tx.execute(query)}
+    there, chunks = set(known), []
+    for points in curves:
+        curve, tail = known.get(points.key, (None, b""))
+        data = tail + pack(points)
+        if len(data) >= CHUNK_POINTS * POINT_BYTES:
+            chunks.append({"run_id": run_id, "key": points.key, "data": data})
+            data = b""
+        known[points.key] = (extended(curve, points), data)
+    rows = {key: {**asdict(curve), "tail": tail} for key, (curve, tail) in known.items()}
+    if new := [{"run_id": run_id, "key": key, **row} for key, row in rows.items() if key not in there]:
+        tx.execute(run_curves.insert(), new)
+    if old := [{"b_run": run_id, "b_key": key, **row} for key, row in rows.items() if key in there]:
+        here = (run_curves.c.run_id == sa.bindparam("b_run")) & (run_curves.c.key == sa.bindparam("b_key"))
+        tx.execute(run_curves.update().where(here), old)
+    if chunks:
+        tx.execute(run_chunks.insert(), chunks)
+
+
+def add_metrics(tx: sa.Connection, run_id: str, points: Sequence[MetricPoint]) -> None:
+    """Add points one by one; one whose value is not finite is kept without a value."""
+    add_points(tx, run_id, by_key(points))
+
+
+def metrics(tx: sa.Connection, run_id: str, key: str | None = None) -> list[MetricPoint]:
+    """Return the points of a run by curve, those of each in the order in which they were added."""
+    chunk = sa.select(run_chunks.c.key, run_chunks.c.data).where(run_chunks.c.run_id == run_id)
+    tail = sa.select(run_curves.c.key, run_curves.c.tail).where(run_curves.c.run_id == run_id)
+    if key is not None:
+        chunk, tail = chunk.where(run_chunks.c.key == key), tail.where(run_curves.c.key == key)
+    data: dict[str, list[bytes]] = {}
+    for name, part in (*tx.execute(chunk.order_by(run_chunks.c.id)), *tx.execute(tail)):
+        data.setdefault(name, []).append(part)
+    return [point for name in sorted(data) for point in unpack(name, b"".join(data[name]))]
+
+
+def set_fields(tx: sa.Connection, run_id: str, kind: str, fields: Mapping[str, str]) -> None:
+    """Set params or tags of a run; those it has already get the new value."""
+    if not fields:
+        return
+    here = (run_fields.c.run_id == run_id) & (run_fields.c.kind == kind)
+    tx.execute(run_fields.delete().where(here, run_fields.c.key.in_(list(fields))))
+    tx.execute(
+        run_fields.insert(),
+        [
+            {"run_id": run_id, "kind": kind, "key": k, "value": v, "head": v[:64], "number": number_of(v)}
+            for k, v in fields.items()
+        ],
+    )
+
+
+def fields(tx: sa.Connection, run_ids: Sequence[str]) -> dict[str, dict[str, dict[str, str]]]:
+    """Return params and tags of runs: by run, then by kind, then by key."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    query = sa.select(run_fields.c.run_id, run_fields.c.kind, run_fields.c.key, run_fields.c.value)
+    for run_id, kind, key, value in tx.execute(query.where(run_fields.c.run_id.in_(run_ids))):
+        found.setdefault(run_id, {}).setdefault(kind, {})[key] = value
+    return found
+
+
+def curves(tx: sa.Connection, run_ids: Sequence[str]) -> dict[str, dict[str, Curve]]:
+    """Return what is known of the curves of runs: by run, then by key."""
+    found: dict[str, dict[str, Curve]] = {}
+    query = sa.select(*(c for c in run_curves.columns if c.name != "tail")).where(run_curves.c.run_id.in_(run_ids))
+    for row in tx.execute(query.order_by(run_curves.c.key)):
+        found.setdefault(row.run_id, {})[row.key] = _curve(row)
+    return found
+
+
+def number_of(text: str) -> float | None:
+    """Return the finite number that a text reads as, or None."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if number - number == 0 else None
+
+
+def _curve(row: sa.Row[Any]) -> Curve:
+    return Curve(row.last_step, row.last_time_us, row.last_value, row.min_value, row.max_value, row.points)
 
 
 def project_of(tx: sa.Connection, run_id: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The verbs of what a run tells beside its log, for whoever may write to it: its artifacts.
+"""The verbs of what a run tells beside its log, for whoever may write to it: curves, params, tags, artifacts.
 
 `Runs` in ``operations.py`` has these verbs too; what a run is, and how it ends, is there.
 """
@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import BinaryIO
 
 import sqlalchemy as sa
@@ -16,16 +16,19 @@ import sqlalchemy as sa
 from lepton.access.guard import Guard
 from lepton.access.records import DEFAULT_PROJECT, Actor
 from lepton.core.clock import Clock
-from lepton.core.errors import Conflict, LeptonError, NotFound
-from lepton.core.ids import new_id
+from lepton.core.errors import Conflict, InvalidInput, LeptonError, NotFound
+from lepton.core.ids import is_id, new_id
 from lepton.core.settings import Settings
-from lepton.runs import track_rows
+from lepton.runs import rows, track_rows
 from lepton.runs.artifacts import check_path
-from lepton.runs.records import Artifact
+from lepton.runs.batch import Batch, check_fields
+from lepton.runs.records import Artifact, CurveSummary, Receipt, Run, RunState, Tracked
+from lepton.runs.rows import RunRow
 from lepton.store.blobs import BlobStore
 from lepton.store.database import Database
 from lepton.store.keys import Keyring
 
+_CHECK_SILENCE = timedelta(minutes=1)
 _ABANDONED = timedelta(hours=6)
 """An upload that takes longer than this may be swept under its sender, who is told so and can send it again."""
 
@@ -49,6 +52,178 @@ class Tracking:
         self._blobs = blobs
         self._clock = clock
         self._max_upload_bytes = settings.max_upload_bytes
+        self._silence = timedelta(hours=settings.track_silence_h)
+        self._silence_checked_at: datetime | None = None
+
+    def create(
+        self,
+        actor: Actor,
+        *,
+        project: str = DEFAULT_PROJECT,
+        run_id: str | None = None,
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        started_at: datetime | None = None,
+    ) -> Run:
+        """Note a run whose work is done elsewhere; it runs until `end`, or until it is silent for too long.
+
+        Args:
+            actor: Whose run it is.
+            project: Where it belongs.
+            run_id: A ULID that whoever records it has made, so that asking twice makes one run; None makes one.
+            params: Its settings; not encrypted, so that runs can be found by them.
+            tags: Words about it, such as ``name`` and ``experiment``; not encrypted.
+            started_at: When it began; None is now.
+
+        Raises:
+            InvalidInput: if the id is no ULID.
+            Conflict: if another run has the id.
+        """
+        if run_id is not None and not is_id(run_id):
+            raise InvalidInput(
+                "The id of a run has 26 letters and digits in capitals (a ULID). Leave it out to get one."
+            )
+        check_fields(params or {})
+        check_fields(tags or {})
+        run_id = run_id or new_id()
+        self._guard.require(actor, "runs.create", project=project, target=f"run:{run_id}")
+        with self._database.read() as tx:
+            there = rows.find(tx, run_id)
+        row = there or self._outside(actor, project, run_id, started_at)
+        with self._guard.allow(actor, "runs.create", project=project, target=f"run:{run_id}") as tx:
+            if (row.project, row.task, row.user_id) != (project, rows.OUTSIDE, actor.user_id):
+                raise Conflict(f"There is another run {run_id}. Leave the id out to get a new one.")
+            if there is None:
+                rows.insert(tx, row)
+                track_rows.set_fields(tx, run_id, "param", params or {})
+                track_rows.set_fields(tx, run_id, "tag", tags or {})
+        return Run(
+            id=row.id,
+            project=project,
+            task=row.task,
+            state=row.state,
+            workers=row.workers,
+            submitted_by=row.submitted_by,
+            created_at=row.created_at,
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+        )
+
+    def track(self, actor: Actor, run_id: str, batch: Batch) -> Receipt:
+        """Keep a batch of points, params and tags, all of it or nothing; one that was kept before changes nothing.
+
+        The audit log has a line for the first batch that a client sends for somebody, not for each.
+
+        Raises:
+            NotFound: if there is no such run.
+        """
+        project, target, now = self._place_of(actor, run_id), f"run:{run_id}", self._clock()
+        with self._database.read() as tx:
+            known = track_rows.heard(tx, run_id, batch.client)
+        if known.user_id != actor.user_id:
+            with self._guard.allow(actor, "runs.track", project=project, target=target) as tx:
+                return self._keep(tx, actor, run_id, batch, now=now, project=project)
+        self._guard.require(actor, "runs.track", project=project, target=target)
+        with self._database.begin() as tx:
+            return self._keep(tx, actor, run_id, batch, now=now, project=project)
+
+    def _keep(
+        self, tx: sa.Connection, actor: Actor, run_id: str, batch: Batch, *, now: datetime, project: str
+    ) -> Receipt:
+        _check_run(tx, run_id, project)
+        state, is_new = track_rows.hear(tx, run_id, batch.client, actor.user_id, batch=batch.batch, now=now)
+        if is_new:
+            track_rows.add_points(tx, run_id, batch.points(now))
+            track_rows.set_fields(tx, run_id, "param", batch.params)
+            track_rows.set_fields(tx, run_id, "tag", batch.tags)
+        return Receipt(batch.batch, is_new, state)
+
+    def end(self, actor: Actor, run_id: str, state: RunState, message: str = "") -> None:
+        """End a run that is recorded from outside; does nothing if it has ended already.
+
+        Args:
+            actor: Who asks.
+            run_id: The run.
+            state: How it ended.
+            message: Why it failed; kept encrypted.
+
+        Raises:
+            InvalidInput: if the state is none in which a run can end.
+            Conflict: if the run is one of Lepton's own.
+        """
+        if not state.has_ended:
+            raise InvalidInput("A run ends as succeeded, failed or cancelled. Name one of them.")
+        project = self._place_of(actor, run_id)
+        with self._guard.allow(actor, "runs.track", project=project, target=f"run:{run_id}") as tx:
+            _check_run(tx, run_id, project)
+            row = rows.find(tx, run_id)
+            if row is None or row.task != rows.OUTSIDE:
+                raise Conflict("Lepton runs this one itself and sees how it ends. Stop it with: lepton runs cancel")
+            self._end_outside(tx, row, state, message)
+
+    def tracked(self, actor: Actor, run_id: str) -> Tracked:
+        """Return params, tags and the curves of a run in short."""
+        project = self._place_of(actor, run_id)
+        with self._guard.allow(actor, "runs.get", project=project, target=f"run:{run_id}") as tx:
+            _check_run(tx, run_id, project)
+            fields = track_rows.fields(tx, [run_id]).get(run_id, {})
+            curves = track_rows.curves(tx, [run_id]).get(run_id, {})
+        summaries = (
+            CurveSummary(key, c.last_step, c.last_value, c.min_value, c.max_value, c.points)
+            for key, c in curves.items()
+        )
+        return Tracked(fields.get("param", {}), fields.get("tag", {}), tuple(summaries))
+
+    def give_up_silent(self) -> int:
+        """End the runs from outside of which nothing was heard for too long; looks once a minute at most.
+
+        Returns:
+            How many there were.
+        """
+        now = self._clock()
+        if self._silence_checked_at is not None and now - self._silence_checked_at < _CHECK_SILENCE:
+            return 0
+        self._silence_checked_at = now
+        since = now - self._silence
+        with self._database.read() as tx:
+            lost = track_rows.silent(tx, since)
+        hours = self._silence // timedelta(hours=1)
+        for run_id in lost:
+            with self._database.begin() as tx:
+                row = rows.find(tx, run_id)
+                if row is not None and run_id in track_rows.silent(tx, since):
+                    self._end_outside(tx, row, RunState.FAILED, f"Nothing was heard of this run for {hours} hours.")
+        return len(lost)
+
+    def _end_outside(self, tx: sa.Connection, row: RunRow, state: RunState, message: str) -> None:
+        sealed = None
+        if state is RunState.FAILED and message:
+            with suppress(NotFound):  # without its key the code alone has to do
+                self._keyring.get(row.project, _scope(row.id))
+                sealed = self._seal(row.project, row.id, "error", message)
+        code = "run_failed" if state is RunState.FAILED else None
+        progress = 1.0 if state is RunState.SUCCEEDED else row.progress
+        rows.move(tx, row.id, state, ended_at=self._clock(), error_code=code, sealed_error=sealed, progress=progress)
+
+    def _outside(self, actor: Actor, project: str, run_id: str, started_at: datetime | None) -> RunRow:
+        self._keyring.create(project, _scope(run_id))
+        return RunRow(
+            id=run_id,
+            project=project,
+            task=rows.OUTSIDE,
+            state=RunState.RUNNING,
+            workers=1,
+            user_id=actor.user_id,
+            submitted_by=actor.name,
+            scopes=actor.scopes,
+            created_at=self._clock(),
+            started_at=started_at or self._clock(),
+            sealed_arguments=self._seal(project, run_id, "arguments", "{}"),
+            sealed_params=self._seal(project, run_id, "params", "{}"),
+        )
+
+    def _seal(self, project: str, run_id: str, place: str, text: str) -> bytes:
+        return self._keyring.seal(project, _scope(run_id), text.encode(), label=f"{_scope(run_id)}/{place}")
 
     def put_artifact(
         self, actor: Actor, run_id: str, path: str, chunks: Iterable[bytes], *, again: Callable[[], Actor] | None = None

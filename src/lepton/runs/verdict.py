@@ -1,34 +1,52 @@
-"""What to make of what an engine reports, and what to start next. Pure: no catalog, no clock, no processes."""
+"""What to make of what an engine reports. Pure: no catalog, no clock, no processes."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lepton.core.errors import Internal, StorageFull
 from lepton.runs.commands import Command
 from lepton.runs.engines.port import EnginePhase, EngineStatus, Exit
-from lepton.runs.records import LaunchExit, RunState, WorkerExit
+from lepton.runs.records import LaunchExit, RunState, Stopping, WorkerExit
 
 WORKER_LOST = "worker_lost"
 WORKER_FAILED, OUT_OF_MEMORY, TIMED_OUT = "worker_failed", "out_of_memory", "timed_out"
+FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 5.0, 600.0
 _QUIET = frozenset({WorkerExit.DONE, WorkerExit.PEER_LOST, WorkerExit.STOPPED})
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a run that did not say so itself has ended."""
+    """How a run that did not say so itself has ended; queued: it was only to make room.
+
+    Attributes:
+        again: Whether trying again can help.
+    """
 
     state: RunState
     code: str | None = None
     message: str | None = None
+    again: bool = False
 
 
-def judge(run_id: str, workers: int, status: EngineStatus, *, cancel_asked: bool) -> Verdict:
+_WANTED = {
+    None: Verdict(RunState.CANCELLED),
+    Stopping.PREEMPTED: Verdict(RunState.QUEUED),
+    Stopping.TIMED_OUT: Verdict(
+        RunState.FAILED,
+        TIMED_OUT,
+        "The run took longer than it may and was ended. Give it more time, or make it smaller.",
+    ),
+}
+
+
+def judge(
+    run_id: str, workers: int, status: EngineStatus, *, cancel_asked: bool, stopping: Stopping | None = None
+) -> Verdict:
     """Say how a run ended whose workers are gone and which is still running in the catalog."""
-    if cancel_asked:
-        return Verdict(RunState.CANCELLED)
+    if cancel_asked or stopping is not None:
+        return _WANTED[None if cancel_asked else stopping]
     again = f"Nothing was half-written; start it again with: lepton runs retry {run_id}"
     if status.phase is EnginePhase.LOST:
         return _lost(f"The workers were lost together with the process that watched them. {again}")
@@ -44,8 +62,9 @@ def judge(run_id: str, workers: int, status: EngineStatus, *, cancel_asked: bool
 
 
 def judge_command(
-    run_id: str, workers: int, status: EngineStatus, command: Command | None, *, cancel_asked: bool
-) -> Verdict:
+    run_id: str, workers: int, status: EngineStatus, command: Command | None, *, cancel_asked: bool,
+    stopping: Stopping | None = None,
+) -> Verdict:  # fmt: skip
     """Say how a run of a user's own command ended: well if all of its workers did.
 
     Args:
@@ -54,9 +73,11 @@ def judge_command(
         status: What the engine says.
         command: What was run; None if that cannot be read any more.
         cancel_asked: Whether somebody wanted it to end.
+        stopping: Why else it was told to end, or None.
     """
-    if status.phase is EnginePhase.LOST or cancel_asked:
-        return judge(run_id, workers, status, cancel_asked=cancel_asked)
+    done = len(status.exits) == workers and all(e.code == 0 for e in status.exits)
+    if status.phase is EnginePhase.LOST or cancel_asked or (stopping is not None and not done):
+        return judge(run_id, workers, status, cancel_asked=cancel_asked, stopping=stopping)
     by_itself = [e for e in status.exits if not e.stopped]
     failed = [e for e in by_itself if e.signal is not None or e.code != 0]
     # Who only noticed that another was gone is not to blame for that.
@@ -75,7 +96,7 @@ def judge_command(
         message = text.format(
             who=who, memory=size(memory_mb), more=size(max(memory_mb * 2, 256)), timeout=f"{timeout_s:,} s"
         )
-    return Verdict(RunState.FAILED, code, f"{message} See: lepton runs logs {run_id}")
+    return Verdict(RunState.FAILED, code, f"{message} See: lepton runs logs {run_id}", again=True)
 
 
 _OF_LAUNCHERS = {
@@ -117,31 +138,21 @@ def _blame(culprit: Exit, who: str, run_id: str, again: str) -> Verdict:
     return _internal(f"{who} ended with exit code {culprit.code}.", run_id)
 
 
-def startable(queued: Sequence[int], running: Sequence[int], capacity: int) -> int:
-    """Say how many runs at the head of the queue may start now.
-
-    First come, first served, all workers of a run or none; a run that wants more than there is starts alone.
+def backoff_s(failures: int) -> float:
+    """Return how long to wait before a run is tried again.
 
     Args:
-        queued: Workers that each waiting run wants, first come first.
-        running: Workers that each running run has.
-        capacity: How many workers may run at the same time.
+        failures: How many times it has failed, from 1: 5 s, 10 s, 20 s, …, at most 10 minutes.
     """
-    taken, count = sum(running), 0
-    for wanted in queued:
-        if taken and taken + wanted > capacity:
-            break
-        taken += wanted
-        count += 1
-    return count
+    return float(min(FIRST_BACKOFF_S * 2 ** min(failures - 1, 10), LONGEST_BACKOFF_S))
 
 
 def _lost(message: str) -> Verdict:
-    return Verdict(RunState.FAILED, WORKER_LOST, message)
+    return Verdict(RunState.FAILED, WORKER_LOST, message, again=True)
 
 
 def _internal(what: str, run_id: str) -> Verdict:
-    return Verdict(RunState.FAILED, Internal.code, f"{what} See: lepton runs logs {run_id}")
+    return Verdict(RunState.FAILED, Internal.code, f"{what} See: lepton runs logs {run_id}", again=True)
 
 
 def _who(worker: Exit, workers: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
@@ -319,3 +320,25 @@ def _data_binding(project: str, scope: str) -> bytes:
 def _binding(*parts: str) -> bytes:
     # Lengths in front, so that no two lists of parts give the same bytes.
     return b"".join(len(raw).to_bytes(4, "big") + raw for raw in (part.encode() for part in ("lepton/1", *parts)))
+
+
+@dataclass(frozen=True)
+class Seal:
+    """Encrypts the texts of one scope under its key, each for its own place.
+
+    Raises:
+        NotFound: from every method, if the key has been shredded.
+    """
+
+    keyring: Keyring
+    project: str
+    scope: str
+
+    def close(self, place: str, text: str) -> bytes:
+        """Encrypt a text."""
+        self.keyring.get(self.project, self.scope)  # sealing alone would replace a key that was shredded on purpose
+        return self.keyring.seal(self.project, self.scope, text.encode(), label=f"{self.scope}/{place}")
+
+    def open(self, place: str, sealed: bytes) -> str:
+        """Decrypt what was encrypted for a place."""
+        return self.keyring.unseal(self.project, self.scope, sealed, label=f"{self.scope}/{place}").decode()

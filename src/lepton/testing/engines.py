@@ -212,4 +212,4 @@ while True: signal.pause()
 
     def test_there_is_room_for_two_workers(self, engine: Engine) -> None:
         """Even on the smallest machine."""
-        assert engine.capacity() >= 2
+        assert sum(machine.cpus for machine in engine.machines()) >= 2

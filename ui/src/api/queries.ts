@@ -4,7 +4,7 @@ import { queryOptions } from "@tanstack/react-query";
 import { address, request } from "./request";
 import type {
   AuditRow, Dataset, DatasetDetail, Endpoint, EndpointDetail, EndpointMetrics, Items, Lineage, LoggedRequest, Me, MetricSeries,
-  ModelDetail, ModelSummary, Profile, Report, Rows, Run, Token, User,
+  ModelDetail, ModelSummary, Profile, Queue, Report, Rows, Run, Schedule, Token, User,
 } from "./types";
 
 const SOON = 2_000;
@@ -40,6 +40,9 @@ export const run = (id: string, told = false) =>
 export const pauseOf = (told: boolean, run: Run | undefined): number | false => (told || (run && !isOpen(run)) ? false : SOON);
 export const runMetrics = (id: string, open: boolean) =>
   queryOptions({ ...get<{ metrics: MetricSeries[] }>(`/runs/${part(id)}/metrics`), refetchInterval: open ? SOON : false });
+
+export const queue = () => queryOptions({ ...get<Queue>("/runs/queue"), refetchInterval: NOW_AND_THEN / 3 });
+export const schedules = () => queryOptions({ ...get<Items<Schedule>>("/runs/schedules"), refetchInterval: NOW_AND_THEN });
 
 export const models = () => queryOptions({ ...get<Items<ModelSummary>>("/models"), refetchInterval: NOW_AND_THEN });
 export const model = (ref: string) => queryOptions(get<ModelDetail>(`/models/${part(ref)}`));

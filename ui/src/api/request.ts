@@ -88,7 +88,7 @@ async function send(method: string, path: string, { query, body, signal }: Optio
   return answer;
 }
 
-export async function request<T>(method: "GET" | "POST" | "PATCH" | "DELETE", path: string, options: Options = {}): Promise<T> {
+export async function request<T>(method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE", path: string, options: Options = {}): Promise<T> {
   const answer = await send(method, path, options);
   return (answer.status === 204 ? undefined : await answer.json()) as T;
 }

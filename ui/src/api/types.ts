@@ -136,6 +136,73 @@ export interface Run {
   started_at: string | null;
   ended_at: string | null;
   retry_of: string | null;
+  resources: Resources;
+  priority: number;
+  /** How many times it was started again. */
+  attempt: number;
+  retries: number;
+  timeout_s: number | null;
+  after: string[];
+  reused_from: string | null;
+}
+
+export interface Resources {
+  cpus: number;
+  /** In MiB. */
+  memory_mb: number;
+  gpus: number;
+}
+
+/** The most that a project may use; null: as much as there is. */
+export interface Quota {
+  cpus: number | null;
+  memory_mb: number | null;
+  gpus: number | null;
+  running: number | null;
+  hours: number | null;
+}
+
+export interface Use {
+  resources: Resources;
+  running: number;
+}
+
+export interface ProjectUse {
+  project: string;
+  use: Use;
+  queued: number;
+  quota: Quota;
+  hours: number;
+}
+
+export interface QueuedRun {
+  run_id: string;
+  project: string;
+  task: string;
+  submitted_by: string;
+  created_at: string;
+  needs: Resources;
+  priority: number;
+  reason: string;
+}
+
+export interface Queue {
+  machines: Resources[];
+  projects: ProjectUse[];
+  others: Use;
+  waiting: QueuedRun[];
+}
+
+export interface Schedule {
+  id: string;
+  run_id: string;
+  cron: string;
+  timezone: string;
+  created_at: string;
+  created_by: string;
+  next_at: string;
+  last_run_id: string | null;
+  skipped: number;
 }
 
 export interface LogLine {

@@ -16,6 +16,7 @@ import { Problem, RefChip, StateBadge, When } from "../parts/words";
 import { isHeldOut, metricName, metricText } from "../models/metrics";
 import { useSession } from "../session";
 import { RunLog } from "./log";
+import { useResources } from "./resources";
 import css from "./runs.module.css";
 
 const Curve = lazy(() => import("../charts/curve").then(({ Curve: component }) => ({ default: component })));
@@ -50,13 +51,14 @@ function Metrics({ run }: { run: Run }) {
   );
 }
 
-function Chips({ ids, kind }: { ids: string[]; kind?: "dataset" }) {
+function Chips({ ids, kind }: { ids: string[]; kind?: "dataset" | "run" }) {
   if (ids.length === 0) return <>–</>;
   return <span style={{ display: "flex", flexWrap: "wrap", gap: 6 }}>{ids.map((id) => <RefChip key={id} id={id} kind={kind} />)}</span>;
 }
 
 function Details({ run }: { run: Run }) {
   const { t, tag } = useSpeech();
+  const words = useResources();
   const params = Object.entries(run.params).filter(([, value]) => value !== null);
   return (
     <div style={{ display: "grid", gap: 20 }}>
@@ -66,6 +68,12 @@ function Details({ run }: { run: Run }) {
             [t("word.inputs"), <Chips key="inputs" ids={run.inputs} kind="dataset" />],
             [t("word.outputs"), <Chips key="outputs" ids={run.outputs} />],
             [t("word.workers"), String(run.workers)],
+            [t("runs.resources"), words(run.resources)],
+            [t("runs.priority"), run.priority === 0 ? null : String(run.priority)],
+            [t("runs.attempt"), run.attempt === 0 ? null : String(run.attempt + 1)],
+            [t("runs.timeout"), run.timeout_s === null ? null : `${run.timeout_s} s`],
+            [t("runs.after"), run.after.length === 0 ? null : <Chips key="after" ids={run.after} kind="run" />],
+            [t("runs.reused"), run.reused_from && <RefChip key="reused" id={run.reused_from} kind="run" />],
             [t("word.submittedBy"), run.submitted_by],
             [t("word.created"), moment(run.created_at, tag)],
             [t("word.started"), moment(run.started_at, tag)],

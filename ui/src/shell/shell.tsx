@@ -105,9 +105,15 @@ function Frame() {
               {t(`nav.${noun}`)}
             </Link>
           ))}
+          <div className={css.gap} />
+          {may("runs.queue") && (
+            <Link to="/compute" className={css.item} style={{ "--tone": "var(--text)" } as React.CSSProperties}>
+              <Icon name="compute" />
+              {t("nav.compute")}
+            </Link>
+          )}
           {(may("users.list") || may("tokens.list")) && (
             <>
-              <div className={css.gap} />
               <Link to="/access" className={css.item} style={{ "--tone": "var(--text)" } as React.CSSProperties}>
                 <Icon name="access" />
                 {t("nav.access")}

@@ -18,7 +18,8 @@ from lepton.core.errors import Internal
 from lepton.runs.engines import folder
 from lepton.runs.engines.journal import MAX_LOG_BYTES, JournalError, JournalReader
 from lepton.runs.engines.port import NODE_ADDRESS, EnginePhase, EngineSpec, EngineStatus
-from lepton.runs.records import LogLine
+from lepton.runs.engines.processes import memory_mb
+from lepton.runs.records import LogLine, Resources
 
 START_TIMEOUT_S = 30.0
 GRACE_S = 10.0
@@ -41,7 +42,7 @@ class LocalEngine:
 
     Args:
         root: Folder in which each run has one of its own.
-        slots: How many workers may run at the same time; None: one for each processor, at least two.
+        slots: How many processors runs may take; None: those of this machine, at least two.
         grace_s: How long a worker that was told to end may take.
         max_log_bytes: How much of a run's log is kept.
     """
@@ -56,6 +57,8 @@ class LocalEngine:
     ) -> None:
         self._root = root
         self._slots = slots or max(2, len(os.sched_getaffinity(0)))
+        self._memory_mb = memory_mb()
+        self._gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
         self._grace_s = grace_s
         self._max_log_bytes = max_log_bytes
         self._readers: OrderedDict[str, JournalReader] = OrderedDict()
@@ -116,9 +119,9 @@ class LocalEngine:
         if supervisor is not None:
             supervisor.send(signal.SIGTERM)
 
-    def capacity(self) -> int:
-        """Return how many workers may run at the same time."""
-        return self._slots
+    def machines(self) -> tuple[Resources, ...]:
+        """Return what this machine has for runs."""
+        return (Resources(float(self._slots), self._memory_mb, self._gpus),)
 
     def _path(self, run_id: str) -> Path:
         if not run_id.isalnum():

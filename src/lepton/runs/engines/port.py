@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from lepton.runs.records import LogLine
+from lepton.runs.records import ONE_CPU, LogLine, Resources
 
 NODE_ADDRESS = "LEPTON_NODE_ADDRESS"
 """Environment variable of a worker: where other machines reach the one that it is on."""
@@ -64,6 +64,7 @@ class EngineSpec:
         argv: The command of each worker.
         environment: Variables on top of the engine's own, such as ``LEPTON_HOME``.
         log_key: 32 bytes that encrypt the log.
+        resources: What each worker takes; an engine that places workers asks for it.
         bare: Whether workers get `environment` and nothing of the engine's own that leads to keys or the catalog.
         apart: Runs with the same word are started on different machines as far as there are such; empty: anywhere.
     """
@@ -74,6 +75,7 @@ class EngineSpec:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     log_key: bytes = field(default=b"", repr=False)
     apart: str = ""
+    resources: Resources = ONE_CPU
     bare: bool = False
 
 
@@ -106,5 +108,5 @@ class Engine(Protocol):
     def cancel(self, run_id: str) -> None:
         """Tell the workers to end (SIGTERM), and after a grace period end them (SIGKILL). Returns at once."""
 
-    def capacity(self) -> int:
-        """Return how many workers may run at the same time."""
+    def machines(self) -> tuple[Resources, ...]:
+        """Return what each machine has for runs."""

@@ -44,6 +44,14 @@ def worker_of(supervisor: int) -> Callable[[], None]:
     return prepare
 
 
+def memory_mb() -> int:
+    """Return how much memory this machine has for us, in MiB: all of it, or what our control group may take."""
+    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):  # "max" is no number
+        found = min(found, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return found >> 20
+
+
 @dataclass(frozen=True)
 class ProcessMark:
     """One process, and no other that ever had or will have its number.

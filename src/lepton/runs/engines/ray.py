@@ -31,7 +31,7 @@ from lepton.runs.engines.journal import MAX_LOG_BYTES, SUPERVISOR_RANK, JournalE
 from lepton.runs.engines.local import GRACE_S
 from lepton.runs.engines.port import EnginePhase, EngineSpec, EngineStatus, Exit
 from lepton.runs.engines.ray_dashboard import OVER, Dashboard, Job
-from lepton.runs.records import LogLine
+from lepton.runs.records import LogLine, Resources
 
 AGENT_TIMEOUT_S = 5.0
 _SUBMITTED, _TOLD, _LOST = "submitted", "told", "lost"
@@ -51,7 +51,7 @@ class RayEngine:
         root: Folder in which each run has one of its own: what must be found again, and its encrypted log.
         grace_s: How long a worker that was told to end may take.
         max_log_bytes: How much of a run's log is kept.
-        cpus: Processors that a worker takes of what Ray hands out.
+        cpus: Processors of what Ray hands out that count as one.
         environment: Where the token is looked for; None takes this process's variables.
     """
 
@@ -140,9 +140,10 @@ class RayEngine:
             if self._talk(run_id, "cancel", None) is None and run_id not in self._hellos:
                 self._dashboard.stop(self._job(run_id))
 
-    def capacity(self) -> int:
-        """Return how many workers may run at the same time: the processors of the machines that are there now."""
-        return int(self._dashboard.cpus() / self._cpus)
+    def machines(self) -> tuple[Resources, ...]:
+        """Return what each machine has that is there now."""
+        nodes = self._dashboard.nodes()
+        return tuple(Resources(node.cpus / self._cpus, node.memory_mb, node.gpus) for node in nodes)
 
     def _number(self, run_id: str) -> int:
         """Return which job of a run is the one that counts, from 0: one that was never told anything is replaced."""
@@ -160,7 +161,9 @@ class RayEngine:
             id=self._job(spec.run_id),
             # exec: the agent watches its parent, which is to be Ray and not a shell.
             entrypoint=shlex.join(["exec", sys.executable, "-P", "-m", "lepton.runs.engines.agent"]),
-            cpus=self._cpus * spec.workers,
+            cpus=self._cpus * spec.resources.cpus * spec.workers,
+            memory_bytes=(spec.resources.memory_mb << 20) * spec.workers,
+            gpus=spec.resources.gpus * spec.workers,
             environment={CALLER: self._identity.certificate},
             apart=spec.apart,
         )

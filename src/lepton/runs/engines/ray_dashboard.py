@@ -35,6 +35,8 @@ class Job:
     Attributes:
         entrypoint: A command of the shell.
         cpus: Processors that Ray hands out for it.
+        memory_bytes: Memory, the same; 0 asks for none in particular.
+        gpus: GPUs, the same.
         apart: Jobs with the same word are placed on different machines as far as there are such; empty: anywhere.
     """
 
@@ -43,12 +45,18 @@ class Job:
     cpus: float
     environment: Mapping[str, str]
     apart: str = ""
+    memory_bytes: int = 0
+    gpus: int = 0
 
 
 @dataclass(frozen=True)
-class _Node:
+class Node:
+    """A machine, and what Ray hands out of it."""
+
     id: str
     cpus: float
+    memory_mb: int
+    gpus: int
 
 
 class Dashboard:
@@ -82,6 +90,8 @@ class Dashboard:
             "submission_id": job.id,
             "entrypoint": job.entrypoint,
             "entrypoint_num_cpus": job.cpus,
+            "entrypoint_num_gpus": job.gpus,
+            "entrypoint_memory": job.memory_bytes,
             "runtime_env": {"env_vars": dict(job.environment)},
             "metadata": {"lepton_apart": job.apart, "lepton_node": node.id if node else ""},
         }
@@ -114,26 +124,28 @@ class Dashboard:
         """Have it forget a job that has ended; it keeps them for ever, and lists them all when it is asked."""
         self._ask("DELETE", f"/api/jobs/{job_id}")
 
-    def cpus(self) -> float:
-        """Return the processors of the machines that are there now."""
-        return sum(node.cpus for node in self._nodes())
+    def nodes(self) -> list[Node]:
+        """Return the machines that are there now."""
+        answer = self._ask("GET", "/api/v0/nodes?limit=10000&detail=true")
+        rows = answer["data"]["result"]["result"] if answer else []
+        return [
+            Node(
+                row["node_id"], has.get("CPU", 0.0), int(has.get("memory", 0)) >> 20, int(has.get("GPU", 0))
+            )
+            for row in rows
+            if row["state"] == "ALIVE"
+            for has in [row["resources_total"]]
+        ]  # fmt: skip
 
-    def _choose(self, job: Job) -> _Node | None:
+    def _choose(self, job: Job) -> Node | None:
         """Choose the machine with the fewest living jobs of the same word, then of any of ours."""
         living = [one for one in self._ask("GET", "/api/jobs/") or [] if one["status"] not in OVER]
         ours = [one["metadata"] for one in living if "lepton_node" in (one.get("metadata") or {})]
         used = Counter(one["lepton_node"] for one in ours)
         apart = Counter(one["lepton_node"] for one in ours if one["lepton_apart"] == job.apart)
-        nodes = self._nodes()
+        nodes = self.nodes()
         roomy = [node for node in nodes if node.cpus - job.cpus * used[node.id] >= job.cpus]
         return min(roomy or nodes, key=lambda node: (apart[node.id], used[node.id], node.id), default=None)
-
-    def _nodes(self) -> list[_Node]:
-        answer = self._ask("GET", "/api/v0/nodes?limit=10000&detail=true")
-        rows = answer["data"]["result"]["result"] if answer else []
-        return [
-            _Node(row["node_id"], row["resources_total"].get("CPU", 0.0)) for row in rows if row["state"] == "ALIVE"
-        ]
 
     def _ask(self, method: str, path: str, body: object = None) -> Any:
         """Return the parsed answer; None if there is no such thing."""

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
-from lepton.runs.records import Run, RunState
-from lepton.server.wire import Answer, Scalar
+from lepton.runs.records import Quota, Run, RunState
+from lepton.server.wire import Answer, Body, Scalar
+
+
+class ResourcesAnswer(Answer):
+    """What a worker, a run or a machine takes or has."""
+
+    cpus: float
+    memory_mb: int
+    gpus: int
 
 
 class RunError(Answer):
@@ -36,6 +44,13 @@ class RunAnswer(Answer):
     started_at: datetime | None
     ended_at: datetime | None
     retry_of: str | None
+    resources: ResourcesAnswer
+    priority: int
+    attempt: int
+    retries: int
+    timeout_s: float | None
+    after: list[str]
+    reused_from: str | None
 
     @model_validator(mode="before")
     @classmethod
@@ -44,6 +59,90 @@ class RunAnswer(Answer):
             return run
         error = None if run.error_code is None else {"code": run.error_code, "message": run.error_message or ""}
         return {**vars(run), "error": error}
+
+
+class QuotaBody(Body):
+    """The most that a project may use at a time; what is left out is not limited."""
+
+    cpus: float | None = None
+    memory_mb: int | None = Field(default=None, le=1 << 40)
+    gpus: int | None = Field(default=None, le=1 << 20)
+    running: int | None = Field(default=None, le=1 << 30)
+    hours: float | None = Field(default=None, description="Processor hours in a calendar month (UTC).")
+
+    def to_quota(self) -> Quota:
+        """Return it as a record."""
+        return Quota(**vars(self))
+
+
+class QuotaAnswer(Answer):
+    """The most that a project may use at a time; null: as much as there is."""
+
+    cpus: float | None
+    memory_mb: int | None
+    gpus: int | None
+    running: int | None
+    hours: float | None
+
+
+class UseAnswer(Answer):
+    """What some runs take together."""
+
+    resources: ResourcesAnswer
+    running: int
+
+
+class ProjectUseAnswer(Answer):
+    """What a project uses, and may use."""
+
+    project: str
+    use: UseAnswer
+    queued: int
+    quota: QuotaAnswer
+    hours: float
+
+
+class QueuedRunAnswer(Answer):
+    """A run that waits, and why."""
+
+    run_id: str
+    project: str
+    task: str
+    submitted_by: str
+    created_at: datetime
+    needs: ResourcesAnswer
+    priority: int
+    reason: str
+
+
+class QueueAnswer(Answer):
+    """What there is to compute with, who uses it, and who waits."""
+
+    machines: list[ResourcesAnswer]
+    projects: list[ProjectUseAnswer]
+    others: UseAnswer
+    waiting: list[QueuedRunAnswer]
+
+
+class ScheduleBody(Body):
+    """When a run is to be repeated."""
+
+    cron: str = Field(max_length=100, description="Minute, hour, day of the month, month, day of the week; or @daily.")
+    timezone: str = Field(default="UTC", max_length=64)
+
+
+class ScheduleAnswer(Answer):
+    """A run that is repeated."""
+
+    id: str
+    run_id: str
+    cron: str
+    timezone: str
+    created_at: datetime
+    created_by: str
+    next_at: datetime
+    last_run_id: str | None
+    skipped: int
 
 
 class LogLineAnswer(Answer):
@@ -85,6 +184,51 @@ class ArtifactAnswer(Answer):
     size_bytes: int
     sha256: str
     created_at: datetime
+
+
+class CreateBody(Body):
+    """A run whose work is done elsewhere."""
+
+    run_id: str | None = Field(default=None, description="A ULID of one's own, so that asking twice makes one run.")
+    name: str = Field(default="", max_length=200)
+    experiment: str = Field(default="", max_length=200)
+    params: dict[str, str] = Field(default={}, description="Not encrypted: runs are found by them.")
+    tags: dict[str, str] = Field(default={}, description="Not encrypted: runs are found by them.")
+    started_at: AwareDatetime | None = None
+
+
+class EndBody(Body):
+    """How a run ended."""
+
+    state: RunState = RunState.SUCCEEDED
+    message: str = Field(default="", max_length=2000)
+
+
+class ReceiptAnswer(Answer):
+    """What became of a batch."""
+
+    batch: int
+    is_new: bool
+    state: RunState
+
+
+class CurveAnswer(Answer):
+    """A curve in short."""
+
+    key: str
+    last_step: int
+    last_value: float | None
+    min_value: float | None
+    max_value: float | None
+    points: int
+
+
+class TrackedAnswer(Answer):
+    """What a run has told of itself."""
+
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: list[CurveAnswer]
 
 
 class MetricsAnswer(Answer):

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from lepton.core.errors import InvalidInput
 from lepton.runs.commands import Command
-from lepton.runs.records import Resources
+from lepton.runs.records import Resources, Scheduling
 from lepton.runs.scripts import Submission
 from lepton.server.wire import Answer, Body, Scalar
 
@@ -33,6 +33,11 @@ class SubmissionBody(Body):
     params: dict[str, Scalar] = Field(default_factory=dict, description="Settings to show with the run.")
     name: str = Field(default="", max_length=128)
     key: str | None = Field(default=None, description="Submitting twice with one key runs once.")
+    priority: int = Field(default=0, description="From -100 to 100; the highest of a project is next.")
+    preemptible: bool = Field(default=False, description="It may be ended to make room, and goes on later.")
+    retries: int = Field(default=0, description="How many times it is tried again when its workers fail.")
+    after: list[str] = Field(default_factory=list, description="Runs that must have succeeded before.")
+    reuse: bool = Field(default=False, description="Take the results of a run with the same code and inputs.")
 
     def submission(self) -> Submission:
         """Return what is submitted."""
@@ -45,7 +50,10 @@ class SubmissionBody(Body):
             outputs=tuple(self.outputs),
             secrets=self.secrets,
         )
-        return Submission(command, self.name, self.params, self.key)
+        scheduling = Scheduling(
+            priority=self.priority, preemptible=self.preemptible, retries=self.retries, after=tuple(self.after)
+        )
+        return Submission(command, self.name, self.params, self.key, scheduling, reuse=self.reuse)
 
 
 class AssignmentAnswer(Answer):

@@ -6,11 +6,28 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import groupby
 
+import msgspec
 from fastapi import APIRouter, Query, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
+from lepton.runs.batch import BATCH_SCHEMA, decode
 from lepton.runs.records import RunState
-from lepton.server.bodies.runs import ArtifactAnswer, LogPageAnswer, MetricsAnswer, RunAnswer
+from lepton.server.bodies.runs import (
+    ArtifactAnswer,
+    CreateBody,
+    EndBody,
+    LogPageAnswer,
+    MetricsAnswer,
+    QueueAnswer,
+    QuotaAnswer,
+    QuotaBody,
+    ReceiptAnswer,
+    RunAnswer,
+    ScheduleAnswer,
+    ScheduleBody,
+    TrackedAnswer,
+)  # fmt: skip
 from lepton.server.bodies.submissions import read_submission
 from lepton.server.download import FileAnswer
 from lepton.server.events import LIVE, last_line, stream, wants_events
@@ -29,6 +46,42 @@ def list_runs(
 ) -> object:
     """List runs, the newest first."""
     return items(platform.runs.list(actor, project=project, state=state, limit=limit))
+
+
+@router.get("/queue", operation_id="runs.queue", response_model=QueueAnswer)
+def get_queue(platform: On, actor: Who, project: Project = IN) -> object:
+    """Get what there is to compute with, who uses it, and why runs wait."""
+    return platform.runs.queue(actor, project=project)
+
+
+@router.get("/quota", operation_id="runs.quota", response_model=QuotaAnswer)
+def get_quota(platform: On, actor: Who, project: Project = IN) -> object:
+    """Get what a project may use at most."""
+    return platform.runs.quota(actor, project=project)
+
+
+@router.put("/quota", operation_id="runs.limit", response_model=QuotaAnswer)
+def limit(platform: On, actor: Who, body: QuotaBody, project: Project = IN) -> object:
+    """Replace what a project may use at most."""
+    return platform.runs.limit(actor, body.to_quota(), project=project)
+
+
+@router.get("/schedules", operation_id="runs.schedules", response_model=Items[ScheduleAnswer])
+def list_schedules(platform: On, actor: Who, project: Project = IN) -> object:
+    """List the runs that are repeated."""
+    return items(platform.runs.schedules(actor, project=project))
+
+
+@router.delete("/schedules/{schedule_id}", operation_id="runs.unschedule", status_code=204)
+def unschedule(platform: On, actor: Who, schedule_id: str, project: Project = IN) -> None:
+    """Remove a schedule."""
+    platform.runs.unschedule(actor, schedule_id, project=project)
+
+
+@router.post("/{run_id}/schedule", operation_id="runs.schedule", response_model=ScheduleAnswer, status_code=201)
+def schedule_run(platform: On, actor: Who, run_id: str, body: ScheduleBody) -> object:
+    """Repeat a run again and again."""
+    return platform.runs.schedule(actor, run_id, body.cron, timezone=body.timezone)
 
 
 @router.post(
@@ -87,6 +140,41 @@ def cancel_run(platform: On, actor: Who, run_id: str) -> object:
 def retry_run(platform: On, actor: Who, run_id: str) -> object:
     """Submit an ended run again."""
     return platform.runs.retry(actor, run_id)
+
+
+@router.post("", operation_id="runs.create", response_model=RunAnswer, status_code=201)
+def create_run(platform: On, actor: Who, body: CreateBody, project: Project = IN) -> object:
+    """Note a run whose work is done elsewhere."""
+    names = {"name": body.name, "experiment": body.experiment}
+    tags = {**{key: value for key, value in names.items() if value}, **body.tags}
+    return platform.runs.create(
+        actor, project=project, run_id=body.run_id, params=body.params, tags=tags, started_at=body.started_at
+    )
+
+
+@router.post(
+    "/{run_id}/track",
+    operation_id="runs.track",
+    response_model=ReceiptAnswer,
+    openapi_extra={"requestBody": {"content": {"application/json": {"schema": BATCH_SCHEMA}}, "required": True}},
+)
+async def track_run(platform: On, actor: Who, request: Request, run_id: str) -> Response:
+    """Keep a batch of points, params and tags; one that was kept before changes nothing."""
+    body = await request.body()
+    receipt = await run_in_threadpool(lambda: platform.runs.track(actor, run_id, decode(body)))
+    return Response(msgspec.json.encode(receipt), media_type="application/json")  # the busiest route: no models
+
+
+@router.post("/{run_id}/end", operation_id="runs.end", status_code=204)
+def end_run(platform: On, actor: Who, run_id: str, body: EndBody) -> None:
+    """End a run whose work is done elsewhere."""
+    platform.runs.end(actor, run_id, body.state, body.message)
+
+
+@router.get("/{run_id}/tracked", operation_id="runs.tracked", response_model=TrackedAnswer)
+def get_tracked(platform: On, actor: Who, run_id: str) -> object:
+    """Get params, tags and the curves of a run in short."""
+    return platform.runs.tracked(actor, run_id)
 
 
 @router.get("/{run_id}/artifacts", operation_id="runs.artifacts", response_model=Items[ArtifactAnswer])

@@ -1,0 +1,380 @@
+"""Brings the catalog and the engine together: notes what ended, ends what is to end, starts what may start.
+
+What is decided is in `queue` and `verdict`, which are pure; here is what is read before and written after. It acts for
+nobody: who may submit was asked by the verb that did.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from lepton.core.clock import Clock
+from lepton.core.errors import InvalidInput, LeptonError, NotFound, Unavailable
+from lepton.core.ids import new_id
+from lepton.runs import rows, tokens
+from lepton.runs.commands import COMMAND, Command
+from lepton.runs.cron import next_time
+from lepton.runs.engines.port import Engine, EnginePhase, EngineSpec, EngineStatus
+from lepton.runs.queue import DEPTH, Started, Waiting, decide, used_by_project
+from lepton.runs.records import Quota, Resources, RunState, Stopping
+from lepton.runs.rows import RunRow, ScheduleRow
+from lepton.runs.verdict import Verdict, backoff_s, judge, judge_command
+from lepton.store.ciphers import derive
+from lepton.store.database import Database
+from lepton.store.keys import Keyring, Seal
+
+DEPENDENCY_FAILED = "dependency_failed"
+LAUNCHER = (sys.executable, "-P", "-m", "lepton.launch")
+"""What starts a user's own code; -P: nothing is imported from where it stands."""
+_FURTHER_BACK = f"its turn comes after more than {DEPTH} other runs of the project"
+
+
+@dataclass
+class Dispatch:
+    """What the controller calls again and again.
+
+    Safe in several processes at once: every change of state is a compare-and-set, and an engine starts a run once
+    however often it is submitted.
+
+    Attributes:
+        environment: Variables of every worker.
+        command: What is started as a worker, followed by the id of the run.
+        changed: Set when there is, or is about to be, something to do.
+        command_engine: Where users' own code runs; None: where everything runs.
+        url: Where runs of users' own code reach the platform; set by whoever lets it listen.
+        told: What such runs are told beside.
+        reasons: Why runs wait, as of the last look, by id.
+        chores: What else is to be looked at again and again.
+        note: Writes down, in a transaction, what the platform did by itself: action, project, target.
+    """
+
+    database: Database
+    keyring: Keyring
+    engine: Engine
+    clock: Clock
+    environment: Mapping[str, str]
+    note: Callable[[sa.Connection, str, str, str], None]
+    chores: Sequence[Callable[[], object]] = ()
+    command: tuple[str, ...] = (sys.executable, "-m", "lepton.worker")
+    changed: threading.Event = field(default_factory=threading.Event)
+    command_engine: Engine | None = None
+    url: str = ""
+    told: Mapping[str, str] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+    def tick(self) -> bool:
+        """Do what is to be done now.
+
+        Returns:
+            Whether a run is queued or running.
+        """
+        for chore in self.chores:
+            chore()
+        now = self.clock()
+        with self.database.read() as tx:
+            due, running, held = rows.due(tx, now), rows.running(tx), rows.held(tx)
+        for schedule in due:
+            self._repeat(schedule, now)
+        for row in running:
+            with suppress(Unavailable):  # a cluster that is away is asked again; the runs of others go on
+                self._reconcile(row, now)
+        reasons = self._release(held, now)
+        with self.database.read() as tx:
+            running, first = rows.running(tx), rows.first(tx, now, DEPTH)
+            quotas, counts = rows.quotas(tx), rows.count_unended(tx)
+            counted = [project for project, quota in quotas.items() if quota.hours is not None]
+            hours = rows.cpu_hours(tx, counted, month_of(now)) if counted else {}
+        for row in running:
+            if row.project in counted:
+                hours[row.project] = hours.get(row.project, 0.0) + cpu_seconds(row, now) / 3600
+        for engine in self._engines():
+            mine = [row for row in first if self.engine_of(row) is engine]
+            if mine:
+                try:
+                    reasons |= self._decide(engine, mine, running, now, quotas=quotas, hours=hours)
+                except Unavailable as error:
+                    reasons |= {row.id: error.message for row in mine}
+        self.reasons = reasons
+        return bool(counts)
+
+    def _decide(
+        self, engine: Engine, first: list[RunRow], running: list[RunRow], now: datetime, *,
+        quotas: Mapping[str, Quota], hours: Mapping[str, float],
+    ) -> Mapping[str, str]:  # fmt: skip
+        """Start, and end, what the queue says of the runs of one engine; return why the others wait."""
+        waiting: dict[str, list[Waiting]] = {}
+        for row in first:
+            waited_s = max((now - (row.not_before or row.created_at)).total_seconds(), 0.0)
+            waiting.setdefault(row.project, []).append(Waiting(row.id, row.project, row.needs, row.priority, waited_s))
+        started = [
+            Started(
+                row.id, row.project, row.needs, row.priority, _ran_s(row, now), row.preemptible,
+                leaving=row.cancel_asked or row.stopping is not None,
+            )
+            for row in running
+            if self.engine_of(row) is engine
+        ]  # fmt: skip
+        elsewhere = used_by_project((row.project, row.needs) for row in running if self.engine_of(row) is not engine)
+        found = decide(waiting, started, engine.machines(), quotas=quotas, hours=hours, elsewhere=elsewhere)
+        by_id = {row.id: row for row in (*first, *running)}
+        for run_id in found.start:
+            self._start(by_id[run_id], engine)
+        for run_id in found.preempt:
+            self._stop(by_id[run_id], Stopping.PREEMPTED)
+        return found.reasons
+
+    def engine_of(self, row: RunRow) -> Engine:
+        """Return what runs a run: users' own code may be elsewhere."""
+        return self.engine if row.task != COMMAND or self.command_engine is None else self.command_engine
+
+    def _engines(self) -> tuple[Engine, ...]:
+        return (self.engine,) if self.command_engine is None else (self.engine, self.command_engine)
+
+    def machines(self) -> tuple[Resources, ...]:
+        """Return what each machine has."""
+        return tuple(machine for engine in self._engines() for machine in engine.machines())
+
+    def reason(self, row: RunRow) -> str | None:
+        """Say why a queued run waits; None if nobody has looked yet."""
+        if row.not_before is not None and row.not_before > self.clock():
+            return f"is tried again at {row.not_before:%H:%M:%S} UTC (failure {row.failures} of {row.retries + 1})"
+        return self.reasons.get(row.id) or (_FURTHER_BACK if self.reasons else None)
+
+    def end(self, row: RunRow, verdict: Verdict) -> bool:
+        """End a run, unless it has ended; what it had used is counted."""
+        now = self.clock()
+        with self.database.begin() as tx:
+            return rows.move(
+                tx, row.id, verdict.state, ended_at=now, error_code=verdict.code,
+                sealed_error=self._sealed(row, "error", verdict.message), sealed_message=None,
+                progress=1.0 if verdict.state is RunState.SUCCEEDED else row.progress,
+                cpu_seconds=cpu_seconds(row, now),
+            )  # fmt: skip
+
+    def _reconcile(self, row: RunRow, now: datetime) -> None:
+        """Bring a running run up to date."""
+        engine = self.engine_of(row)
+        status = engine.status(engine_id(row))
+        if status.phase is EnginePhase.RUNNING:
+            if row.stopping is None and row.timeout_s is not None and _ran_s(row, now) > row.timeout_s:
+                self._stop(row, Stopping.TIMED_OUT)
+            elif row.cancel_asked or row.stopping is not None:
+                engine.cancel(engine_id(row))
+            return
+        if status.phase is EnginePhase.UNKNOWN and not row.cancel_asked and row.stopping is None:
+            # A control plane died between the commit and the start of the workers.
+            self._submit(row)
+            return
+        verdict = self._judged(row, status)
+        if verdict.state is RunState.QUEUED:
+            self._queue_again(row, "made room for another run; goes on when there is room", now, failures=row.failures)
+        elif verdict.again and row.failures < row.retries:
+            wait_s = backoff_s(row.failures + 1)
+            text = f"attempt {row.failures + 2} of {row.retries + 1} follows; the last one: {verdict.message}"
+            self._queue_again(row, text, now + timedelta(seconds=wait_s), failures=row.failures + 1)
+        else:
+            self.end(row, verdict)
+
+    def _queue_again(self, row: RunRow, text: str, not_before: datetime, *, failures: int) -> None:
+        with self.database.begin() as tx:
+            rows.move(
+                tx, row.id, RunState.QUEUED, only_from=RunState.RUNNING, attempt=row.attempt + 1, failures=failures,
+                not_before=not_before, stopping=None, sealed_message=self._sealed(row, "message", text),
+                cpu_seconds=cpu_seconds(row, self.clock()),
+            )  # fmt: skip
+
+    def _stop(self, row: RunRow, why: Stopping) -> None:
+        with self.database.begin() as tx:
+            rows.stop(tx, row.id, why)
+        self.engine_of(row).cancel(engine_id(row))
+
+    def _release(self, held: list[RunRow], now: datetime) -> dict[str, str]:
+        """Let go of runs whose dependencies are met, and end those whose cannot be any more; say what others await."""
+        if not held:
+            return {}
+        with self.database.read() as tx:
+            awaited = {row.id: row for row in rows.several(tx, (run_id for row in held for run_id in row.after))}
+        reasons = {}
+        for row in held:
+            before = [awaited.get(run_id) for run_id in row.after]
+            lost = next((one for one in before if one and one.state in (RunState.FAILED, RunState.CANCELLED)), None)
+            if lost is not None or None in before:
+                text = f"Run {lost.id} {lost.state.value}" if lost else "A run is gone"
+                message = f"{text}, and this one was to start after it. Submit both again."
+                self.end(row, Verdict(RunState.FAILED, DEPENDENCY_FAILED, message))
+            elif waits_for := [one.id for one in before if one and one.state is not RunState.SUCCEEDED]:
+                reasons[row.id] = f"starts after {len(waits_for)} other: {', '.join(waits_for[:3])}"
+            elif not self._reuse(row, now):
+                with self.database.begin() as tx:
+                    rows.release(tx, row.id, now)
+        return reasons
+
+    def _reuse(self, row: RunRow, now: datetime) -> bool:
+        """End a run with the results of one before it that had the same code and inputs; False if there is none."""
+        if row.fingerprint is None:
+            return False
+        with self.database.begin() as tx:
+            found = rows.same(tx, row.project, row.fingerprint)
+            return found is not None and rows.move(
+                tx, row.id, RunState.SUCCEEDED, only_from=RunState.QUEUED, ended_at=now, progress=1.0,
+                outputs=list(found.outputs), reused_from=found.id, sealed_message=None,
+            )  # fmt: skip
+
+    def _start(self, row: RunRow, engine: Engine) -> None:
+        if self._reuse(row, self.clock()):
+            return
+        text = f"starting {row.workers} workers" if row.workers > 1 else "starting a worker"
+        most = max((machine.cpus for machine in engine.machines()), default=0.0)
+        if row.needs.cpus > most:
+            text += f", more than this machine has room for at a time ({most:g})"
+        try:
+            sealed = sealing(self.keyring, row.project, row.id).close("message", text)
+        except NotFound as error:  # its key has been shredded, and with it what it was to do
+            self.end(row, Verdict(RunState.FAILED, error.code))
+            return
+        with self.database.begin() as tx:
+            moved = rows.move(
+                tx, row.id, RunState.RUNNING, only_from=RunState.QUEUED, started_at=self.clock(), sealed_message=sealed
+            )
+        if moved:
+            self._submit(row)
+
+    def _submit(self, row: RunRow) -> None:
+        try:
+            self.engine_of(row).submit(self._spec(row))
+        except LeptonError as error:
+            self.end(row, Verdict(RunState.FAILED, error.code, error.message))
+
+    def _spec(self, row: RunRow) -> EngineSpec:
+        argv, environment = (*self.command, row.id), self.environment
+        if row.task == COMMAND:
+            # It gets no way to the keys and the catalog: all that it needs it asks for, as the run.
+            argv, environment = (*LAUNCHER, row.id), self._identity(row.id)
+        return EngineSpec(
+            run_id=engine_id(row),
+            workers=row.workers,
+            argv=argv,
+            environment=environment,
+            log_key=log_key(self.keyring, row.project, row.id),
+            resources=row.resources,
+            bare=row.task == COMMAND,
+        )
+
+    def _identity(self, run_id: str) -> dict[str, str]:
+        """Return the environment in which a run of a user's own code finds the platform and proves who it is."""
+        if not self.url:
+            raise Unavailable("Commands of users need the platform's server to ask. Start it with: lepton up")
+        with self.database.read() as tx:
+            row = rows.find(tx, run_id)
+        assert row is not None
+        assert row.started_at is not None  # it is running
+        return {
+            **self.told,
+            "LEPTON_URL": self.url,
+            "LEPTON_TOKEN": tokens.write(self.keyring.get(row.project, f"run/{run_id}"), run_id, row.started_at),
+            "LEPTON_RUN_ID": run_id,
+            "LEPTON_PROJECT": row.project,
+        }
+
+    def _judged(self, row: RunRow, status: EngineStatus) -> Verdict:
+        asked, stopping = row.cancel_asked, row.stopping
+        if row.task != COMMAND:
+            return judge(row.id, row.workers, status, cancel_asked=asked, stopping=stopping)
+        command = None
+        with suppress(NotFound):  # its key has been shredded; how it ended is known all the same
+            arguments = sealing(self.keyring, row.project, row.id).open("arguments", row.sealed_arguments)
+            command = Command.from_json(json.loads(arguments))
+        return judge_command(row.id, row.workers, status, command, cancel_asked=asked, stopping=stopping)
+
+    def _repeat(self, schedule: ScheduleRow, now: datetime) -> None:
+        """Submit the run of a schedule whose moment has come; moments that were missed come once."""
+        try:
+            next_at = next_time(schedule.cron, schedule.timezone, now)
+        except InvalidInput:  # a time zone that this machine no longer knows; asked again when it may be back
+            next_at = now + timedelta(hours=1)
+        with self.database.begin() as tx:
+            template = rows.find(tx, schedule.run_id)
+            last = rows.find(tx, schedule.last_run_id) if schedule.last_run_id else None
+            if template is None or (last is not None and not last.state.has_ended):
+                rows.go_on(tx, schedule, next_at, schedule.last_run_id, skipped=schedule.skipped + 1)
+                return
+            run_id = new_id()
+            if rows.go_on(tx, schedule, next_at, run_id, skipped=0):
+                again = replace(
+                    template, user_id=schedule.user_id, submitted_by=schedule.created_by, scopes=schedule.scopes,
+                    retry_of=None,
+                )  # fmt: skip
+                rows.insert(tx, copy_of(again, run_id, self.keyring, now))
+                self.note(tx, "runs.submit", schedule.project, f"run:{run_id}")
+
+    def _sealed(self, row: RunRow, place: str, text: str | None) -> bytes | None:
+        if text is None:
+            return None
+        with suppress(NotFound):  # without its key the code alone has to do
+            return sealing(self.keyring, row.project, row.id).close(place, text)
+        return None
+
+
+def engine_id(row: RunRow) -> str:
+    """Return the name of a run's present attempt: an engine starts each name once."""
+    return attempt_id(row.id, row.attempt)
+
+
+def attempt_id(run_id: str, attempt: int) -> str:
+    """Return what an engine knows an attempt by; the first has the run's own id."""
+    return f"{run_id}x{attempt}" if attempt else run_id
+
+
+def sealing(keyring: Keyring, project: str, run_id: str) -> Seal:
+    """Return what encrypts the texts of a run."""
+    return Seal(keyring, project, f"run/{run_id}")
+
+
+def log_key(keyring: Keyring, project: str, run_id: str) -> bytes:
+    """Return the 32 bytes that encrypt the log of a run.
+
+    Raises:
+        NotFound: if the run's key has been shredded.
+    """
+    return derive(keyring.get(project, f"run/{run_id}"), b"lepton/run-log/1")
+
+
+def copy_of(row: RunRow, run_id: str, keyring: Keyring, now: datetime) -> RunRow:
+    """Return a run that has yet to begin, with what another was given, sealed under a key of its own.
+
+    Raises:
+        NotFound: if the key of the other has been shredded.
+    """
+    old, new = sealing(keyring, row.project, row.id), sealing(keyring, row.project, run_id)
+    arguments, params = old.open("arguments", row.sealed_arguments), old.open("params", row.sealed_params)
+    keyring.create(row.project, f"run/{run_id}")
+    return RunRow(
+        id=run_id, project=row.project, task=row.task, state=RunState.QUEUED, workers=row.workers,
+        user_id=row.user_id, submitted_by=row.submitted_by, scopes=row.scopes, created_at=now,
+        sealed_arguments=new.close("arguments", arguments), sealed_params=new.close("params", params),
+        inputs=row.inputs, retry_of=row.retry_of, bundle=row.bundle, resources=row.resources, priority=row.priority,
+        preemptible=row.preemptible, retries=row.retries, timeout_s=row.timeout_s,
+    )  # fmt: skip
+
+
+def month_of(now: datetime) -> datetime:
+    """Return the beginning of the calendar month."""
+    return now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def _ran_s(row: RunRow, now: datetime) -> float:
+    return max((now - (row.started_at or now)).total_seconds(), 0.0)
+
+
+def cpu_seconds(row: RunRow, now: datetime) -> float:
+    """Return the processor seconds of all attempts of a run."""
+    this = _ran_s(row, now) if row.state is RunState.RUNNING else 0.0
+    return row.cpu_seconds + this * row.needs.cpus

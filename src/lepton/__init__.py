@@ -11,18 +11,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lepton.client import Client, connect
     from lepton.client.functions import run
+    from lepton.client.recording import TrackedRun, start_run
     from lepton.local import open  # noqa: A004
     from lepton.training.linear import LinearRegression
     from lepton.training.logistic import LogisticRegression
 
 __version__ = "0.1.0"
-__all__ = ["Client", "LinearRegression", "LogisticRegression", "__version__", "connect", "open", "run"]
+__all__ = [
+    "Client", "LinearRegression", "LogisticRegression", "TrackedRun", "__version__", "connect", "open", "run",
+    "start_run",
+]  # fmt: skip
 
 _HOMES = {
     "Client": "lepton.client",
     "connect": "lepton.client",
     "open": "lepton.local",
     "run": "lepton.client.functions",
+    "TrackedRun": "lepton.client.recording",
+    "start_run": "lepton.client.recording",
     "LinearRegression": "lepton.training.linear",
     "LogisticRegression": "lepton.training.logistic",
 }

@@ -23,6 +23,7 @@ from lepton.runs.context import TaskContext
 from lepton.runs.controller import RunController
 from lepton.runs.engines.choose import open_engine
 from lepton.runs.engines.local import LocalEngine
+from lepton.runs.launching import Launching
 from lepton.runs.operations import Runs
 from lepton.runs.scripts import Scripts
 from lepton.store.blobs import BlobStore
@@ -70,14 +71,14 @@ class Platform:
 
     def listens_at(self, url: str) -> None:
         """Say where this platform is reached, before it starts: runs of users' own code have to ask it."""
-        self.runs.dispatch.url = self.settings.run_url or url
+        url = self.settings.run_url or url
         self.settings.runs.mkdir(mode=0o700, exist_ok=True)
         # A platform that comes back at another address is found again by what it had started on this machine.
         address = self.settings.runs / "url"
-        address.write_text(self.runs.dispatch.url)
-        self.runs.dispatch.told = {"LEPTON_URL_FILE": str(address)}
-        if self.settings.engine != "local":
-            self.runs.dispatch.command_engine = open_engine(self.settings.engine, self.settings.runs)
+        address.write_text(url)
+        here = self.settings.engine == "local"
+        engine = None if here else open_engine(self.settings.engine, self.settings.runs / "elsewhere")
+        self.runs.dispatch.launching = Launching(url, {"LEPTON_URL_FILE": str(address)}, engine)
 
     def start(self) -> None:
         """Begin to carry out what the catalog asks for: queued runs, endpoints; sweep what a crash left."""

@@ -89,6 +89,15 @@ def command_verdict(*exits: Exit, workers: int = 4, cancel_asked: bool = False) 
     return found.state, found.code, found.message or ""
 
 
+def test_a_command_that_was_told_to_end_but_was_done_has_succeeded() -> None:
+    def judged(*exits: Exit) -> RunState:
+        status = EngineStatus(EnginePhase.EXITED, exits)
+        return judge_command("R1", 2, status, LIMITED, cancel_asked=False, stopping=Stopping.PREEMPTED).state
+
+    assert judged(Exit(0, 0, None), Exit(1, 0, None)) is RunState.SUCCEEDED
+    assert judged(Exit(0, 0, None), Exit(1, None, signal.SIGTERM, stopped=True)) is RunState.QUEUED
+
+
 def test_a_command_has_succeeded_when_all_of_its_workers_ended_well() -> None:
     well = [Exit(rank, 0, None) for rank in range(4)]
     assert command_verdict(*well) == (RunState.SUCCEEDED, None, "")

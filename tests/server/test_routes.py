@@ -50,6 +50,9 @@ CALLS = {
     "runs.metrics": a_call("GET", "/v1/runs/{run}/metrics", "runs.get"),
     "runs.cancel": a_call("POST", "/v1/runs/{run}/cancel", "runs.cancel"),
     "runs.retry": a_call("POST", "/v1/runs/{run}/retry", "runs.retry"),
+    "runs.submit": a_call(
+        "POST", "/v1/runs/submit", "runs.submit", content=b'{"command": ["true"], "key": "k"}\nno folder'
+    ),
     "runs.queue": a_call("GET", "/v1/runs/queue", "runs.queue"),
     "runs.quota": a_call("GET", "/v1/runs/quota", "runs.quota"),
     "runs.limit": a_call("PUT", "/v1/runs/quota", "runs.limit", json={"cpus": 4}),

@@ -18,18 +18,30 @@ GROUPS = (RUNS,)
 RunId = Annotated[str, typer.Argument(help="Id of the run.", metavar="RUN")]
 
 
-@verb(RUNS, "lepton runs list", "lepton runs list --state failed", name="list")
+@verb(
+    RUNS,
+    "lepton runs list",
+    "lepton runs list --state failed",
+    "lepton runs list --filter 'metrics.loss < 0.1' --order-by metrics.loss",
+    name="list",
+)
 def list_(
     door: Door,
     state: Annotated[
         str | None, typer.Option(help="Only those that are queued, running, succeeded, failed or cancelled.")
     ] = None,
+    filter: Annotated[  # noqa: A002 - the word of the interface
+        str | None,
+        typer.Option(help="Only those of which this holds: \"metrics.loss < 0.1 and params.model = 'mlp'\"."),
+    ] = None,
+    order_by: Annotated[str | None, typer.Option(help="What to sort by: 'metrics.loss desc'.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=1000)] = 20,
+    offset: Annotated[int | None, typer.Option(help="How many to pass over.", min=0)] = None,
 ) -> None:
     """List runs, the newest first."""
     from lepton.cli import tables
 
-    items = door.client.runs.list(state=state, limit=limit)
+    items = door.client.runs.list(state=state, filter=filter, order_by=order_by, limit=limit, offset=offset)
     door.answer(items.body, tables.runs(items))
 
 
@@ -247,6 +259,15 @@ def unschedule(
     """Repeat a run no more; the runs there were stay."""
     door.client.runs.unschedule(schedule_id)
     door.say(f"Schedule {schedule_id} is gone.")
+
+
+@verb(RUNS, "lepton runs sync", takes=())
+def sync(door: Door) -> None:
+    """Send what programs that were killed, or that found no platform, have left of the runs they recorded."""
+    from lepton.client.recording import sync as send
+
+    count = send()
+    door.say(f"Sent {count} {'run' if count == 1 else 'runs'}." if count else "Nothing is left to send.")
 
 
 def _line(line: LogLine) -> str:

@@ -265,10 +265,11 @@ class Tracked(Answer):
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt(Answer):
-    """What became of a batch: whether it was kept now and not earlier, and how the run stands."""
+    """What became of a batch: whether it was kept now, the highest number that is, and how the run stands."""
 
     batch: int
     is_new: bool
+    kept: int
     state: str
 
 
@@ -278,9 +279,26 @@ class Runs:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def list(self, *, state: str | None = None, limit: int = 100) -> Items[Run]:
-        """List runs, the newest first."""
-        return decode_items(Run, self._transport.get(path_of("runs"), {"state": state, "limit": limit}))
+    def list(
+        self,
+        *,
+        state: str | None = None,
+        filter: str | None = None,  # noqa: A002 - the word of the interface
+        order_by: str | None = None,
+        limit: int = 100,
+        offset: int | None = None,
+    ) -> Items[Run]:
+        """List runs, the newest first.
+
+        Args:
+            state: Only those in this state.
+            filter: Only those of which this holds, such as ``metrics.loss < 0.1 and params.model = 'mlp'``.
+            order_by: What to sort by, such as ``metrics.loss desc``; runs that lack it are left out.
+            limit: At most so many.
+            offset: How many to pass over.
+        """
+        query = {"state": state, "filter": filter, "order_by": order_by, "limit": limit, "offset": offset}
+        return decode_items(Run, self._transport.get(path_of("runs"), query))
 
     def get(self, run_id: str) -> Run:
         """Return one run as it is now."""
@@ -383,9 +401,14 @@ class Runs:
             "after": list(after),
             "reuse": reuse,
         }
+        return self._send_folder(about, Path(folder), extra or {}, on_upload)
+
+    def _send_folder(
+        self, about: Mapping[str, object], folder: Path, extra: Mapping[str, bytes], on_upload: OnUpload | None
+    ) -> Run:
         line = encode(about) + b"\n"
         max_bytes = Settings.from_environment().max_bundle_bytes
-        with bundle.pack(Path(folder), max_bytes=max_bytes, extra=extra or {}) as (packed, size_bytes):
+        with bundle.pack(folder, max_bytes=max_bytes, extra=extra) as (packed, size_bytes):
             total = len(line) + size_bytes
             chunks = _counted(chain([line], bundle.pieces(packed)), total, on_upload)
             body = self._transport.upload(path_of("runs", "submit"), chunks, query={}, size_bytes=total)

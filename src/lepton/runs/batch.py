@@ -45,6 +45,7 @@ class Batch(_Strict, frozen=True):
     Attributes:
         client: Who sends: a name that no other program uses for this run.
         batch: Its number; one that is not higher than the highest of the client was kept before.
+        after: The highest number of the client that is kept; if it is another, nothing is. None does not care.
         metrics: Points one by one.
         curves: Points by curve, which is faster to read.
         params: Settings of the run.
@@ -53,6 +54,7 @@ class Batch(_Strict, frozen=True):
 
     client: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     batch: Annotated[int, msgspec.Meta(ge=1, le=MAX_INT)]
+    after: Annotated[int, msgspec.Meta(ge=0, le=MAX_INT)] | None = None
     metrics: list[Point] = []
     curves: list[Columns] = []
     params: dict[Key, Value] = {}
@@ -124,6 +126,7 @@ BATCH_SCHEMA: dict[str, object] = {
     "properties": {
         "client": {"type": "string", "description": "A name that no other program uses for this run."},
         "batch": {"type": "integer", "description": "Higher than the one before of the same client."},
+        "after": {"type": "integer", "description": "Keep it only if this is the highest number kept; 0 if none is."},
         "metrics": {
             "type": "array",
             "items": {

@@ -19,10 +19,11 @@ import sqlalchemy as sa
 from lepton.core.clock import Clock
 from lepton.core.errors import InvalidInput, LeptonError, NotFound, Unavailable
 from lepton.core.ids import new_id
-from lepton.runs import rows, tokens
+from lepton.runs import rows
 from lepton.runs.commands import COMMAND, Command
 from lepton.runs.cron import next_time
 from lepton.runs.engines.port import Engine, EnginePhase, EngineSpec, EngineStatus
+from lepton.runs.launching import Launching
 from lepton.runs.queue import DEPTH, Started, Waiting, decide, used_by_project
 from lepton.runs.records import Quota, Resources, RunState, Stopping
 from lepton.runs.rows import RunRow, ScheduleRow
@@ -32,8 +33,6 @@ from lepton.store.database import Database
 from lepton.store.keys import Keyring, Seal
 
 DEPENDENCY_FAILED = "dependency_failed"
-LAUNCHER = (sys.executable, "-P", "-m", "lepton.launch")
-"""What starts a user's own code; -P: nothing is imported from where it stands."""
 _FURTHER_BACK = f"its turn comes after more than {DEPTH} other runs of the project"
 
 
@@ -48,9 +47,7 @@ class Dispatch:
         environment: Variables of every worker.
         command: What is started as a worker, followed by the id of the run.
         changed: Set when there is, or is about to be, something to do.
-        command_engine: Where users' own code runs; None: where everything runs.
-        url: Where runs of users' own code reach the platform; set by whoever lets it listen.
-        told: What such runs are told beside.
+        launching: How users' own commands are started; set by whoever lets the platform listen.
         reasons: Why runs wait, as of the last look, by id.
         chores: What else is to be looked at again and again.
         note: Writes down, in a transaction, what the platform did by itself: action, project, target.
@@ -65,9 +62,7 @@ class Dispatch:
     chores: Sequence[Callable[[], object]] = ()
     command: tuple[str, ...] = (sys.executable, "-m", "lepton.worker")
     changed: threading.Event = field(default_factory=threading.Event)
-    command_engine: Engine | None = None
-    url: str = ""
-    told: Mapping[str, str] = field(default_factory=dict)
+    launching: Launching = field(default_factory=Launching)
     reasons: Mapping[str, str] = field(default_factory=dict)
 
     def tick(self) -> bool:
@@ -97,11 +92,11 @@ class Dispatch:
                 hours[row.project] = hours.get(row.project, 0.0) + cpu_seconds(row, now) / 3600
         for engine in self._engines():
             mine = [row for row in first if self.engine_of(row) is engine]
-            if mine:
-                try:
+            try:
+                if mine:
                     reasons |= self._decide(engine, mine, running, now, quotas=quotas, hours=hours)
-                except Unavailable as error:
-                    reasons |= {row.id: error.message for row in mine}
+            except Unavailable as error:
+                reasons |= {row.id: error.message for row in mine}
         self.reasons = reasons
         return bool(counts)
 
@@ -133,10 +128,10 @@ class Dispatch:
 
     def engine_of(self, row: RunRow) -> Engine:
         """Return what runs a run: users' own code may be elsewhere."""
-        return self.engine if row.task != COMMAND or self.command_engine is None else self.command_engine
+        return self.engine if row.task != COMMAND or self.launching.engine is None else self.launching.engine
 
     def _engines(self) -> tuple[Engine, ...]:
-        return (self.engine,) if self.command_engine is None else (self.engine, self.command_engine)
+        return (self.engine,) if self.launching.engine is None else (self.engine, self.launching.engine)
 
     def machines(self) -> tuple[Resources, ...]:
         """Return what each machine has."""
@@ -256,8 +251,12 @@ class Dispatch:
     def _spec(self, row: RunRow) -> EngineSpec:
         argv, environment = (*self.command, row.id), self.environment
         if row.task == COMMAND:
-            # It gets no way to the keys and the catalog: all that it needs it asks for, as the run.
-            argv, environment = (*LAUNCHER, row.id), self._identity(row.id)
+            with self.database.read() as tx:
+                started = rows.find(tx, row.id)
+            assert started is not None
+            assert started.started_at is not None  # it is running
+            key = self.keyring.get(row.project, f"run/{row.id}")
+            argv, environment = self.launching.start(row.id, row.project, key, started.started_at)
         return EngineSpec(
             run_id=engine_id(row),
             workers=row.workers,
@@ -267,22 +266,6 @@ class Dispatch:
             resources=row.resources,
             bare=row.task == COMMAND,
         )
-
-    def _identity(self, run_id: str) -> dict[str, str]:
-        """Return the environment in which a run of a user's own code finds the platform and proves who it is."""
-        if not self.url:
-            raise Unavailable("Commands of users need the platform's server to ask. Start it with: lepton up")
-        with self.database.read() as tx:
-            row = rows.find(tx, run_id)
-        assert row is not None
-        assert row.started_at is not None  # it is running
-        return {
-            **self.told,
-            "LEPTON_URL": self.url,
-            "LEPTON_TOKEN": tokens.write(self.keyring.get(row.project, f"run/{run_id}"), run_id, row.started_at),
-            "LEPTON_RUN_ID": run_id,
-            "LEPTON_PROJECT": row.project,
-        }
 
     def _judged(self, row: RunRow, status: EngineStatus) -> Verdict:
         asked, stopping = row.cancel_asked, row.stopping

@@ -35,6 +35,7 @@ from lepton.runs.dispatch import (
     sealing,
 )  # fmt: skip
 from lepton.runs.engines.port import Engine, EnginePhase
+from lepton.runs.filters import Search
 from lepton.runs.queue import DEPTH, used_by_project
 from lepton.runs.records import (
     AS_USUAL,
@@ -182,11 +183,20 @@ class Runs(Tracking):
         return self._run(row)
 
     def list(
-        self, actor: Actor, *, project: str = DEFAULT_PROJECT, state: RunState | None = None, limit: int = 100
+        self,
+        actor: Actor,
+        *,
+        project: str = DEFAULT_PROJECT,
+        state: RunState | None = None,
+        limit: int = 100,
+        search: Search | None = None,
     ) -> builtins.list[Run]:
-        """Return the newest runs of a project, newest first."""
+        """Return the newest runs of a project, newest first; or those that a search wants, as it wants them."""
         with self._guard.allow(actor, "runs.list", project=project) as tx:
-            found = rows.latest(tx, project, state=state, limit=max(0, limit))
+            if search is None:
+                found = rows.latest(tx, project, state=state, limit=max(0, limit))
+            else:
+                found = track_rows.search(tx, project, search)
         return [self._run(row) for row in found]
 
     def reading(

@@ -392,11 +392,13 @@ class Receipt:
     Attributes:
         batch: Its number.
         is_new: Whether it was kept now, and not earlier.
+        kept: The highest number of its client that is kept.
         state: How the run stands.
     """
 
     batch: int
     is_new: bool
+    kept: int
     state: RunState
 
 

@@ -176,7 +176,7 @@ def insert(tx: sa.Connection, row: RunRow) -> None:
 def find(tx: sa.Connection, run_id: str) -> RunRow | None:
     """Return one run, or None."""
     row = tx.execute(sa.select(runs).where(runs.c.id == run_id)).one_or_none()
-    return None if row is None else _row(row)
+    return None if row is None else row_of(row)
 
 
 def latest(tx: sa.Connection, project: str, *, state: RunState | None, limit: int) -> list[RunRow]:
@@ -184,7 +184,7 @@ def latest(tx: sa.Connection, project: str, *, state: RunState | None, limit: in
     query = sa.select(runs).where(runs.c.project == project)
     if state is not None:
         query = query.where(runs.c.state == state.value)
-    return [_row(row) for row in tx.execute(query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit))]
+    return [row_of(row) for row in tx.execute(query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit))]
 
 
 def reading(tx: sa.Connection, project: str, ref: str, *, task: str, limit: int) -> list[RunRow]:
@@ -196,14 +196,14 @@ def reading(tx: sa.Connection, project: str, ref: str, *, task: str, limit: int)
         runs.c.state == RunState.SUCCEEDED.value,
         inputs.contains(f'"{ref}"', autoescape=True),
     )
-    return [_row(row) for row in tx.execute(query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit))]
+    return [row_of(row) for row in tx.execute(query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit))]
 
 
 def find_key(tx: sa.Connection, project: str, user_id: str, key: str) -> RunRow | None:
     """Return the run that a user submitted under a key, or None."""
     query = sa.select(runs).where(runs.c.project == project, runs.c.user_id == user_id, runs.c.key == key)
     row = tx.execute(query).one_or_none()
-    return None if row is None else _row(row)
+    return None if row is None else row_of(row)
 
 
 def same(tx: sa.Connection, project: str, fingerprint: str) -> RunRow | None:
@@ -215,26 +215,26 @@ def same(tx: sa.Connection, project: str, fingerprint: str) -> RunRow | None:
         runs.c.reused_from.is_(None),
     )
     row = tx.execute(query.order_by(runs.c.created_at.desc()).limit(1)).one_or_none()
-    return None if row is None else _row(row)
+    return None if row is None else row_of(row)
 
 
 def several(tx: sa.Connection, ids: Iterable[str]) -> list[RunRow]:
     """Return those of some runs that there are, in any order."""
     wanted = sorted(set(ids))
     parts = [wanted[i : i + 500] for i in range(0, len(wanted), 500)]  # SQLite takes 32,766 of them at most
-    return [_row(row) for part in parts for row in tx.execute(sa.select(runs).where(runs.c.id.in_(part)))]
+    return [row_of(row) for part in parts for row in tx.execute(sa.select(runs).where(runs.c.id.in_(part)))]
 
 
 def running(tx: sa.Connection) -> list[RunRow]:
     """Return the running runs of all projects that an engine works on, first submitted first."""
     query = sa.select(runs).where(runs.c.state == RunState.RUNNING.value, runs.c.task != OUTSIDE)
-    return [_row(row) for row in tx.execute(query.order_by(runs.c.created_at, runs.c.id))]
+    return [row_of(row) for row in tx.execute(query.order_by(runs.c.created_at, runs.c.id))]
 
 
 def held(tx: sa.Connection) -> list[RunRow]:
     """Return the runs that wait for others to succeed, of all projects, first submitted first."""
     query = sa.select(runs).where(runs.c.state == RunState.QUEUED.value, runs.c.is_held.is_(True))
-    return [_row(row) for row in tx.execute(query.order_by(runs.c.created_at, runs.c.id))]
+    return [row_of(row) for row in tx.execute(query.order_by(runs.c.created_at, runs.c.id))]
 
 
 def waiting_for_a_time(tx: sa.Connection, now: datetime) -> list[RunRow]:
@@ -242,7 +242,7 @@ def waiting_for_a_time(tx: sa.Connection, now: datetime) -> list[RunRow]:
     query = sa.select(runs).where(
         runs.c.state == RunState.QUEUED.value, runs.c.is_held.isnot(True), runs.c.not_before > now
     )
-    return [_row(row) for row in tx.execute(query.order_by(runs.c.not_before, runs.c.id))]
+    return [row_of(row) for row in tx.execute(query.order_by(runs.c.not_before, runs.c.id))]
 
 
 def first(tx: sa.Connection, now: datetime, depth: int) -> list[RunRow]:
@@ -256,7 +256,7 @@ def first(tx: sa.Connection, now: datetime, depth: int) -> list[RunRow]:
     )
     numbered = waiting.subquery()
     query = sa.select(runs).join(numbered, runs.c.id == numbered.c.id).where(numbered.c.number <= depth)
-    return [_row(row) for row in tx.execute(query.order_by(*order))]
+    return [row_of(row) for row in tx.execute(query.order_by(*order))]
 
 
 def count_unended(tx: sa.Connection) -> dict[tuple[str, RunState], int]:
@@ -329,7 +329,7 @@ def unsuccessful(tx: sa.Connection, task: str, since: datetime) -> list[RunRow]:
     """Return the runs of a task that have not ended, or that have failed or were cancelled since a moment."""
     late = sa.or_(runs.c.ended_at.is_(None), runs.c.ended_at > since)
     query = sa.select(runs).where(runs.c.task == task, runs.c.state != RunState.SUCCEEDED.value, late)
-    return [_row(row) for row in tx.execute(query)]
+    return [row_of(row) for row in tx.execute(query)]
 
 
 def move(tx: sa.Connection, run_id: str, to: RunState, *, only_from: RunState | None = None, **values: Any) -> bool:
@@ -364,7 +364,8 @@ def release(tx: sa.Connection, run_id: str, now: datetime) -> None:
     tx.execute(query.values(is_held=False, not_before=now))
 
 
-def _row(row: sa.Row[Any]) -> RunRow:
+def row_of(row: sa.Row[Any]) -> RunRow:
+    """Return what the database gave as a row of ours."""
     # What is None in a row of an earlier version is what it has always been.
     values = {name: value for name, value in row._mapping.items() if value is not None}
     values["resources"] = Resources(values.pop("cpus", 1.0), values.pop("memory_mb", 0), values.pop("gpus", 0))

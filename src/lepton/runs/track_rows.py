@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from lepton.runs.batch import Batch
+from lepton.runs.filters import Condition, Order, Search
 from lepton.runs.points import CHUNK_POINTS, POINT_BYTES, Curve, Points, by_key, extended, pack, unpack
 from lepton.runs.records import Artifact, MetricPoint, RunState
-from lepton.runs.rows import OUTSIDE, runs
+from lepton.runs.rows import OUTSIDE, RunRow, row_of, runs
 from lepton.store.database import UtcDateTime, metadata
 
 run_artifacts = sa.Table(
@@ -101,20 +103,23 @@ def heard(tx: sa.Connection, run_id: str, client: str) -> Heard:
     return Heard(None, None, 0) if row is None else Heard(row.project, row.user_id, row.batch or 0)
 
 
-def hear(
-    tx: sa.Connection, run_id: str, client: str, user_id: str, *, batch: int, now: datetime
-) -> tuple[RunState, bool]:
-    """Take note of a batch; return the state of the run, whose other writers wait now, and whether it is new."""
+def hear(tx: sa.Connection, run_id: str, batch: Batch, user_id: str, now: datetime) -> tuple[RunState, bool, int]:
+    """Take note of a batch; whoever else writes to the run waits from here on.
+
+    Returns:
+        The state of the run, whether the batch is to be kept, and the highest number of the client that then is.
+    """
     state = tx.execute(sa.select(runs.c.state).where(runs.c.id == run_id).with_for_update()).scalar_one()
-    here = (run_clients.c.run_id == run_id) & (run_clients.c.client == client)
+    here = (run_clients.c.run_id == run_id) & (run_clients.c.client == batch.client)
     known = tx.execute(sa.select(run_clients.c.batch).where(here)).scalar_one_or_none()
+    is_new = batch.batch > (known or 0) and batch.after in (None, known or 0)
+    kept = batch.batch if is_new else known or 0
+    values = {"user_id": user_id, "batch": kept, "heard_at": now}
     if known is None:
-        values = {"run_id": run_id, "client": client, "user_id": user_id, "batch": batch, "heard_at": now}
-        tx.execute(run_clients.insert().values(values))
+        tx.execute(run_clients.insert().values(run_id=run_id, client=batch.client, **values))
     else:
-        values = {"heard_at": now} | ({"user_id": user_id, "batch": batch} if batch > known else {})
         tx.execute(run_clients.update().where(here).values(values))
-    return RunState(state), known is None or batch > known
+    return RunState(state), is_new, kept
 
 
 def silent(tx: sa.Connection, since: datetime) -> list[str]:
@@ -199,6 +204,65 @@ def curves(tx: sa.Connection, run_ids: Sequence[str]) -> dict[str, dict[str, Cur
     for row in tx.execute(query.order_by(run_curves.c.key)):
         found.setdefault(row.run_id, {})[row.key] = _curve(row)
     return found
+
+
+def search(tx: sa.Connection, project: str, wanted: Search) -> list[RunRow]:
+    """Return the runs of a project that fulfil all conditions, in the order that is wanted."""
+    order, source = wanted.order, runs
+    query = sa.select(runs).where(runs.c.project == project)
+    if order.kind == "run":
+        columns: list[sa.ColumnElement[Any]] = [runs.c[order.key]]
+        query = query.where(columns[0].is_not(None))
+    else:
+        sorted_by, columns = _sorting(order)
+        source = sorted_by.join(runs, runs.c.id == sorted_by.c.run_id)  # type: ignore[assignment]
+        query = query.select_from(source)
+    query = query.where(*(_holds(condition) for condition in wanted.conditions))
+    columns = [*columns, runs.c.id]
+    direction = [column.desc() for column in columns] if order.descending else columns
+    return [row_of(row) for row in tx.execute(query.order_by(*direction).limit(wanted.limit).offset(wanted.offset))]
+
+
+def _sorting(order: Order) -> tuple[sa.Subquery, list[sa.ColumnElement[Any]]]:
+    """What to sort by as a table of runs and values; walked in order by its index."""
+    if order.kind == "metric":
+        query = sa.select(run_curves.c.run_id, run_curves.c.last_value.label("value")).where(
+            run_curves.c.key == order.key, run_curves.c.last_value.is_not(None)
+        )
+    else:
+        query = sa.select(run_fields.c.run_id, run_fields.c.number, run_fields.c.head).where(
+            run_fields.c.kind == order.kind, run_fields.c.key == order.key
+        )
+    table = query.subquery()
+    return table, [column for column in table.c if column.name != "run_id"]
+
+
+def _holds(condition: Condition) -> sa.ColumnElement[bool]:
+    if condition.kind == "run":
+        return _compared(runs.c[condition.key], condition)
+    if condition.kind == "metric":
+        here = sa.select(run_curves.c.run_id).where(run_curves.c.key == condition.key)
+        return runs.c.id.in_(here.where(_compared(run_curves.c.last_value, condition)))
+    here = sa.select(run_fields.c.run_id).where(run_fields.c.kind == condition.kind, run_fields.c.key == condition.key)
+    if isinstance(condition.value, float):
+        return runs.c.id.in_(here.where(_compared(run_fields.c.number, condition)))
+    if condition.operator == "=":  # the index has the beginning of the value only
+        here = here.where(run_fields.c.head == condition.value[:64])
+    return runs.c.id.in_(here.where(_compared(run_fields.c.value, condition)))
+
+
+def _compared(column: sa.ColumnElement[Any], condition: Condition) -> sa.ColumnElement[bool]:
+    value = condition.value
+    compared: dict[str, Callable[[], sa.ColumnElement[bool]]] = {
+        "=": lambda: column == value,
+        "!=": lambda: column != value,
+        "<": lambda: column < value,
+        "<=": lambda: column <= value,
+        ">": lambda: column > value,
+        ">=": lambda: column >= value,
+        "like": lambda: column.ilike(str(value)),
+    }
+    return compared[condition.operator]()
 
 
 def number_of(text: str) -> float | None:

@@ -131,12 +131,12 @@ class Tracking:
         self, tx: sa.Connection, actor: Actor, run_id: str, batch: Batch, *, now: datetime, project: str
     ) -> Receipt:
         _check_run(tx, run_id, project)
-        state, is_new = track_rows.hear(tx, run_id, batch.client, actor.user_id, batch=batch.batch, now=now)
+        state, is_new, kept = track_rows.hear(tx, run_id, batch, actor.user_id, now)
         if is_new:
             track_rows.add_points(tx, run_id, batch.points(now))
             track_rows.set_fields(tx, run_id, "param", batch.params)
             track_rows.set_fields(tx, run_id, "tag", batch.tags)
-        return Receipt(batch.batch, is_new, state)
+        return Receipt(batch.batch, is_new, kept, state)
 
     def end(self, actor: Actor, run_id: str, state: RunState, message: str = "") -> None:
         """End a run that is recorded from outside; does nothing if it has ended already.

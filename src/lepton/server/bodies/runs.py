@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
+from lepton.access.records import DEFAULT_PROJECT
+from lepton.runs.filters import Condition, Order, Search, parse_filter, parse_order
 from lepton.runs.records import Quota, Run, RunState
 from lepton.server.wire import Answer, Body, Scalar
 
@@ -186,6 +188,25 @@ class ArtifactAnswer(Answer):
     created_at: datetime
 
 
+class ListQuery(BaseModel):
+    """Which runs are wanted."""
+
+    project: str = Field(default=DEFAULT_PROJECT, description="The project that is meant.")
+    state: RunState | None = None
+    filter: str = Field(default="", description="Such as: metrics.loss < 0.1 and params.model = 'mlp'")
+    order_by: str = Field(default="", description="Such as: metrics.loss desc. What lacks it is left out.")
+    limit: int = Field(default=100, ge=1, le=1000, description="How many at most.")
+    offset: int = Field(default=0, ge=0, le=1_000_000, description="How many to pass over.")
+
+    def search(self) -> Search | None:
+        """What is looked for; None if that is the newest."""
+        if not (self.filter or self.order_by or self.offset):
+            return None
+        state = () if self.state is None else (Condition("run", "state", "=", self.state.value),)
+        order = parse_order(self.order_by) if self.order_by else Order("run", "created_at", descending=True)
+        return Search((*parse_filter(self.filter), *state), order, self.limit, self.offset)
+
+
 class CreateBody(Body):
     """A run whose work is done elsewhere."""
 
@@ -209,6 +230,7 @@ class ReceiptAnswer(Answer):
 
     batch: int
     is_new: bool
+    kept: int
     state: RunState
 
 

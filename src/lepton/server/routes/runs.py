@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from itertools import groupby
+from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Query, Request
@@ -12,11 +13,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from lepton.runs.batch import BATCH_SCHEMA, decode
-from lepton.runs.records import RunState
 from lepton.server.bodies.runs import (
     ArtifactAnswer,
     CreateBody,
     EndBody,
+    ListQuery,
     LogPageAnswer,
     MetricsAnswer,
     QueueAnswer,
@@ -32,7 +33,7 @@ from lepton.server.bodies.submissions import read_submission
 from lepton.server.download import FileAnswer
 from lepton.server.events import LIVE, last_line, stream, wants_events
 from lepton.server.upload import with_chunks
-from lepton.server.wire import IN, Items, Limit, On, Project, Who, items
+from lepton.server.wire import IN, Items, On, Project, Who, items
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 
@@ -41,11 +42,11 @@ _SUBMISSION = {"application/octet-stream": {"schema": {"type": "string", "format
 
 
 @router.get("", operation_id="runs.list", response_model=Items[RunAnswer])
-def list_runs(
-    platform: On, actor: Who, project: Project = IN, state: RunState | None = None, limit: Limit = 100
-) -> object:
-    """List runs, the newest first."""
-    return items(platform.runs.list(actor, project=project, state=state, limit=limit))
+def list_runs(platform: On, actor: Who, query: Annotated[ListQuery, Query()]) -> object:
+    """List runs, the newest first, or those that a filter finds, in an order of one's own."""
+    return items(
+        platform.runs.list(actor, project=query.project, state=query.state, limit=query.limit, search=query.search())
+    )
 
 
 @router.get("/queue", operation_id="runs.queue", response_model=QueueAnswer)

@@ -127,7 +127,7 @@ class Launcher:
         if self._rank == 0:
             say(
                 "this command runs as root, without root's powers, as Lepton is installed where only root reaches it; "
-                "see docs/runs.md"
+                "see docs/commands.md"
             )
         return None
 

@@ -1,7 +1,7 @@
 """Many runs put straight into a stopped server's database: the same runs for both, drawn from one seed.
 
-Each run has metrics m0, m1, …, of one point each, and params lr and model; every thousandth has 1,000 more in m0.
-In Lepton's, the runs have no keys of their own, so that each that is shown costs a look for one.
+Each run has metrics m0, m1, …, of one point each, and params lr and model; every thousandth has 1,000 points
+more in m0.
 """
 
 from __future__ import annotations

@@ -41,6 +41,12 @@ def test_the_sdk_needs_no_part_of_a_server() -> None:
     assert mib < 60
 
 
+def test_recording_a_run_loads_no_part_of_a_server() -> None:
+    modules, mib = loaded_by("import lepton; lepton.start_run")
+    assert not modules & HEAVY
+    assert mib < 60
+
+
 def test_the_help_of_the_terminal_loads_no_client() -> None:
     code = """
 from lepton.cli import app

@@ -113,6 +113,35 @@ def test_a_migration_that_fails_leaves_the_schema_as_it_was(
         assert not sa.inspect(tx).has_table("half")
 
 
+def test_points_that_were_rows_become_curves(settings: Settings) -> None:
+    from lepton.runs import track_rows
+
+    with closing(Database(settings.catalog_url)) as database:
+        with database.begin() as connection:
+            command.upgrade(config(connection, "catalog"), "0008")
+            connection.exec_driver_sql(
+                "INSERT INTO runs (id, project, task, state, workers, user_id, submitted_by, created_at, cancel_asked, "
+                "progress, inputs, outputs, sealed_arguments, sealed_params) VALUES ('R', 'default', 'models.train', "
+                f"'succeeded', 1, 'u', 'ann', '2026-01-01 00:00:00.000000', {'0' if database.is_sqlite else 'false'}, "
+                "1.0, '[]', '[]', '', '')"
+            )
+            for step, key, value in ((1, "loss", "0.5"), (1, "rate", "1"), (2, "loss", "NULL"), (3, "loss", "0.25")):
+                connection.exec_driver_sql(
+                    "INSERT INTO run_metrics (run_id, key, step, time, value) "
+                    f"VALUES ('R', '{key}', {step}, '2026-01-01 00:00:0{step}.500000', {value})"
+                )
+        database.upgrade("catalog")
+        with database.read() as tx:
+            points = track_rows.metrics(tx, "R")
+            curves = track_rows.curves(tx, ["R"])["R"]
+    assert [(p.key, p.step, p.time.second, p.value) for p in points if p.value == p.value] == [
+        ("loss", 1, 1, 0.5), ("loss", 3, 3, 0.25), ("rate", 1, 1, 1.0),
+    ]  # fmt: skip
+    assert [p.step for p in points] == [1, 2, 3, 1]
+    loss = curves["loss"]
+    assert (loss.last_value, loss.last_step, loss.min_value, loss.max_value, loss.points) == (0.25, 3, 0.25, 0.5, 3)
+
+
 def draft(message: str) -> None:
     """Write the next version into the package's ``migrations/catalog``."""
     import_rows()

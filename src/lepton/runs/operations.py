@@ -247,7 +247,7 @@ class Runs(Tracking):
         return lambda after: self._look_at_log(run_id, after, limit)
 
     def metrics(self, actor: Actor, run_id: str, key: str | None = None) -> builtins.list[MetricPoint]:
-        """Return the points of all curves of a run, or of one; each in the order in which they were measured."""
+        """Return the points of all curves of a run, or of one, those of each in the order in which they came."""
         project = self._project_of(actor, run_id)
         with self._guard.allow(actor, "runs.get", project=project, target=f"run:{run_id}") as tx:
             _found(tx, run_id, project)
@@ -517,7 +517,7 @@ class Runs(Tracking):
     def _run(self, row: RunRow) -> Run:
         seal = sealing(self._keyring, row.project, row.id)
         try:
-            params = json.loads(seal.open("params", row.sealed_params))
+            params = json.loads(seal.open("params", row.sealed_params)) if row.sealed_params else {}
             message = seal.open("message", row.sealed_message) if row.sealed_message else self._message(row)
             error = seal.open("error", row.sealed_error) if row.sealed_error else None
         except NotFound:  # its key has been shredded; that it ran stays known

@@ -431,3 +431,32 @@ def test_the_queue_says_why_a_run_waits_and_a_quota_is_changed_by_clicking(
         click(page, "Delete")
         expect(schedules).to_have_count(0)
         assert lab.runs.schedules() == []
+
+
+def test_a_run_that_was_recorded_elsewhere_is_found_and_shows_its_files(page: Page, live: Live) -> None:
+    dot = bytes.fromhex(
+        "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763f8cfc000000301010018"
+        "dd8db00000000049454e44ae426082"
+    )  # one red pixel as PNG
+    with live.client() as client:
+        run = client.runs.create(params={"lr": "0.5", "model": "mlp"}, tags={"team": "blue"})
+        points = [{"key": "loss", "step": step, "value": 1 / step} for step in range(1, 9)]
+        client.runs.track(run.id, {"client": "here", "batch": 1, "metrics": points})
+        client.runs.put_artifact(run.id, "plots/a dot.png", dot)
+        client.runs.put_artifact(run.id, "notes.txt", b"so it went")
+        client.runs.end(run.id)
+        other = client.runs.create(params={"model": "linear"})
+        client.runs.end(other.id)
+    page.goto(f"{live.address['url']}/runs")
+    search = page.get_by_role("textbox", name="Search")
+    search.fill("metrics.loss < 0.2 and params.model = 'mlp'")
+    search.press("Enter")
+    table = page.get_by_role("table", name="Runs")
+    expect(table.get_by_role("row").filter(has_text=run.id)).to_be_visible()
+    expect(table.get_by_role("row").filter(has_text=other.id)).to_have_count(0)
+    table.get_by_role("link", name="Recorded run").click()
+    expect(page.get_by_role("img", name="plots/a dot.png")).to_be_visible()
+    expect(page.get_by_text("blue")).to_be_visible()
+    with page.expect_download() as waited:
+        page.get_by_role("button", name="Take out notes.txt").click()
+    assert waited.value.path().read_bytes() == b"so it went"

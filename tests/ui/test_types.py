@@ -37,6 +37,8 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "QueuedRun": runs.QueuedRunAnswer,
     "Queue": runs.QueueAnswer,
     "Schedule": runs.ScheduleAnswer,
+    "Artifact": runs.ArtifactAnswer,
+    "Tracked": runs.TrackedAnswer,
     "LogLine": runs.LogLineAnswer,
     "LogPage": runs.LogPageAnswer,
     "MetricSeries": runs.MetricAnswer,

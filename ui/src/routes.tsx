@@ -59,7 +59,7 @@ const runs = createRoute({
   ...parent,
   path: "/runs",
   component: lazyRouteComponent(() => import("./runs/list"), "RunList"),
-  validateSearch: (search: Record<string, unknown>): { state?: string } => ({ state: text(search.state) }),
+  validateSearch: (search: Record<string, unknown>): { state?: string; filter?: string } => ({ state: text(search.state), filter: text(search.filter) }),
 });
 const run = createRoute({ ...parent, path: "/runs/$id", component: lazyRouteComponent(() => import("./runs/page"), "RunPage") });
 const compute = createRoute({ ...parent, path: "/compute", component: lazyRouteComponent(() => import("./runs/compute"), "ComputePage") });

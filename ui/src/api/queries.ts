@@ -3,8 +3,8 @@ import { queryOptions } from "@tanstack/react-query";
 
 import { address, request } from "./request";
 import type {
-  AuditRow, Dataset, DatasetDetail, Endpoint, EndpointDetail, EndpointMetrics, Items, Lineage, LoggedRequest, Me, MetricSeries,
-  ModelDetail, ModelSummary, Profile, Queue, Report, Rows, Run, Schedule, Token, User,
+  Artifact, AuditRow, Dataset, DatasetDetail, Endpoint, EndpointDetail, EndpointMetrics, Items, Lineage, LoggedRequest, Me, MetricSeries,
+  ModelDetail, ModelSummary, Profile, Queue, Report, Rows, Run, Schedule, Token, Tracked, User,
 } from "./types";
 
 const SOON = 2_000;
@@ -29,9 +29,9 @@ export const rows = (ref: string, offset: number, limit: number) =>
   queryOptions({ ...get<Rows>(`/datasets/${part(ref)}/rows`, { offset, limit }), staleTime: 300_000 });
 export const report = (ref: string) => queryOptions({ ...get<Report>(`/datasets/${part(ref)}/report`), staleTime: 300_000 });
 
-export const runs = (state: string | null = null) =>
+export const runs = (state: string | null = null, filter = "", orderBy = "") =>
   queryOptions({
-    ...get<Items<Run>>("/runs", { state, limit: 200 }),
+    ...get<Items<Run>>("/runs", { state, limit: 200, filter: filter || null, order_by: orderBy || null }),
     refetchInterval: ({ state: { data } }) => (data?.items.some(isOpen) ? SOON : NOW_AND_THEN),
   });
 /** A run; `told` says that a stream tells of its changes, so that nobody has to ask. */
@@ -40,6 +40,12 @@ export const run = (id: string, told = false) =>
 export const pauseOf = (told: boolean, run: Run | undefined): number | false => (told || (run && !isOpen(run)) ? false : SOON);
 export const runMetrics = (id: string, open: boolean) =>
   queryOptions({ ...get<{ metrics: MetricSeries[] }>(`/runs/${part(id)}/metrics`), refetchInterval: open ? SOON : false });
+
+/** Files, and what a run tells of itself; both can grow while it goes on. */
+export const runArtifacts = (id: string, open: boolean) =>
+  queryOptions({ ...get<Items<Artifact>>(`/runs/${part(id)}/artifacts`), refetchInterval: open ? NOW_AND_THEN : false });
+export const runTracked = (id: string, open: boolean) =>
+  queryOptions({ ...get<Tracked>(`/runs/${part(id)}/tracked`), refetchInterval: open ? NOW_AND_THEN : false });
 
 export const queue = () => queryOptions({ ...get<Queue>("/runs/queue"), refetchInterval: NOW_AND_THEN / 3 });
 export const schedules = () => queryOptions({ ...get<Items<Schedule>>("/runs/schedules"), refetchInterval: NOW_AND_THEN });

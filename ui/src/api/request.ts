@@ -93,6 +93,11 @@ export async function request<T>(method: "GET" | "POST" | "PUT" | "PATCH" | "DEL
   return (answer.status === 204 ? undefined : await answer.json()) as T;
 }
 
+/** Read a file. */
+export async function content(path: string, signal: AbortSignal): Promise<ArrayBuffer> {
+  return (await send("GET", path, { signal })).arrayBuffer();
+}
+
 /** Send a file as the raw body; `onProgress` hears the sent share, 0 to 1. */
 export function upload<T>(path: string, file: Blob, query: Query, onProgress: (share: number) => void, signal?: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {

@@ -205,6 +205,21 @@ export interface Schedule {
   skipped: number;
 }
 
+/** A file that a run has left. */
+export interface Artifact {
+  path: string;
+  size_bytes: number;
+  sha256: string;
+  created_at: string;
+}
+
+/** What a run has told of itself. */
+export interface Tracked {
+  params: Record<string, string>;
+  tags: Record<string, string>;
+  metrics: unknown[];
+}
+
 export interface LogLine {
   seq: number;
   /** -1 is the engine itself. */

@@ -1,7 +1,8 @@
 /** All runs, newest first, refreshed while one is unfinished. */
-import { Progress, SegmentedControl } from "@mantine/core";
+import { Progress, SegmentedControl, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
+import { type SyntheticEvent, useState } from "react";
 
 import { isOpen, runs } from "../api/queries";
 import type { Run } from "../api/types";
@@ -18,7 +19,7 @@ function RunRow({ run }: { run: Run }) {
   return (
     <tr>
       <td>
-        <NameLink to={`/runs/${run.id}`}>{say("task", run.task)}</NameLink>
+        <NameLink to={`/runs/${run.id}`}>{run.params.name ? String(run.params.name) : say("task", run.task)}</NameLink>
         <div className="mono" style={{ color: "var(--faint)", fontSize: 11.5 }}>{run.id}</div>
       </td>
       <td style={{ minWidth: 150 }}>
@@ -48,26 +49,39 @@ function RunRow({ run }: { run: Run }) {
 
 export function RunList() {
   const { t } = useSpeech();
-  const { state } = useSearch({ from: "/shell/runs" });
+  const { state, filter: wanted } = useSearch({ from: "/shell/runs" });
   const navigate = useNavigate();
-  const { data, error, refetch } = useQuery(runs(state ?? null));
+  const { data, error, refetch } = useQuery(runs(state ?? null, wanted));
+  const [typed, setTyped] = useState(wanted ?? "");
+  const search = (event: SyntheticEvent) => {
+    event.preventDefault();
+    void navigate({ to: "/runs", search: { state, filter: typed.trim() || undefined } });
+  };
   const filter = (
     <SegmentedControl
-      size="xs" withItemsBorders={false} aria-label={t("runs.filter")} value={state ?? "all"} onChange={(next) => void navigate({ to: "/runs", search: { state: next === "all" ? undefined : next } })}
+      size="xs" withItemsBorders={false} aria-label={t("runs.filter")} value={state ?? "all"} onChange={(next) => void navigate({ to: "/runs", search: { state: next === "all" ? undefined : next, filter: wanted } })}
       data={[{ value: "all", label: t("word.all") }, ...STATES.map((value) => ({ value, label: t(`state.${value}`) }))]}
     />
   );
   const open = data?.items.filter(isOpen).length ?? 0;
   return (
     <Page title={t("nav.runs")} lead={t("runs.lead")}>
+      <div style={{ display: "flex", flexWrap: "wrap", gap: 12, marginBottom: 14, alignItems: "center" }}>
+        <div style={{ overflowX: "auto" }}>{filter}</div>
+        <form onSubmit={search} style={{ flex: "1 1 280px" }}>
+          <TextInput
+            size="xs" aria-label={t("runs.search")} placeholder="metrics.loss < 0.1 and params.model = 'mlp'" value={typed}
+            onChange={(event) => setTyped(event.currentTarget.value)}
+          />
+        </form>
+      </div>
       {error && <Problem error={error} onRetry={() => void refetch()} />}
       {!error && (
         <>
-          <div style={{ overflowX: "auto", marginBottom: 14 }}>{filter}</div>
           <Panel flush>
             {!data && <RowsSkeleton />}
             {data?.items.length === 0 &&
-              (state ? (
+              (state || wanted ? (
                 <Empty icon="runs" title={t("runs.noneInState")} text="" />
               ) : (
                 <Empty icon="runs" title={t("runs.empty")} text={t("runs.emptyText")} command="lepton datasets import customers.csv" />

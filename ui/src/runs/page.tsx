@@ -4,7 +4,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { lazy, Suspense } from "react";
 
-import { isOpen, run as runQuery, runMetrics } from "../api/queries";
+import { isOpen, run as runQuery, runMetrics, runTracked } from "../api/queries";
 import { request } from "../api/request";
 import { useRunLog } from "../api/stream";
 import type { MetricSeries, Run } from "../api/types";
@@ -15,6 +15,7 @@ import { Facts, Page, PageSkeleton, Panel, Tiles } from "../parts/page";
 import { Problem, RefChip, StateBadge, When } from "../parts/words";
 import { isHeldOut, metricName, metricText } from "../models/metrics";
 import { useSession } from "../session";
+import { Artifacts } from "./artifacts";
 import { RunLog } from "./log";
 import { useResources } from "./resources";
 import css from "./runs.module.css";
@@ -59,7 +60,9 @@ function Chips({ ids, kind }: { ids: string[]; kind?: "dataset" | "run" }) {
 function Details({ run }: { run: Run }) {
   const { t, tag } = useSpeech();
   const words = useResources();
-  const params = Object.entries(run.params).filter(([, value]) => value !== null);
+  const { data: tracked } = useQuery(runTracked(run.id, isOpen(run)));
+  const params = [...Object.entries(run.params).filter(([, value]) => value !== null), ...Object.entries(tracked?.params ?? {})];
+  const tags = Object.entries(tracked?.tags ?? {});
   return (
     <div style={{ display: "grid", gap: 20 }}>
       <Panel title={t("word.details")}>
@@ -85,6 +88,11 @@ function Details({ run }: { run: Run }) {
       {params.length > 0 && (
         <Panel title={t("word.parameters")}>
           <Facts facts={params.map(([name, value]) => [name, <span key={name} className="mono">{String(value)}</span>])} />
+        </Panel>
+      )}
+      {tags.length > 0 && (
+        <Panel title={t("runs.tags")}>
+          <Facts facts={tags.map(([name, value]) => [name, <span key={name} style={{ overflowWrap: "anywhere" }}>{value}</span>])} />
         </Panel>
       )}
     </div>
@@ -170,6 +178,7 @@ export function RunPage() {
       <div className={css.columns}>
         <div className={css.main}>
           <Metrics run={run} />
+          <Artifacts run={run} />
           <RunLog log={log} />
         </div>
         <Details run={run} />

@@ -61,4 +61,8 @@ def _measure(server: Server, ask: Callable[[Connection, str, int], int], rounds:
             if sum(times) > 60_000:  # slow ones get a minute
                 break
         found[what] = sorted(times)[min(len(times) - 1, int(len(times) * 0.95))]
+        print(
+            f"  {server.name}: {what}: p50 {sorted(times)[len(times) // 2]:.1f} ms, p95 {found[what]:.1f} ms",
+            flush=True,
+        )
     return found

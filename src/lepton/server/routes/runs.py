@@ -126,7 +126,7 @@ def get_logs(
 @router.get("/{run_id}/metrics", operation_id="runs.metrics", response_model=MetricsAnswer)
 def get_metrics(platform: On, actor: Who, run_id: str, key: str | None = None) -> object:
     """Get what the run measured: all curves, or the one that is named."""
-    points = platform.runs.metrics(actor, run_id, key)
+    points = sorted(platform.runs.metrics(actor, run_id, key), key=lambda point: point.key)
     curves = groupby(points, key=lambda point: point.key)
     return {"metrics": [{"key": key, "points": list(curve)} for key, curve in curves]}
 

@@ -184,7 +184,7 @@ class _Room:
         )
         confinement = self._confinement(
             list(argv),
-            {**self._environment(venv), **self._gpus(), **told, **assignment.secrets},
+            {**self._environment(venv), **self._going_on(), **self._gpus(), **told, **assignment.secrets},
             readable=[str(venv)] if venv else [],
             writable=[],
             cgroup=group.entrance if group else "",
@@ -244,14 +244,18 @@ class _Room:
             "PYTHONUNBUFFERED": "1",
             "OMP_NUM_THREADS": str(max(1, math.floor(self.assignment.cpus))),
             "LEPTON_OUTPUTS": str(self.place.outputs),
-            "LEPTON_CHECKPOINTS": str(self.place.checkpoints),
-            "LEPTON_ATTEMPT": self.variables.get("LEPTON_ATTEMPT", "0"),
         }
         if venv is not None:
             made["VIRTUAL_ENV"] = str(venv)
         elif "PYTHONPATH" in self.variables:
             made["PYTHONPATH"] = self.variables["PYTHONPATH"]
         return made | kept
+
+    def _going_on(self) -> dict[str, str]:
+        return {
+            "LEPTON_CHECKPOINTS": str(self.place.checkpoints),
+            "LEPTON_ATTEMPT": self.variables.get("LEPTON_ATTEMPT", "0"),
+        }
 
     def _gpus(self) -> dict[str, str]:
         """Show as many GPUs as were asked for: with none, none."""

@@ -366,7 +366,7 @@ export const zh: Dictionary = {
   "compute.machines": "机器",
   "compute.cpus": "处理器",
   "compute.memory_mb": "内存",
-  "compute.gpus": "GPU",
+  "compute.gpus": "GPU 卡",
   "compute.hours": "本月时数",
   "compute.inUse": "使用中",
   "compute.running": "运行中",

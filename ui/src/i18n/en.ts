@@ -102,7 +102,7 @@ export const en = {
 
   "count.rows": "{n} {n|row|rows}",
   "count.workers": "{n} {n|worker|workers}",
-  "count.cpus": "{cpus} {n|processor|processors}",
+  "count.cpus": "{n} {n|processor|processors}",
   "count.gpus": "{n} {n|GPU|GPUs}",
   "count.lines": "{n} {n|line|lines}",
 

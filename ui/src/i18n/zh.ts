@@ -104,7 +104,7 @@ export const zh: Dictionary = {
 
   "count.rows": "{n} 行",
   "count.workers": "{n} 个工作进程",
-  "count.cpus": "{cpus} 个处理器",
+  "count.cpus": "{n} 个处理器",
   "count.gpus": "{n} 个 GPU",
   "count.lines": "{n} 行",
 

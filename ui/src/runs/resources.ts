@@ -1,6 +1,5 @@
 /** Processors, memory and GPUs, added up and in words. */
 import type { Resources } from "../api/types";
-import { number } from "../format";
 import { useSpeech } from "../i18n";
 
 export function sum(all: Resources[]): Resources {
@@ -17,10 +16,10 @@ export function memory(megabytes: number): string {
 
 /** Says what a worker or a run takes, such as "2 processors, 512 MB". */
 export function useResources(): (resources: Resources) => string {
-  const { t, tag } = useSpeech();
+  const { t } = useSpeech();
   return ({ cpus, memory_mb, gpus }) =>
     [
-      t("count.cpus", { n: cpus, cpus: number(cpus, tag) }),
+      t("count.cpus", { n: cpus }),
       memory_mb > 0 ? memory(memory_mb) : "",
       gpus > 0 ? t("count.gpus", { n: gpus }) : "",
     ].filter(Boolean).join(", ");

@@ -16,6 +16,7 @@ from lepton.access.records import Actor, Role
 from lepton.core.errors import Forbidden, InvalidInput, NotFound
 from lepton.core.settings import Settings
 from lepton.runs.engines.port import Exit
+from lepton.runs.launching import Launching
 from lepton.runs.records import Quota, Resources, Run, RunState, Scheduling, WorkerExit
 
 ROOT = Actor("root-id", "root", {"default": Role.OWNER, "other": Role.OWNER}, is_admin=True)
@@ -366,3 +367,19 @@ def test_a_schedule_that_nobody_can_mean_is_refused(platform: Platform, cron: st
 def test_what_cannot_be_asked_of_the_queue_is_refused(platform: Platform, how: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidInput, match=says):
         submit(platform, **how)
+
+
+def test_a_quota_holds_over_two_engines_together(platform: Platform, engine: FakeEngine) -> None:
+    elsewhere = FakeEngine(slots=4)
+    platform.runs.dispatch.launching = Launching("http://127.0.0.1:1", {}, elsewhere)
+    platform.runs.limit(ROOT, Quota(running=1))
+    here = submit(platform)
+    with platform.guard.allow(ANN, "runs.submit", project="default") as tx:
+        there = platform.runs.submit(ANN, tx, project="default", task="runs.submit", arguments={"argv": ["true"]})
+    platform.runs.dispatch.tick()
+    assert [spec.run_id for spec in engine.started] == [here.id]
+    assert elsewhere.started == []
+    assert get(platform, there).message == "the project uses 1 of the 1 runs of its quota"
+    succeed(platform, here)
+    platform.runs.dispatch.tick()
+    assert [spec.run_id for spec in elsewhere.started] == [there.id]

@@ -24,7 +24,7 @@ from lepton.runs.commands import COMMAND, Command
 from lepton.runs.cron import next_time
 from lepton.runs.engines.port import Engine, EnginePhase, EngineSpec, EngineStatus
 from lepton.runs.launching import Launching
-from lepton.runs.queue import DEPTH, Started, Waiting, decide, used_by_project
+from lepton.runs.queue import DEPTH, Decision, Started, Waiting, decide, used_by_project
 from lepton.runs.records import Quota, Resources, RunState, Stopping
 from lepton.runs.rows import RunRow, ScheduleRow
 from lepton.runs.verdict import Verdict, backoff_s, judge, judge_command
@@ -75,7 +75,10 @@ class Dispatch:
             chore()
         now = self.clock()
         with self.database.read() as tx:
-            due, running, held = rows.due(tx, now), rows.running(tx), rows.held(tx)
+            due = rows.due(tx, now)
+            if not due and not rows.count_unended(tx):  # most looks end here, and take no time from predictions
+                return False
+            running, held = rows.running(tx), rows.held(tx)
         for schedule in due:
             self._repeat(schedule, now)
         for row in running:
@@ -93,18 +96,27 @@ class Dispatch:
         for engine in self._engines():
             mine = [row for row in first if self.engine_of(row) is engine]
             try:
-                if mine:
-                    reasons |= self._decide(engine, mine, running, now, quotas=quotas, hours=hours)
+                found = self._decide(engine, mine, running, now, quotas=quotas, hours=hours)
             except Unavailable as error:
                 reasons |= {row.id: error.message for row in mine}
+                continue
+            reasons |= found.reasons
+            by_id = {row.id: row for row in (*mine, *running)}
+            for run_id in found.start:
+                self._start(by_id[run_id], engine)
+                running.append(by_id[run_id])  # it counts for the quotas of what starts elsewhere
+            for run_id in found.preempt:
+                self._stop(by_id[run_id], Stopping.PREEMPTED)
         self.reasons = reasons
         return bool(counts)
 
     def _decide(
         self, engine: Engine, first: list[RunRow], running: list[RunRow], now: datetime, *,
         quotas: Mapping[str, Quota], hours: Mapping[str, float],
-    ) -> Mapping[str, str]:  # fmt: skip
-        """Start, and end, what the queue says of the runs of one engine; return why the others wait."""
+    ) -> Decision:  # fmt: skip
+        """Decide what starts on the machines of one engine."""
+        if not first:
+            return Decision((), (), {})
         waiting: dict[str, list[Waiting]] = {}
         for row in first:
             waited_s = max((now - (row.not_before or row.created_at)).total_seconds(), 0.0)
@@ -118,13 +130,7 @@ class Dispatch:
             if self.engine_of(row) is engine
         ]  # fmt: skip
         elsewhere = used_by_project((row.project, row.needs) for row in running if self.engine_of(row) is not engine)
-        found = decide(waiting, started, engine.machines(), quotas=quotas, hours=hours, elsewhere=elsewhere)
-        by_id = {row.id: row for row in (*first, *running)}
-        for run_id in found.start:
-            self._start(by_id[run_id], engine)
-        for run_id in found.preempt:
-            self._stop(by_id[run_id], Stopping.PREEMPTED)
-        return found.reasons
+        return decide(waiting, started, engine.machines(), quotas=quotas, hours=hours, elsewhere=elsewhere)
 
     def engine_of(self, row: RunRow) -> Engine:
         """Return what runs a run: users' own code may be elsewhere."""

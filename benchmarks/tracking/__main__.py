@@ -134,6 +134,8 @@ def _call(python: Path, which: str, count: int, server: Server, home: Path) -> d
 
 
 def _number(value: float) -> str:
+    if value == float("inf"):
+        return f"no answer in {looking.LONGEST_S:g} s"
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from urllib.parse import quote
@@ -10,7 +11,9 @@ from urllib.parse import quote
 from benchmarks.tracking.fill import EVERY, run_id
 from benchmarks.tracking.servers import Connection, Server
 
-QUESTIONS = ("list", "filter", "sort", "filter and sort", "one curve")
+QUESTIONS = ("list", "one curve", "filter", "sort", "filter and sort")
+"""In this order, as a server may still be busy with what it did not answer in time."""
+LONGEST_S = 60.0
 
 
 def of_lepton(server: Server, rounds: int, runs: int) -> Mapping[str, float]:
@@ -49,20 +52,23 @@ def of_mlflow(server: Server, rounds: int, runs: int) -> Mapping[str, float]:
 
 
 def _measure(server: Server, ask: Callable[[Connection, str, int], int], rounds: int) -> Mapping[str, float]:
-    connection, found = server.connect(), {}
+    found = {}
     for what in QUESTIONS:
-        times = []
-        for number in range(rounds + 1):
-            begin = time.perf_counter()
-            if not ask(connection, what, number):
-                raise RuntimeError(f"{server.name} found nothing for {what}")
-            if number:  # the first fills caches
-                times.append((time.perf_counter() - begin) * 1000)
-            if sum(times) > 60_000:  # slow ones get a minute
-                break
-        found[what] = sorted(times)[min(len(times) - 1, int(len(times) * 0.95))]
-        print(
-            f"  {server.name}: {what}: p50 {sorted(times)[len(times) // 2]:.1f} ms, p95 {found[what]:.1f} ms",
-            flush=True,
-        )
+        connection = server.connect(LONGEST_S)
+        times = [_one(connection, ask, what, 0)]  # the first fills caches, and counts only if it is not answered
+        while len(times) <= rounds and times[-1] != math.inf and sum(times) < 1000 * LONGEST_S:
+            times.append(_one(connection, ask, what, len(times)))
+        counted = sorted(times[1:] or times)
+        found[what] = counted[min(len(counted) - 1, int(len(counted) * 0.95))]
+        print(f"  {server.name}: {what}: p50 {counted[len(counted) // 2]:.1f} ms, p95 {found[what]:.1f} ms", flush=True)
     return found
+
+
+def _one(connection: Connection, ask: Callable[[Connection, str, int], int], what: str, number: int) -> float:
+    begin = time.perf_counter()
+    try:
+        if not ask(connection, what, number):
+            raise RuntimeError(f"nothing was found for {what}")
+    except TimeoutError:
+        return math.inf
+    return (time.perf_counter() - begin) * 1000

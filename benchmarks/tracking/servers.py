@@ -22,8 +22,8 @@ START_S = 120.0
 class Connection:
     """One kept connection."""
 
-    def __init__(self, port: int, token: str | None) -> None:
-        self._http = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
+    def __init__(self, port: int, token: str | None, timeout_s: float = 600.0) -> None:
+        self._http = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
         self._headers = {"Content-Type": "application/json"}
         if token is not None:
             self._headers["Authorization"] = f"Bearer {token}"
@@ -47,9 +47,9 @@ class Server:
     port: int
     token: str | None
 
-    def connect(self) -> Connection:
+    def connect(self, timeout_s: float = 600.0) -> Connection:
         """Open a connection."""
-        return Connection(self.port, self.token)
+        return Connection(self.port, self.token, timeout_s)
 
     def cpu_s(self) -> float:
         """CPU seconds of the server with its children, now."""

@@ -248,6 +248,8 @@ def _holds(condition: Condition) -> sa.ColumnElement[bool]:
         return runs.c.id.in_(here.where(_compared(run_fields.c.number, condition)))
     if condition.operator == "=":  # the index has the beginning of the value only
         here = here.where(run_fields.c.head == condition.value[:64])
+        if len(condition.value) < 64:  # and that is all of it: the row need not be read
+            return runs.c.id.in_(here)
     return runs.c.id.in_(here.where(_compared(run_fields.c.value, condition)))
 
 

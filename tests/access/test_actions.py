@@ -11,7 +11,8 @@ from lepton.access.records import Actor, Role
 
 CONTRACT = """
 datasets.{list,get,import,profile,rows,clean,split,export,delete,read_personal,read_secret} labels.{list}
-runs.{list,get,logs,cancel,retry} models.{list,get,train,register,evaluate,predict,export,delete}
+runs.{list,get,logs,artifacts,queue,quota,schedules,submit,create,track,cancel,retry,schedule,unschedule,limit}
+models.{list,get,train,register,evaluate,predict,export,delete}
 endpoints.{list,get,logs,deploy,rollback,predict,delete} projects.{list,create} users.{list,create,update,delete}
 tokens.{list,create,delete} audit.{list}
 """
@@ -44,7 +45,7 @@ def test_a_steward_is_an_editor_who_may_read_personal_columns_and_see_the_member
 
 def test_a_viewer_changes_nothing() -> None:
     verbs = {a.split(".")[1] for a in held_actions(an_actor(Role.VIEWER), "default") if not a.startswith("tokens.")}
-    assert verbs == {"list", "get", "profile", "rows", "logs"}
+    assert verbs == {"list", "get", "profile", "rows", "logs", "artifacts", "queue", "quota", "schedules"}
 
 
 def test_a_caller_only_predicts_beside_looking_after_its_own_tokens() -> None:
@@ -66,6 +67,7 @@ def test_scopes_only_ever_narrow_a_role(role: Role, scopes: frozenset[str]) -> N
 def test_code_in_a_run_can_be_allowed_data_but_never_people_or_credentials() -> None:
     assert not {a for a in RUN_ACTIONS if a.split(".")[0] in {"users", "tokens", "projects", "audit"}}
     assert {"datasets.get", "models.train", "datasets.read_personal"} <= RUN_ACTIONS
+    assert "runs.limit" not in RUN_ACTIONS, "a run must not raise its own quota"
 
 
 def test_an_unknown_action_is_a_mistake_of_the_program_not_a_permission() -> None:
@@ -76,7 +78,8 @@ def test_an_unknown_action_is_a_mistake_of_the_program_not_a_permission() -> Non
 def test_what_looks_and_what_changes_is_one_rule_over_the_table() -> None:
     assert {action for action in ACTIONS if action not in LOOKING_ACTIONS} == {
         "datasets.import", "datasets.clean", "datasets.split", "datasets.delete",
-        "runs.cancel", "runs.retry",
+        "runs.submit", "runs.create", "runs.track", "runs.cancel", "runs.retry", "runs.schedule", "runs.unschedule",
+        "runs.limit",
         "models.train", "models.register", "models.evaluate", "models.delete",
         "endpoints.deploy", "endpoints.rollback", "endpoints.delete",
         "tokens.create", "tokens.delete", "users.create", "users.update", "users.delete", "projects.create",

@@ -81,8 +81,8 @@ READ_ACTIONS: Mapping[ColumnClass, str] = {
 
 ACCESS_NOUNS = frozenset({"projects", "users", "tokens", "audit"})
 
-RUN_ACTIONS = frozenset(action for action in ACTIONS if action.partition(".")[0] not in ACCESS_NOUNS)
-"""What code inside a run can be allowed: data, never people or credentials."""
+RUN_ACTIONS = frozenset(action for action in ACTIONS if action.partition(".")[0] not in ACCESS_NOUNS) - {"runs.limit"}
+"""What code inside a run can be allowed: data, never people, credentials or its own quota."""
 
 _LOOKS = (
     ".list",

@@ -62,7 +62,8 @@ def test_two_endpoints_answer_from_one_process_on_one_port(shared: Endpoints) ->
     assert ask(shared, "town", CITY_ROW) == "model@2"
     status = shared.get(EDITOR, "town").replica
     assert status is not None
-    assert len(status.workers) == 1
+    staying = [worker for worker in status.workers if worker.state != "draining"]  # the one before may still be leaving
+    assert len(staying) == 1
 
 
 def test_each_is_deployed_and_counted_by_itself(workshop: Workshop, shared: Endpoints) -> None:

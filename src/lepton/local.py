@@ -15,8 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +26,7 @@ import orjson
 from lepton.client import Client
 from lepton.client.sdk import local_address
 from lepton.core.errors import Conflict, InvalidInput, LeptonError, Unavailable
+from lepton.core.locks import locked
 from lepton.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def up(settings: Settings) -> Started:
         Unavailable: if it did not start; the message ends with what its log says.
     """
     _make_home(settings.home)
-    with _one_at_a_time(settings.home / "up.lock"):
+    with locked(settings.home / "up.lock"):
         running = status(settings)
         if running is not None and _wait(settings, running.pid) is not None:
             return Started(running, already=True)
@@ -144,7 +144,7 @@ def open(home: str | Path | None = None, *, project: str = "default") -> Client:
     if opened is not None:  # a notebook cell that is run again
         return opened
     _make_home(settings.home)
-    with _one_at_a_time(settings.home / "up.lock"):
+    with locked(settings.home / "up.lock"):
         if status(settings) is not None:
             return client_of(settings, project=project)
         opened = _Embedded(replace(settings, host="127.0.0.1", port=0), project=project)
@@ -296,17 +296,6 @@ def _check_port(settings: Settings) -> None:
                 f"The address {settings.host}:{settings.port} cannot be used ({error.strerror}). "
                 f"Choose another port: LEPTON_PORT={settings.port % 65535 + 1} lepton up"
             ) from None
-
-
-@contextmanager
-def _one_at_a_time(path: Path) -> Iterator[None]:
-    """Let two `lepton up` at the same moment start one platform, not two."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _hold(path: Path) -> int:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lepton.core.errors import Internal
+from lepton.core.locks import locked
 
 FIRST_USER, USERS = 40_000, 20_000
 """User ids of runs; within the 65,536 that a container has."""
@@ -89,7 +90,7 @@ def place(run_id: str, rank: int) -> Iterator[Place]:
     _make(top)
     sweep(top)
     root = top / f"{run_id}-{rank}-{secrets.token_hex(4)}"
-    with _locked(root.with_suffix(".lock")):
+    with locked(root.with_suffix(".lock")):
         try:
             made = Place(root)
             for folder in (root, made.work, made.outputs, made.checkpoints, made.home, made.tmp):
@@ -167,13 +168,3 @@ def _make(folder: Path) -> None:
     with suppress(FileExistsError):
         folder.mkdir(mode=0o711)
         folder.chmod(0o711)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

@@ -22,6 +22,7 @@ from lepton.core.settings import Settings
 from lepton.runs import rows, track_rows
 from lepton.runs.artifacts import check_path
 from lepton.runs.batch import Batch, check_fields
+from lepton.runs.dispatch import sealing
 from lepton.runs.records import Artifact, CurveSummary, Receipt, Run, RunState, Tracked
 from lepton.runs.rows import RunRow
 from lepton.store.blobs import BlobStore
@@ -199,8 +200,7 @@ class Tracking:
         sealed = None
         if state is RunState.FAILED and message:
             with suppress(NotFound):  # without its key the code alone has to do
-                self._keyring.get(row.project, _scope(row.id))
-                sealed = self._seal(row.project, row.id, "error", message)
+                sealed = sealing(self._keyring, row.project, row.id).close("error", message)
         code = "run_failed" if state is RunState.FAILED else None
         progress = 1.0 if state is RunState.SUCCEEDED else row.progress
         rows.move(tx, row.id, state, ended_at=self._clock(), error_code=code, sealed_error=sealed, progress=progress)
@@ -221,9 +221,6 @@ class Tracking:
             sealed_arguments=b"",
             sealed_params=b"",  # its params are no secret: they are fields, and a list of runs asks for no key
         )
-
-    def _seal(self, project: str, run_id: str, place: str, text: str) -> bytes:
-        return self._keyring.seal(project, _scope(run_id), text.encode(), label=f"{_scope(run_id)}/{place}")
 
     def put_artifact(
         self, actor: Actor, run_id: str, path: str, chunks: Iterable[bytes], *, again: Callable[[], Actor] | None = None

@@ -59,7 +59,7 @@ from lepton.runs.records import (
 )  # fmt: skip
 from lepton.runs.rows import RunRow, ScheduleRow
 from lepton.runs.scheduling import check, check_quota, fingerprint
-from lepton.runs.tracking import Tracking
+from lepton.runs.tracking import Tracking, place_of
 from lepton.store.blobs import BlobStore
 from lepton.store.database import Database
 from lepton.store.keys import Keyring
@@ -223,7 +223,7 @@ class Runs(Tracking):
         Raises:
             NotFound: if there is none of that id that the actor may see.
         """
-        project = self._place_of(actor, run_id)
+        project = self._project_of(actor, run_id)
         with self._guard.allow(actor, "runs.get", project=project, target=f"run:{run_id}") as tx:
             row = _found(tx, run_id, project)
         return self._run(row)
@@ -234,21 +234,21 @@ class Runs(Tracking):
 
     def watch(self, actor: Actor, run_id: str) -> Look:
         """Follow a run to its end, without its log; permission is asked here, once, and each look costs one row."""
-        project = self._place_of(actor, run_id)
+        project = self._project_of(actor, run_id)
         with self._guard.allow(actor, "runs.get", project=project, target=f"run:{run_id}") as tx:
             _found(tx, run_id, project)
         return lambda _: self._look(run_id)
 
     def watch_log(self, actor: Actor, run_id: str, *, limit: int = 1000) -> Look:
         """Follow a run and its log; permission is asked here, once."""
-        project = self._place_of(actor, run_id)
+        project = self._project_of(actor, run_id)
         with self._guard.allow(actor, "runs.logs", project=project, target=f"run:{run_id}") as tx:
             _found(tx, run_id, project)
         return lambda after: self._look_at_log(run_id, after, limit)
 
     def metrics(self, actor: Actor, run_id: str, key: str | None = None) -> builtins.list[MetricPoint]:
         """Return the points of all curves of a run, or of one, those of each in the order in which they came."""
-        project = self._place_of(actor, run_id)
+        project = self._project_of(actor, run_id)
         with self._guard.allow(actor, "runs.get", project=project, target=f"run:{run_id}") as tx:
             _found(tx, run_id, project)
             return track_rows.metrics(tx, run_id, key)
@@ -259,7 +259,7 @@ class Runs(Tracking):
         Raises:
             Conflict: if it has ended already.
         """
-        project = self._place_of(actor, run_id)
+        project = self._project_of(actor, run_id)
         with self._guard.allow(actor, "runs.cancel", project=project, target=f"run:{run_id}") as tx:
             row = _found(tx, run_id, project)
             if row.state.has_ended:
@@ -277,7 +277,7 @@ class Runs(Tracking):
             Conflict: if it is not failed or cancelled.
             Forbidden: if the actor may not do what the run does.
         """
-        project = self._place_of(actor, run_id)
+        project = self._project_of(actor, run_id)
         with self._guard.allow(actor, "runs.retry", project=project, target=f"run:{run_id}") as tx:
             row = _found(tx, run_id, project)
             if row.state not in (RunState.FAILED, RunState.CANCELLED):
@@ -346,7 +346,7 @@ class Runs(Tracking):
         """
         now = self._clock()
         next_at = next_time(cron, timezone, now)
-        project = self._place_of(actor, run_id)
+        project = self._project_of(actor, run_id)
         with self._guard.allow(actor, "runs.schedule", project=project, target=f"run:{run_id}") as tx:
             row = _found(tx, run_id, project)
             self._may_repeat(actor, row)
@@ -556,6 +556,10 @@ class Runs(Tracking):
         if row.reused_from is not None:
             return f"reused what run {row.reused_from} made: same code, same inputs"
         return _STATE_MESSAGES[row.state]
+
+    def _project_of(self, actor: Actor, run_id: str) -> str:
+        with self._database.read() as tx:
+            return place_of(actor, rows.project_of(tx, run_id))
 
     def _take(self, run_id: str) -> builtins.list[MetricPoint]:
         with self._lock:

@@ -179,6 +179,11 @@ def find(tx: sa.Connection, run_id: str) -> RunRow | None:
     return None if row is None else row_of(row)
 
 
+def project_of(tx: sa.Connection, run_id: str) -> str | None:
+    """Return where a run is, or None if there is none."""
+    return tx.execute(sa.select(runs.c.project).where(runs.c.id == run_id)).scalar_one_or_none()
+
+
 def latest(tx: sa.Connection, project: str, *, state: RunState | None, limit: int) -> list[RunRow]:
     """Return the newest runs of a project, newest first."""
     query = sa.select(runs).where(runs.c.project == project)

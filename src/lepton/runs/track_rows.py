@@ -280,11 +280,6 @@ def _curve(row: sa.Row[Any]) -> Curve:
     return Curve(row.last_step, row.last_time_us, row.last_value, row.min_value, row.max_value, row.points)
 
 
-def project_of(tx: sa.Connection, run_id: str) -> str | None:
-    """Return where a run is, or None if there is none."""
-    return tx.execute(sa.select(runs.c.project).where(runs.c.id == run_id)).scalar_one_or_none()
-
-
 def begin_artifact(tx: sa.Connection, blob_id: str, run_id: str, now: datetime) -> None:
     """Note that a file is about to be written for a run."""
     tx.execute(run_artifacts.insert().values(id=blob_id, run_id=run_id, created_at=now))

@@ -310,16 +310,28 @@ class Tracking:
                 track_rows.forget_artifacts(tx, blob_ids)
 
     def _place_of(self, actor: Actor, run_id: str) -> str:
-        """The project of a run, or of the actor: a run it has no business with looks like one that does not exist."""
         with self._database.read() as tx:
-            project = track_rows.project_of(tx, run_id)
-        if project is not None and project in actor.roles:
-            return project
-        return DEFAULT_PROJECT if DEFAULT_PROJECT in actor.roles else min(actor.roles, default=DEFAULT_PROJECT)
+            return place_of(actor, rows.project_of(tx, run_id))
+
+
+def place_of(actor: Actor, project: str | None) -> str:
+    """Return where an actor is to be asked for its rights on a run.
+
+    Args:
+        actor: Who asks.
+        project: Of the run; None if there is no such run.
+
+    Returns:
+        The project; one of the actor's for a run that it has no business with, which so looks like one that does not
+        exist.
+    """
+    if project is not None and project in actor.roles:
+        return project
+    return DEFAULT_PROJECT if DEFAULT_PROJECT in actor.roles else min(actor.roles, default=DEFAULT_PROJECT)
 
 
 def _check_run(tx: sa.Connection, run_id: str, project: str) -> None:
-    if track_rows.project_of(tx, run_id) != project:
+    if rows.project_of(tx, run_id) != project:
         raise NotFound(f"There is no run {run_id[:40]!r}. See the runs there are with: lepton runs list")
 
 

@@ -135,6 +135,25 @@ def test_viewers_do_not_write_and_strangers_see_no_run(platform: Platform, run_i
     assert platform.runs.get(ANN, run_id).state is RunState.RUNNING
 
 
+def test_two_who_note_the_same_run_at_the_same_moment_make_one(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that is killed has asked; whoever sends what it left asks again before that is answered."""
+    run_id, real = new_id(), platform.runs._outside
+
+    def meanwhile(*about: Any) -> Any:
+        row = real(*about)
+        with monkeypatch.context() as once:
+            once.setattr(platform.runs, "_outside", real)
+            platform.runs.create(ANN, run_id=run_id, params={"lr": "0.1"})
+        return row
+
+    monkeypatch.setattr(platform.runs, "_outside", meanwhile)
+    assert platform.runs.create(ANN, run_id=run_id, params={"lr": "0.2"}).id == run_id
+    assert platform.runs.tracked(ANN, run_id).params == {"lr": "0.1"}
+    assert [run.id for run in platform.runs.list(ANN)] == [run_id]
+
+
 def test_asking_twice_for_a_run_of_ones_own_id_makes_one(platform: Platform) -> None:
     mine = new_id()
     first = platform.runs.create(ANN, run_id=mine)

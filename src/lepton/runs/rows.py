@@ -173,6 +173,16 @@ def insert(tx: sa.Connection, row: RunRow) -> None:
     tx.execute(runs.insert().values(values))
 
 
+def insert_new(tx: sa.Connection, row: RunRow) -> RunRow | None:
+    """Add a run unless there is one of its id, which is returned then."""
+    try:
+        with tx.begin_nested():  # so that the transaction outlasts a refusal
+            insert(tx, row)
+    except sa.exc.IntegrityError:
+        return find(tx, row.id)
+    return None
+
+
 def find(tx: sa.Connection, run_id: str) -> RunRow | None:
     """Return one run, or None."""
     row = tx.execute(sa.select(runs).where(runs.c.id == run_id)).one_or_none()

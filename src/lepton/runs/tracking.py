@@ -92,10 +92,12 @@ class Tracking:
             there = rows.find(tx, run_id)
         row = there or self._outside(actor, project, run_id, started_at)
         with self._guard.allow(actor, "runs.create", project=project, target=f"run:{run_id}") as tx:
+            # Somebody else may have noted it since: who sends what a killed program left, beside its last words.
+            there = there or rows.insert_new(tx, row)
+            row = there or row
             if (row.project, row.task, row.user_id) != (project, rows.OUTSIDE, actor.user_id):
                 raise Conflict(f"There is another run {run_id}. Leave the id out to get a new one.")
             if there is None:
-                rows.insert(tx, row)
                 track_rows.set_fields(tx, run_id, "param", params or {})
                 track_rows.set_fields(tx, run_id, "tag", tags or {})
         return Run(

@@ -270,5 +270,31 @@ def sync(door: Door) -> None:
     door.say(f"Sent {count} {'run' if count == 1 else 'runs'}." if count else "Nothing is left to send.")
 
 
+@verb(
+    RUNS,
+    "lepton runs import-mlflow ./mlruns",
+    "lepton runs import-mlflow sqlite:///mlflow.db --project churn",
+    "MLFLOW_TRACKING_TOKEN=… lepton runs import-mlflow https://mlflow.example.org",
+    name="import-mlflow",
+)
+def import_mlflow(
+    door: Door,
+    source: Annotated[str, typer.Argument(help="MLflow's folder 'mlruns', its SQLite file, or its server's address.")],
+    artifacts: Annotated[
+        Path | None, typer.Option(help="Where its server kept files, if SOURCE is a SQLite file.", metavar="FOLDER")
+    ] = None,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Bring runs that have not ended too, as failed ones.")
+    ] = False,
+) -> None:
+    """Bring over what MLflow has recorded: runs with their params, metrics, tags, times and files.
+
+    Nothing of it is executed, and models are kept as files. Doing it again brings what is new.
+    """
+    from lepton.cli.bringing import bring_mlflow
+
+    bring_mlflow(door, source, artifacts=artifacts, unfinished=unfinished)
+
+
 def _line(line: LogLine) -> str:
     return f"{line.time.astimezone():%H:%M:%S} {line.rank} {line.text}"

@@ -434,9 +434,11 @@ class Runs:
         """Send a batch of points, params and tags; one whose number the platform knows changes nothing."""
         return decode(Receipt, self._transport.send("POST", path_of("runs", run_id, "track"), json=batch))
 
-    def end(self, run_id: str, state: str = "succeeded", message: str = "") -> None:
-        """End a run whose work is done elsewhere."""
-        body = {"state": state, "message": message}
+    def end(
+        self, run_id: str, state: str = "succeeded", message: str = "", *, ended_at: datetime | None = None
+    ) -> None:
+        """End a run whose work is done elsewhere; `ended_at` is now if None."""
+        body = {"state": state, "message": message, "ended_at": ended_at}
         self._transport.send("POST", path_of("runs", run_id, "end"), json=body)
 
     def artifacts(self, run_id: str) -> Items[Artifact]:

@@ -141,7 +141,9 @@ class Tracking:
             track_rows.set_fields(tx, run_id, "tag", batch.tags)
         return Receipt(batch.batch, is_new, kept, state)
 
-    def end(self, actor: Actor, run_id: str, state: RunState, message: str = "") -> None:
+    def end(
+        self, actor: Actor, run_id: str, state: RunState, message: str = "", *, ended_at: datetime | None = None
+    ) -> None:
         """End a run that is recorded from outside; does nothing if it has ended already.
 
         Args:
@@ -149,6 +151,7 @@ class Tracking:
             run_id: The run.
             state: How it ended.
             message: Why it failed; kept encrypted.
+            ended_at: When it ended; None is now.
 
         Raises:
             InvalidInput: if the state is none in which a run can end.
@@ -162,7 +165,7 @@ class Tracking:
             row = rows.find(tx, run_id)
             if row is None or row.task != rows.OUTSIDE:
                 raise Conflict("Lepton runs this one itself and sees how it ends. Stop it with: lepton runs cancel")
-            self._end_outside(tx, row, state, message)
+            self._end_outside(tx, row, state, message, ended_at)
 
     def tracked(self, actor: Actor, run_id: str) -> Tracked:
         """Return params, tags and the curves of a run in short."""
@@ -198,14 +201,17 @@ class Tracking:
                     self._end_outside(tx, row, RunState.FAILED, f"Nothing was heard of this run for {hours} hours.")
         return len(lost)
 
-    def _end_outside(self, tx: sa.Connection, row: RunRow, state: RunState, message: str) -> None:
+    def _end_outside(
+        self, tx: sa.Connection, row: RunRow, state: RunState, message: str, ended_at: datetime | None = None
+    ) -> None:
         sealed = None
         if state is RunState.FAILED and message:
             with suppress(NotFound):  # without its key the code alone has to do
                 sealed = sealing(self._keyring, row.project, row.id).close("error", message)
         code = "run_failed" if state is RunState.FAILED else None
         progress = 1.0 if state is RunState.SUCCEEDED else row.progress
-        rows.move(tx, row.id, state, ended_at=self._clock(), error_code=code, sealed_error=sealed, progress=progress)
+        now = ended_at or self._clock()
+        rows.move(tx, row.id, state, ended_at=now, error_code=code, sealed_error=sealed, progress=progress)
 
     def _outside(self, actor: Actor, project: str, run_id: str, started_at: datetime | None) -> RunRow:
         self._keyring.create(project, _scope(run_id))

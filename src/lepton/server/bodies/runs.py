@@ -223,6 +223,7 @@ class EndBody(Body):
 
     state: RunState = RunState.SUCCEEDED
     message: str = Field(default="", max_length=2000)
+    ended_at: AwareDatetime | None = Field(default=None, description="When; now if left out.")
 
 
 class ReceiptAnswer(Answer):

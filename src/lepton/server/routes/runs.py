@@ -169,7 +169,7 @@ async def track_run(platform: On, actor: Who, request: Request, run_id: str) -> 
 @router.post("/{run_id}/end", operation_id="runs.end", status_code=204)
 def end_run(platform: On, actor: Who, run_id: str, body: EndBody) -> None:
     """End a run whose work is done elsewhere."""
-    platform.runs.end(actor, run_id, body.state, body.message)
+    platform.runs.end(actor, run_id, body.state, body.message, ended_at=body.ended_at)
 
 
 @router.get("/{run_id}/tracked", operation_id="runs.tracked", response_model=TrackedAnswer)

@@ -19,7 +19,7 @@ from lepton.client.sdk import Client
 from lepton.client.transport import path_of
 from lepton.core import confine
 from lepton.core.errors import Conflict, LeptonError, NotFound, Unauthenticated
-from lepton.launch import environment, meeting, outputs, places
+from lepton.launch import environment, meeting, outputs, places, shares
 from lepton.launch.cgroups import ControlGroup
 from lepton.launch.checkpoints import Checkpoints
 from lepton.launch.child import Child, Limits
@@ -104,7 +104,11 @@ class Launcher:
             checkpoints.restore()
         place.give_to(user)
         redactor = Redactor([*assignment.secrets.values(), self._variables["LEPTON_TOKEN"]])
-        room = _Room(assignment, place, user, self._variables, redactor, self._grace_s)
+        share = _Share(
+            held.enter_context(shares.processors(assignment.cpus)),
+            held.enter_context(shares.gpus(assignment.gpus, self._variables)),
+        )
+        room = _Room(assignment, place, share, user, self._variables, redactor, self._grace_s)
         venv = self._environment(assignment, room)
         meeting.meet(self._rank, assignment.workers, self._secret, self._stop)
         checkpoints.start()
@@ -164,11 +168,20 @@ class Launcher:
 
 
 @dataclass(frozen=True)
+class _Share:
+    """What a worker has of the machine for itself; no processors are any."""
+
+    cpus: list[int]
+    gpus: str
+
+
+@dataclass(frozen=True)
 class _Room:
     """Where the command of one worker runs, and within which limits."""
 
     assignment: Assignment
     place: Place
+    share: _Share
     user: int | None
     variables: Mapping[str, str] = field(repr=False)
     redactor: Redactor
@@ -184,7 +197,13 @@ class _Room:
         )
         confinement = self._confinement(
             list(argv),
-            {**self._environment(venv), **self._going_on(), **self._gpus(), **told, **assignment.secrets},
+            {
+                **self._environment(venv),
+                **self._going_on(),
+                shares.VISIBLE: self.share.gpus,
+                **told,
+                **assignment.secrets,
+            },
             readable=[str(venv)] if venv else [],
             writable=[],
             cgroup=group.entrance if group else "",
@@ -229,7 +248,7 @@ class _Room:
             cgroup=cgroup,
             processes=MAX_PROCESSES,
             files=MAX_OPEN_FILES,
-            cpus=_processors(self.assignment, int(self.variables["LOCAL_RANK"])),
+            cpus=self.share.cpus,
         )
 
     def _environment(self, venv: Path | None) -> dict[str, str]:
@@ -257,11 +276,6 @@ class _Room:
             "LEPTON_ATTEMPT": self.variables.get("LEPTON_ATTEMPT", "0"),
         }
 
-    def _gpus(self) -> dict[str, str]:
-        """Show as many GPUs as were asked for: with none, none."""
-        first = int(self.variables["LOCAL_RANK"]) * self.assignment.gpus
-        return {"CUDA_VISIBLE_DEVICES": ",".join(str(first + n) for n in range(self.assignment.gpus))}
-
 
 class _Stream:
     """Pieces, read as a file."""
@@ -287,15 +301,6 @@ def _write(line: bytes) -> None:
     stream: BinaryIO = sys.stdout.buffer
     stream.write(line)
     stream.flush()
-
-
-def _processors(assignment: Assignment, local_rank: int) -> list[int]:
-    """Return the processors that a worker may use: the workers of a run next to each other, as far as there are."""
-    there = sorted(os.sched_getaffinity(0))
-    wanted = math.ceil(assignment.cpus)
-    if wanted >= len(there):
-        return []
-    return [there[(local_rank * wanted + n) % len(there)] for n in range(wanted)]
 
 
 def _remove(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
@@ -115,7 +114,6 @@ def test_what_it_becomes_is_in_no_argument(tmp_path: Path) -> None:
         tmp_path, "cat", "/proc/self/cmdline", environment={"PATH": "/bin:/usr/bin", "KEY": "hidden"}
     )
     assert "hidden" not in repr(confined)
-    assert json.loads(confined.to_json())["environment"]["KEY"] == "hidden"
     _, lines = started(confined)
     assert lines == ["cat\0/proc/self/cmdline\0"]
 

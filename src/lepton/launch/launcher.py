@@ -7,8 +7,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -111,13 +111,13 @@ class Launcher:
         room = _Room(assignment, place, share, user, self._variables, redactor, self._grace_s)
         venv = self._environment(assignment, room)
         meeting.meet(self._rank, assignment.workers, self._secret, self._stop)
-        checkpoints.start()
-        try:
-            code = room.run(
-                assignment.argv, self._control.for_the_command(), venv, self._stop, f"{self._run_id}-{self._rank}"
-            )
-        finally:
-            checkpoints.finish()
+        told = self._control.for_the_command()
+        with room.command(assignment.argv, told, venv, f"{self._run_id}-{self._rank}") as command:
+            checkpoints.start()  # a thread, so not before the command was forked
+            try:
+                code = command.run(self._stop)
+            finally:
+                checkpoints.finish()
         if self._rank == 0:  # also when it was told to end: what it has saved then is what a next run goes on from
             self._keep(place, assignment.outputs)
         return code
@@ -187,10 +187,9 @@ class _Room:
     redactor: Redactor
     grace_s: float
 
-    def run(
-        self, argv: Sequence[str], told: Mapping[str, str], venv: Path | None, stop: threading.Event, name: str
-    ) -> int:
-        """Run the command."""
+    @contextmanager
+    def command(self, argv: Sequence[str], told: Mapping[str, str], venv: Path | None, name: str) -> Iterator[Child]:
+        """Start the command; it is to be run in the block."""
         assignment, memory_bytes = self.assignment, self.assignment.memory_mb << 20
         group = ControlGroup.make(
             f"lepton-{name}", memory_bytes=memory_bytes, cpus=assignment.cpus, processes=MAX_PROCESSES
@@ -210,8 +209,7 @@ class _Room:
         )
         limits = Limits(memory_bytes, assignment.timeout_s, self.grace_s)
         try:
-            child = Child(confinement, limits, redactor=self.redactor, write=_write, group=group)
-            return child.run(stop)
+            yield Child(confinement, limits, redactor=self.redactor, write=_write, group=group)
         finally:
             if group is not None:
                 group.remove()

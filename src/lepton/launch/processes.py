@@ -75,14 +75,16 @@ def end_below(root: int, number: signal.Signals) -> None:
             os.kill(pid, number)
 
 
-def end_all_below(root: int, *, within_s: float = 5.0) -> None:
-    """End all that descends from a process, also what starts meanwhile; the process must adopt orphans."""
+def end_all_below_us(*, within_s: float = 5.0) -> None:
+    """End all that descends from this process, also what starts meanwhile; it must adopt orphans."""
     deadline = time.monotonic() + within_s
-    while below(root) and time.monotonic() < deadline:
-        end_below(root, signal.SIGKILL)
-        with suppress(ChildProcessError):
+    while time.monotonic() < deadline:
+        try:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
+        except ChildProcessError:  # where there is no child, there is nothing below
+            return
+        end_below(os.getpid(), signal.SIGKILL)
         time.sleep(0.005)
 
 

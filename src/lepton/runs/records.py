@@ -262,6 +262,7 @@ class LaunchExit(IntEnum):
     NOT_STARTED = 245
     UNCONFINED = 246
     ALONE = 247
+    HUNG = 248
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,7 @@ class Scripts:
             with self._guard.allow(actor, "runs.submit", project=project) as tx:
                 run = self._queue(tx, actor, submission, command, project=project)
             kept = run is not None
+            self._runs.changed.set()  # it can be seen now
         except sa.exc.IntegrityError:  # two with the same key at the same moment, on PostgreSQL
             if key is None:
                 raise

@@ -49,7 +49,10 @@ def judge(
         return _WANTED[None if cancel_asked else stopping]
     again = f"Nothing was half-written; start it again with: lepton runs retry {run_id}"
     if status.phase is EnginePhase.LOST:
-        return _lost(f"The workers were lost together with the process that watched them. {again}")
+        how = "The workers were lost together with the process that watched them."
+        if status.hung:
+            how = f"The process that watched the workers hung: it {_HUNG}."
+        return _lost(f"{how} {again}")
     by_itself = [e for e in status.exits if not e.stopped]
     culprit = next((e for e in by_itself if e.signal is not None or e.code not in _QUIET), None)
     if culprit is not None:
@@ -87,6 +90,8 @@ def judge_command(
             return _lost(f"The workers were told to end, but nobody asked for it. Again: lepton runs retry {run_id}")
         return Verdict(RunState.SUCCEEDED)
     who = _who(culprit, workers)
+    if culprit.hung:
+        return _lost(f"{who} hung: what keeps its command {_HUNG}. See: lepton runs logs {run_id}")
     code, message = WORKER_FAILED, f"{who} ended with exit code {culprit.code}."
     if culprit.signal is not None:
         message = f"{who} was ended by {_signal_name(culprit.signal)}."
@@ -99,6 +104,7 @@ def judge_command(
     return Verdict(RunState.FAILED, code, f"{message} See: lepton runs logs {run_id}", again=True)
 
 
+_HUNG = "was stopped or waited for a device that did not answer, for more than 7 s, and was ended"
 _OF_LAUNCHERS = {
     LaunchExit.OUT_OF_MEMORY: (
         OUT_OF_MEMORY,
@@ -121,6 +127,7 @@ _OF_LAUNCHERS = {
         "Landlock is needed.",
     ),
     LaunchExit.ALONE: (WORKER_LOST, "The workers lost contact with each other before the command began."),
+    LaunchExit.HUNG: (WORKER_LOST, f"{{who}} hung: a process of its command {_HUNG}."),
 }
 
 
@@ -130,6 +137,8 @@ def size(memory_mb: int) -> str:
 
 
 def _blame(culprit: Exit, who: str, run_id: str, again: str) -> Verdict:
+    if culprit.hung:
+        return _lost(f"{who} hung: its process {_HUNG}. {again}")
     if culprit.signal is not None:
         return _lost(f"{who} was ended by {_signal_name(culprit.signal)}. {again}")
     if culprit.code == WorkerExit.STORAGE_FULL:

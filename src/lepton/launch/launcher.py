@@ -102,6 +102,7 @@ class Launcher:
         checkpoints = Checkpoints(self._run_id, place.checkpoints, self._control, say)
         if self._variables.get("LEPTON_ATTEMPT", "0") != "0":
             checkpoints.restore()
+        place.name_python()
         place.give_to(user)
         redactor = Redactor([*assignment.secrets.values(), self._variables["LEPTON_TOKEN"]])
         share = _Share(
@@ -251,7 +252,8 @@ class _Room:
 
     def _environment(self, venv: Path | None) -> dict[str, str]:
         kept = {name: self.variables[name] for name in _TORCHRUN if name in self.variables}
-        programs = (venv / "bin" if venv else Path(sys.executable).parent, "/usr/local/bin", "/usr/bin", "/bin")
+        own = (venv / "bin",) if venv else (self.place.programs, Path(sys.executable).parent)
+        programs = (*own, "/usr/local/bin", "/usr/bin", "/bin")
         made = {
             "PATH": os.pathsep.join(map(str, programs)),
             "HOME": str(self.place.home),

@@ -73,10 +73,10 @@ def failure(client: lepton.Client, run: Run) -> tuple[str, str]:
     return error.code, error.message
 
 
-def test_an_unmodified_torchrun_script_runs_on_two_workers_and_its_logs_are_live(
+def test_two_workers_meet_at_the_port_that_they_are_told_and_their_logs_are_live(
     client: lepton.Client, script: Callable[[str], Path]
 ) -> None:
-    # What torch.distributed does first, as torch is not installed here: rank 0 listens at the port, the others call.
+    # What torch.distributed does first: rank 0 listens at the port, the others call.
     folder = script("""
         import os, socket, sys
         rank, size, port = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "MASTER_PORT"))

@@ -57,6 +57,11 @@ class Place:
         """For what it needs for a moment."""
         return self.root / "tmp"
 
+    @property
+    def heartbeat(self) -> Path:
+        """Touched by a command that says that it still works."""
+        return self.root / "heartbeat"
+
     def give_to(self, user: int | None) -> None:
         """Make it all belong to another user."""
         if user is None:

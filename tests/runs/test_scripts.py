@@ -363,6 +363,25 @@ def test_a_retry_runs_the_same_command_in_the_same_folder(
     assert ended(client, again).retry_of == run.id
 
 
+def test_who_has_called_heartbeat_and_does_so_no_more_hangs_however_busy_it_is(
+    client: lepton.Client, script: Callable[[str], Path]
+) -> None:
+    folder = script("""
+        import lepton
+        lepton.heartbeat()
+        print("works", flush=True)
+        while True:
+            pass
+    """)
+    run = client.runs.submit(MAIN, folder=folder, hang_timeout_s=5)
+    assert texts(client, run) == ["works"]
+    code, message = failure(client, run)
+    assert code == "worker_lost"
+    assert message.startswith("The worker hung: for 5 s there was no sign that it works")
+    with pytest.raises(InvalidInput, match="5 seconds to a year"):
+        client.runs.submit(MAIN, folder=folder, hang_timeout_s=1)
+
+
 def test_the_same_key_runs_once(client: lepton.Client, script: Callable[[str], Path], home: Path) -> None:
     folder = script("print('once')")
     first = client.runs.submit(MAIN, folder=folder, key="nightly-1")

@@ -60,6 +60,9 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has many options
     memory: Annotated[str, typer.Option(help="The most memory of each, such as 512M or 2G.")] = "0",
     gpus: Annotated[int, typer.Option(help="GPUs of each.")] = 0,
     timeout: Annotated[str | None, typer.Option(help="How long it may take, such as 90s, 30m or 2h.")] = None,
+    hang_timeout: Annotated[
+        str | None, typer.Option(help="End it as hung when it does nothing for so long, such as 60s.")
+    ] = None,
     env: Annotated[
         str | None, typer.Option(help="requirements.txt, uv.lock or pyproject.toml in the folder.", metavar="FILE")
     ] = None,
@@ -98,6 +101,7 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has many options
             memory=memory,
             gpus=gpus,
             timeout_s=0 if timeout is None else seconds(timeout),
+            hang_timeout_s=0 if hang_timeout is None else seconds(hang_timeout),
             environment=env,
             outputs=output or (),
             secrets=secret or (),

@@ -336,6 +336,7 @@ class Runs:
         memory: str | int = 0,
         gpus: int = 0,
         timeout_s: int = 0,
+        hang_timeout_s: int = 0,
         environment: str | None = None,
         outputs: Sequence[str] = (),
         secrets: Mapping[str, str] | Sequence[str] = (),
@@ -362,6 +363,7 @@ class Runs:
                 there is.
             gpus: GPUs of each.
             timeout_s: How long it may take; 0 for as long as it likes.
+            hang_timeout_s: After how long without a sign of work it is ended as hung; 0 for never.
             environment: ``requirements.txt``, ``uv.lock`` or ``pyproject.toml`` in the folder; None for the platform's
                 own packages.
             outputs: Patterns of files to keep, such as ``"results/*.csv"``, beside all in ``$LEPTON_OUTPUTS``.
@@ -389,6 +391,7 @@ class Runs:
             "memory_mb": megabytes(memory),
             "gpus": gpus,
             "timeout_s": timeout_s,
+            "hang_timeout_s": hang_timeout_s,
             "environment": environment,
             "outputs": list(outputs),
             "secrets": _secrets(secrets),

@@ -15,6 +15,7 @@ from lepton.launch import processes
 from lepton.launch.cgroups import ControlGroup
 from lepton.launch.confined import CANNOT_START, UNCONFINED, Confinement, become
 from lepton.launch.redact import Redactor
+from lepton.launch.silence import Silence
 from lepton.runs.engines.forks import Forked, fork
 from lepton.runs.engines.stillness import Stillness
 from lepton.runs.records import LaunchExit
@@ -38,11 +39,13 @@ class Limits:
         memory_bytes: The most memory; 0: as much as the machine has to spare.
         timeout_s: How long it may take; 0: as long as it likes.
         grace_s: How long it may take to end when it is told to.
+        hang_timeout_s: How long it may do nothing; 0: as long as it likes.
     """
 
     memory_bytes: int
     timeout_s: float
     grace_s: float
+    hang_timeout_s: float = 0.0
 
 
 class Child:
@@ -54,11 +57,12 @@ class Child:
         redactor: Keeps secrets out of what it writes.
         write: Takes its lines.
         group: Its control group, if there is one.
+        beat: Returns when it last said that it still works.
     """
 
     def __init__(
         self, confinement: Confinement, limits: Limits, *, redactor: Redactor, write: Callable[[bytes], None],
-        group: ControlGroup | None = None,
+        group: ControlGroup | None = None, beat: Callable[[], int] = lambda: 0,
     ) -> None:  # fmt: skip
         self._limits = limits
         self._redactor = redactor
@@ -69,6 +73,7 @@ class Child:
         self._kill_at: float | None = None
         self._why: LaunchExit | None = None
         self._stillness = Stillness()
+        self._silence = Silence(limits.hang_timeout_s, beat, self._began)
         self._process = _start(confinement)
         self._members = {self._process.pid}
 
@@ -117,6 +122,7 @@ class Child:
             except BlockingIOError:
                 continue
             if data:
+                self._silence.hear()
                 for line in self._redactor.feed(data):
                     self._write(line)
             else:
@@ -150,6 +156,8 @@ class Child:
             if (hung := self._stillness.look(self._members, now)) is not None:
                 self._write(f"[the command hangs and is ended: its process {hung.pid} {hung.why}]\n".encode())
                 return LaunchExit.HUNG
+            if self._silence.has_lasted(processes.cpu_s(self._members), now):
+                return LaunchExit.SILENT
         used, most = processes.memory_of(self._members), self._limits.memory_bytes
         if most:
             over = used > most and processes.exact_memory_of(self._members) > most

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 import orjson
 
+from lepton.client.heartbeat import HEARTBEAT
 from lepton.client.sdk import Client
 from lepton.client.transport import path_of
 from lepton.core import confine
@@ -27,6 +28,7 @@ from lepton.launch.confined import Confinement
 from lepton.launch.control import Control, Stopped
 from lepton.launch.places import Place
 from lepton.launch.redact import Redactor
+from lepton.launch.silence import beat_of
 from lepton.launch.unpack import unpack
 from lepton.runs.records import LaunchExit
 
@@ -51,6 +53,7 @@ class Assignment:
     memory_mb: int
     gpus: int
     timeout_s: int
+    hang_timeout_s: int
     environment: str | None
     outputs: list[str]
     secrets: Mapping[str, str] = field(repr=False)
@@ -208,9 +211,16 @@ class _Room:
             writable=[],
             cgroup=group.entrance if group else "",
         )
-        limits = Limits(memory_bytes, assignment.timeout_s, self.grace_s)
+        limits = Limits(memory_bytes, assignment.timeout_s, self.grace_s, assignment.hang_timeout_s)
         try:
-            yield Child(confinement, limits, redactor=self.redactor, write=_write, group=group)
+            yield Child(
+                confinement,
+                limits,
+                redactor=self.redactor,
+                write=_write,
+                group=group,
+                beat=beat_of(self.place.heartbeat),
+            )
         finally:
             if group is not None:
                 group.remove()
@@ -274,6 +284,7 @@ class _Room:
         return {
             "LEPTON_CHECKPOINTS": str(self.place.checkpoints),
             "LEPTON_ATTEMPT": self.variables.get("LEPTON_ATTEMPT", "0"),
+            HEARTBEAT: str(self.place.heartbeat),
         }
 
 

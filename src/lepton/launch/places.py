@@ -69,6 +69,11 @@ class Place:
         if not Path(sys.executable).with_name("python").exists():
             (self.programs / "python").symlink_to(sys.executable)
 
+    @property
+    def heartbeat(self) -> Path:
+        """Touched by a command that says that it still works."""
+        return self.root / "heartbeat"
+
     def give_to(self, user: int | None) -> None:
         """Make it all belong to another user."""
         if user is None:

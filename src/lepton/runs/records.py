@@ -263,6 +263,7 @@ class LaunchExit(IntEnum):
     UNCONFINED = 246
     ALONE = 247
     HUNG = 248
+    SILENT = 249
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,11 @@ def judge_command(
         code, text = _OF_LAUNCHERS[LaunchExit(culprit.code)]
         memory_mb, timeout_s = (command.resources.memory_mb, command.timeout_s) if command else (0, 0)
         message = text.format(
-            who=who, memory=size(memory_mb), more=size(max(memory_mb * 2, 256)), timeout=f"{timeout_s:,} s"
+            who=who,
+            memory=size(memory_mb),
+            more=size(max(memory_mb * 2, 256)),
+            timeout=f"{timeout_s:,} s",
+            hang=f"{command.hang_timeout_s if command else 0:,} s",
         )
     return Verdict(RunState.FAILED, code, f"{message} See: lepton runs logs {run_id}", again=True)
 
@@ -118,6 +122,11 @@ _OF_LAUNCHERS = {
     LaunchExit.TIMED_OUT: (
         TIMED_OUT,
         "{who} took longer than the {timeout} it was given and was ended. Give it more: --timeout.",
+    ),
+    LaunchExit.SILENT: (
+        WORKER_LOST,
+        "{who} hung: for {hang} there was no sign that it works, neither a line nor a heartbeat nor the use of a "
+        "processor, and it was ended. If it only waits, give it more: --hang-timeout.",
     ),
     LaunchExit.NO_ENVIRONMENT: (WORKER_FAILED, "The environment could not be built; the log says why."),
     LaunchExit.NOT_STARTED: (WORKER_FAILED, "{who} could not start the command; the log says why."),

@@ -27,6 +27,7 @@ class SubmissionBody(Body):
     memory_mb: int = Field(default=0, description="Most memory of each worker, in MiB; 0: as much as there is.")
     gpus: int = Field(default=0, description="GPUs of each worker.")
     timeout_s: int = Field(default=0, description="How long the command may take; 0: as long as it likes.")
+    hang_timeout_s: int = Field(default=0, description="How long it may do nothing; 0: as long as it likes.")
     environment: str | None = Field(default=None, description="requirements.txt, uv.lock or pyproject.toml inside.")
     outputs: list[str] = Field(default_factory=list, description="Patterns of files to keep.")
     secrets: dict[str, str] = Field(default_factory=dict, description="Environment variables that no log shows.")
@@ -46,6 +47,7 @@ class SubmissionBody(Body):
             workers=self.workers,
             resources=Resources(self.cpus, self.memory_mb, self.gpus),
             timeout_s=self.timeout_s,
+            hang_timeout_s=self.hang_timeout_s,
             environment=self.environment,
             outputs=tuple(self.outputs),
             secrets=self.secrets,
@@ -65,6 +67,7 @@ class AssignmentAnswer(Answer):
     memory_mb: int
     gpus: int
     timeout_s: int
+    hang_timeout_s: int
     environment: str | None
     outputs: list[str]
     secrets: dict[str, str]

@@ -90,6 +90,7 @@ class RayEngine:
                     self._note(spec, self._number(spec.run_id) + 1)
             except LeptonError:
                 del self._untold[spec.run_id]  # with its key
+                self._over.add(self._job(spec.run_id))  # it may be there all the same
                 raise
         self._forget_jobs()
 
@@ -185,7 +186,8 @@ class RayEngine:
                 why = _OTHER_VERSION.format(hello.address, hello.version, __version__)
                 self._refuse(config, why)
                 raise Unavailable(why)
-            (self._path(run_id) / _TOLD).touch()  # before: without it, nothing was started
+            # Before: without it, nothing was started. It is found again when Ray has lost its memory.
+            (self._path(run_id) / _TOLD).write_text(hello.to_line())
             told = json.loads(config.to_json())
             try:
                 conversation.ask(hello, context, "start", told, timeout_s=AGENT_TIMEOUT_S)
@@ -196,7 +198,8 @@ class RayEngine:
         return conversation.ask(hello, context, verb, body, timeout_s=AGENT_TIMEOUT_S)
 
     def _hear(self, run_id: str) -> Hello | None:
-        lines = self._dashboard.log(self._job(run_id)).splitlines()
+        told = self._path(run_id) / _TOLD
+        lines = [told.read_text()] if told.exists() else self._dashboard.log(self._job(run_id)).splitlines()
         hello = next((found for line in reversed(lines) if (found := Hello.from_line(line, KIND))), None)
         if hello is not None:
             self._hellos[run_id] = hello

@@ -50,15 +50,19 @@ def list_(
     "lepton runs submit -- python train.py --epochs 3",
     "lepton runs submit --workers 4 --memory 2G --env requirements.txt --output 'plots/*.png' -- python train.py",
     "HF_TOKEN=… lepton runs submit --secret HF_TOKEN --detach -- python download.py",
+    "lepton runs submit --like 01J8ZQ4T6W --memory 4G -- python train.py --epochs 10",
 )
 def submit(  # noqa: PLR0913, PLR0917 - a command has many options
     door: Door,
-    command: Annotated[list[str], typer.Argument(help="The command, behind '--'.", metavar="-- CMD…")],
+    command: Annotated[list[str] | None, typer.Argument(help="The command, behind '--'.", metavar="-- CMD…")] = None,
     folder: Annotated[Path, typer.Option(help="Folder that goes along; the command starts in it.")] = Path(),
-    workers: Annotated[int, typer.Option(help="Processes, each with the variables of torchrun.")] = 1,
-    cpus: Annotated[float, typer.Option(help="Processors of each.")] = 1.0,
-    memory: Annotated[str, typer.Option(help="The most memory of each, such as 512M or 2G.")] = "0",
-    gpus: Annotated[int, typer.Option(help="GPUs of each.")] = 0,
+    like: Annotated[
+        str | None, typer.Option(help="A run whose folder, and what is not said here, is taken.", metavar="RUN")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes, each with the variables of torchrun.")] = None,
+    cpus: Annotated[float | None, typer.Option(help="Processors of each.")] = None,
+    memory: Annotated[str | None, typer.Option(help="The most memory of each, such as 512M or 2G.")] = None,
+    gpus: Annotated[int | None, typer.Option(help="GPUs of each.")] = None,
     timeout: Annotated[str | None, typer.Option(help="How long it may take, such as 90s, 30m or 2h.")] = None,
     hang_timeout: Annotated[
         str | None, typer.Option(help="End it as hung when it does nothing for so long, such as 60s.")
@@ -72,13 +76,18 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has many options
     secret: Annotated[
         list[str] | None, typer.Option(help="Variable of this shell that goes along and no log shows.", metavar="NAME")
     ] = None,
-    name: Annotated[str, typer.Option(help="What you call it.")] = "",
+    name: Annotated[str | None, typer.Option(help="What you call it.")] = None,
     key: Annotated[str | None, typer.Option(help="Submitting twice with one key runs once.")] = None,
-    priority: Annotated[int, typer.Option(help="From -100 to 100; the highest of a project is next.")] = 0,
+    priority: Annotated[int | None, typer.Option(help="From -100 to 100; the highest of a project is next.")] = None,
     preemptible: Annotated[
-        bool, typer.Option("--preemptible", help="It may be ended to make room, and is started again later.")
-    ] = False,
-    retries: Annotated[int, typer.Option(help="How often it is tried again when its workers fail or are lost.")] = 0,
+        bool | None,
+        typer.Option(
+            "--preemptible/--not-preemptible", help="It may be ended to make room, and is started again later."
+        ),
+    ] = None,
+    retries: Annotated[
+        int | None, typer.Option(help="How often it is tried again when its workers fail or are lost.")
+    ] = None,
     after: Annotated[
         list[str] | None, typer.Option(help="A run that must have succeeded before.", metavar="RUN")
     ] = None,
@@ -92,18 +101,19 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has many options
     from lepton.cli import waiting
     from lepton.cli.values import seconds
 
-    with waiting.upload_bar(door, str(folder)) as on_upload:
+    with waiting.upload_bar(door, like or str(folder)) as on_upload:
         run = door.client.runs.submit(
             command,
             folder=folder,
+            like=like,
             workers=workers,
             cpus=cpus,
             memory=memory,
             gpus=gpus,
-            timeout_s=0 if timeout is None else seconds(timeout),
-            hang_timeout_s=0 if hang_timeout is None else seconds(hang_timeout),
+            timeout_s=None if timeout is None else seconds(timeout),
+            hang_timeout_s=None if hang_timeout is None else seconds(hang_timeout),
             environment=env,
-            outputs=output or (),
+            outputs=output,
             secrets=secret or (),
             name=name,
             key=key,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import builtins
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
@@ -23,7 +24,7 @@ from lepton.runs import rows, track_rows
 from lepton.runs.artifacts import check_path
 from lepton.runs.batch import Batch, check_fields
 from lepton.runs.dispatch import sealing
-from lepton.runs.records import Artifact, CurveSummary, Receipt, Run, RunState, Tracked
+from lepton.runs.records import Artifact, CurveSummary, Given, Receipt, Run, RunState, Scheduling, Tracked
 from lepton.runs.rows import RunRow
 from lepton.store.blobs import BlobStore
 from lepton.store.database import Database
@@ -179,6 +180,24 @@ class Tracking:
             for key, c in curves.items()
         )
         return Tracked(fields.get("param", {}), fields.get("tag", {}), tuple(summaries))
+
+    def given(self, actor: Actor, run_id: str, *, project: str) -> Given:
+        """Return what a run of a project was given, secrets included: for the platform, which may not pass them on.
+
+        Raises:
+            NotFound: if the project has no such run, or its key was shredded.
+        """
+        with self._guard.allow(actor, "runs.get", project=project, target=f"run:{run_id[:40]}") as tx:
+            _check_run(tx, run_id, project)
+            row = rows.find(tx, run_id)
+        assert row is not None  # runs are not deleted
+        seal = sealing(self._keyring, project, run_id)
+        arguments, params = (
+            json.loads(seal.open(name, sealed)) if sealed else {}
+            for name, sealed in (("arguments", row.sealed_arguments), ("params", row.sealed_params))
+        )
+        scheduling = Scheduling(row.resources, row.priority, row.preemptible, row.retries, row.timeout_s)
+        return Given(row.task, row.user_id, arguments, params, scheduling)
 
     def give_up_silent(self) -> int:
         """End the runs from outside of which nothing was heard for too long; looks once a minute at most.

@@ -23,6 +23,7 @@ from lepton.runs.context import TaskContext
 from lepton.runs.controller import RunController
 from lepton.runs.engines.choose import open_engine
 from lepton.runs.engines.local import LocalEngine
+from lepton.runs.experiments import Experiments
 from lepton.runs.launching import Launching
 from lepton.runs.operations import Runs
 from lepton.runs.scripts import Scripts
@@ -53,6 +54,7 @@ class Platform:
         )  # fmt: skip
         self._engine.ended = self.runs.dispatch.changed.set
         self.scripts = Scripts(runs=self.runs, guard=self.guard, keyring=keyring, blobs=blobs, settings=settings)
+        self.experiments = Experiments(database=self.database, guard=self.guard, runs=self.runs, clock=clock)
         self.access.find_run = self.runs.holder
         self.datasets = Datasets(
             guard=self.guard, keyring=keyring, blobs=blobs, tables=tables,

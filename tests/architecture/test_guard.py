@@ -44,6 +44,16 @@ def test_every_verb_of_commands_opens_the_guard_or_is_for_the_run_itself() -> No
     assert asked == {"submit", "assignment", "bundle"}
 
 
+@pytest.mark.parametrize(("file", "name"), [("runs/experiments.py", "Experiments")])
+def test_every_verb_that_lives_in_a_class_of_its_own_opens_the_guard(file: str, name: str) -> None:
+    tree = ast.parse((SOURCE / file).read_text())
+    verbs = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+    known = {node.name: node for node in verbs.body if isinstance(node, ast.FunctionDef)}
+    asked = [verb for verb, method in known.items() if verb[0] != "_" and "actor" in arguments(method)]
+    assert len(asked) > 5
+    assert [verb for verb in asked if not opens_guard(verb, known)] == []
+
+
 def arguments(method: ast.FunctionDef) -> set[str]:
     return {argument.arg for argument in (*method.args.args, *method.args.kwonlyargs)}
 

@@ -21,7 +21,7 @@ from lepton.access.records import Actor, Role
 from lepton.core.clock import Clock, utc_now
 from lepton.core.errors import InvalidInput, StorageFull
 from lepton.core.settings import Settings
-from lepton.runs import rows, track_rows
+from lepton.runs import experiment_rows, rows, track_rows
 from lepton.runs.context import TaskContext
 from lepton.runs.engines.local import LocalEngine
 from lepton.runs.operations import Runs
@@ -55,7 +55,8 @@ class Platform:
 
     def create_tables(self) -> None:
         with self.database.begin() as tx:
-            metadata.create_all(tx, tables=[rows.runs, rows.run_quotas, rows.run_schedules, *track_rows.TABLES, audit])
+            own = [rows.runs, rows.run_quotas, rows.run_schedules, experiment_rows.run_experiments]
+            metadata.create_all(tx, tables=[*own, *track_rows.TABLES, audit])
 
     def actor_for_run(self, user_id: str, scopes: frozenset[str] | None) -> Actor:
         return Actor(user_id, "ann", {"default": Role.EDITOR}, scopes=scopes, via="run")

@@ -44,7 +44,8 @@ class Batch(_Strict, frozen=True):
 
     Attributes:
         client: Who sends: a name that no other program uses for this run.
-        batch: Its number; one that is not higher than the highest of the client was kept before.
+        batch: Its number; one that is not higher than the highest of the client was kept before. 0, which only this
+            process can say, is the one after the highest.
         after: The highest number of the client that is kept; if it is another, nothing is. None does not care.
         metrics: Points one by one.
         curves: Points by curve, which is faster to read.

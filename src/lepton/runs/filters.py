@@ -8,12 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from lepton.core.errors import InvalidInput
 
 Kind = Literal["metric", "param", "tag", "run"]
-Operator = Literal["=", "!=", "<", "<=", ">", ">=", "like"]
+Operator = Literal[
+    "=", "!=", "<", "<=", ">", ">=", "like", "like exactly", "in", "not in", "is null", "is not null",
+]  # fmt: skip
+"""The last five are not written in this language; whoever translates another into conditions has them."""
 
 MAX_CONDITIONS = 20
 MAX_COLUMNS = 100
@@ -42,13 +46,13 @@ class Condition:
         kind: What is looked at: the newest value of a curve, a param, a tag, or a column of the run.
         key: Which one.
         operator: How it is compared.
-        value: With what; a number compares as one, also with params and tags.
+        value: With what; a number compares as one, also with params and tags. Of ``in`` and ``not in``, all texts.
     """
 
     kind: Kind
     key: str
     operator: Operator
-    value: str | float
+    value: str | float | datetime | tuple[str, ...]
 
 
 @dataclass(frozen=True)

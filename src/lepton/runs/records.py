@@ -465,3 +465,20 @@ class Assignment:
     user_id: str
     scopes: frozenset[str] | None
     arguments: Arguments = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What runs are gathered in: those with its name as their tag ``experiment``.
+
+    Attributes:
+        id: Stays when it is renamed; ``0`` is the one that every project has.
+        deleted_at: When it was marked as deleted, None if it was not.
+    """
+
+    id: str
+    name: str
+    created_at: datetime
+    changed_at: datetime
+    tags: Mapping[str, str] = field(default_factory=dict)
+    deleted_at: datetime | None = None

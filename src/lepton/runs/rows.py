@@ -54,6 +54,7 @@ runs = sa.Table(
     sa.Column("key", sa.String(128)),
     sa.Column("fingerprint", sa.String(64)),
     sa.Column("reused_from", sa.String(26)),
+    sa.Column("deleted_at", UtcDateTime),
     sa.Index("ix_runs_project_created_at", "project", "created_at"),
     sa.Index("ix_runs_state", "state"),
     sa.Index("ix_runs_project_fingerprint", "project", "fingerprint"),
@@ -133,6 +134,7 @@ class RunRow:
     key: str | None = None
     fingerprint: str | None = None
     reused_from: str | None = None
+    deleted_at: datetime | None = None
 
     @property
     def needs(self) -> Resources:
@@ -196,7 +198,7 @@ def project_of(tx: sa.Connection, run_id: str) -> str | None:
 
 def latest(tx: sa.Connection, project: str, *, state: RunState | None, limit: int) -> list[RunRow]:
     """Return the newest runs of a project, newest first."""
-    query = sa.select(runs).where(runs.c.project == project)
+    query = sa.select(runs).where(runs.c.project == project, runs.c.deleted_at.is_(None))
     if state is not None:
         query = query.where(runs.c.state == state.value)
     return [row_of(row) for row in tx.execute(query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit))]

@@ -8,6 +8,9 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from lepton.runs.batch import Batch
 from lepton.runs.filters import Column, Condition, Order, Search
@@ -113,8 +116,9 @@ def hear(tx: sa.Connection, run_id: str, batch: Batch, user_id: str, now: dateti
     state = tx.execute(sa.select(runs.c.state).where(runs.c.id == run_id).with_for_update()).scalar_one()
     here = (run_clients.c.run_id == run_id) & (run_clients.c.client == batch.client)
     known = tx.execute(sa.select(run_clients.c.batch).where(here)).scalar_one_or_none()
-    is_new = batch.batch > (known or 0) and batch.after in (None, known or 0)
-    kept = batch.batch if is_new else known or 0
+    number = batch.batch or (known or 0) + 1
+    is_new = number > (known or 0) and batch.after in (None, known or 0)
+    kept = number if is_new else known or 0
     values = {"user_id": user_id, "batch": kept, "heard_at": now}
     if known is None:
         tx.execute(run_clients.insert().values(run_id=run_id, client=batch.client, **values))
@@ -194,6 +198,15 @@ def set_fields(tx: sa.Connection, run_id: str, kind: str, fields: Mapping[str, s
     )
 
 
+def differing(tx: sa.Connection, run_id: str, kind: str, fields: Mapping[str, str]) -> list[str]:
+    """Return those of some params or tags that a run has already, with another value."""
+    if not fields:
+        return []
+    here = (run_fields.c.run_id == run_id) & (run_fields.c.kind == kind) & run_fields.c.key.in_(list(fields))
+    found = tx.execute(sa.select(run_fields.c.key, run_fields.c.value).where(here))
+    return sorted(key for key, value in found if value != fields[key])
+
+
 def fields(tx: sa.Connection, run_ids: Sequence[str]) -> dict[str, dict[str, dict[str, str]]]:
     """Return params and tags of runs: by run, then by kind, then by key."""
     found: dict[str, dict[str, dict[str, str]]] = {}
@@ -243,7 +256,7 @@ def search(tx: sa.Connection, project: str, wanted: Search) -> list[RunRow]:
         sorted_by, columns = _sorting(order)
         source = sorted_by.join(runs, runs.c.id == sorted_by.c.run_id)  # type: ignore[assignment]
         query = query.select_from(source)
-    query = query.where(*(_holds(condition) for condition in wanted.conditions))
+    query = query.where(runs.c.deleted_at.is_(None), *(holds(condition) for condition in wanted.conditions))
     if wanted.ids:
         query = query.where(runs.c.id.in_(wanted.ids))
     columns = [*columns, runs.c.id]
@@ -265,16 +278,19 @@ def _sorting(order: Order) -> tuple[sa.Subquery, list[sa.ColumnElement[Any]]]:
     return table, [column for column in table.c if column.name != "run_id"]
 
 
-def _holds(condition: Condition) -> sa.ColumnElement[bool]:
+def holds(condition: Condition) -> sa.ColumnElement[bool]:
+    """Return a condition on the table of runs as SQL."""
     if condition.kind == "run":
         return _compared(runs.c[condition.key], condition)
     if condition.kind == "metric":
         here = sa.select(run_curves.c.run_id).where(run_curves.c.key == condition.key)
         return runs.c.id.in_(here.where(_compared(run_curves.c.last_value, condition)))
     here = sa.select(run_fields.c.run_id).where(run_fields.c.kind == condition.kind, run_fields.c.key == condition.key)
+    if condition.operator in ("is null", "is not null"):
+        return runs.c.id.in_(here) if condition.operator == "is not null" else runs.c.id.not_in(here)
     if isinstance(condition.value, float):
         return runs.c.id.in_(here.where(_compared(run_fields.c.number, condition)))
-    if condition.operator == "=":  # the index has the beginning of the value only
+    if condition.operator == "=" and isinstance(condition.value, str):  # the index has its beginning only
         here = here.where(run_fields.c.head == condition.value[:64])
         if len(condition.value) < 64:  # and that is all of it: the row need not be read
             return runs.c.id.in_(here)
@@ -291,8 +307,40 @@ def _compared(column: sa.ColumnElement[Any], condition: Condition) -> sa.ColumnE
         ">": lambda: column > value,
         ">=": lambda: column >= value,
         "like": lambda: column.ilike(str(value)),
+        "like exactly": lambda: _ExactlyLike(column, str(value), str(value).translate(_GLOB)),
+        "in": lambda: column.in_(_texts(value)),
+        "not in": lambda: column.not_in(_texts(value)),
+        "is null": lambda: column.is_(None),
+        "is not null": lambda: column.is_not(None),
     }
     return compared[condition.operator]()
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return value if isinstance(value, tuple) else (str(value),)
+
+
+_GLOB = str.maketrans({"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"})
+"""A pattern of LIKE as one of GLOB, which in SQLite is the comparison that tells capitals from small letters."""
+
+
+class _ExactlyLike(FunctionElement[bool]):
+    """A column, a pattern of LIKE, and the same as one of GLOB."""
+
+    inherit_cache = True
+    type = sa.Boolean()
+
+
+@compiles(_ExactlyLike)
+def _like(element: _ExactlyLike, compiler: SQLCompiler, **options: Any) -> str:
+    column, pattern, _ = element.clauses
+    return f"{compiler.process(column, **options)} LIKE {compiler.process(pattern, **options)} ESCAPE ''"
+
+
+@compiles(_ExactlyLike, "sqlite")
+def _glob(element: _ExactlyLike, compiler: SQLCompiler, **options: Any) -> str:
+    column, _, pattern = element.clauses
+    return f"{compiler.process(column, **options)} GLOB {compiler.process(pattern, **options)}"
 
 
 def number_of(text: str) -> float | None:
@@ -306,6 +354,16 @@ def number_of(text: str) -> float | None:
 
 def _curve(row: sa.Row[Any]) -> Curve:
     return Curve(row.last_step, row.last_time_us, row.last_value, row.min_value, row.max_value, row.points)
+
+
+def unname_artifacts(tx: sa.Connection, run_id: str, path: str) -> list[str]:
+    """Take their path from an artifact, or from all below it; return the ids of their files."""
+    below = run_artifacts.c.path.startswith(f"{path}/", autoescape=True)
+    named = (run_artifacts.c.path == path) | below if path else run_artifacts.c.path.is_not(None)
+    here = (run_artifacts.c.run_id == run_id) & named
+    found = list(tx.execute(sa.select(run_artifacts.c.id).where(here)).scalars())
+    tx.execute(run_artifacts.update().where(run_artifacts.c.id.in_(found)).values(path=None))
+    return found
 
 
 def begin_artifact(tx: sa.Connection, blob_id: str, run_id: str, now: datetime) -> None:

@@ -113,29 +113,42 @@ class Tracking:
             ended_at=row.ended_at,
         )
 
-    def track(self, actor: Actor, run_id: str, batch: Batch) -> Receipt:
+    def track(self, actor: Actor, run_id: str, batch: Batch, *, fixed: bool = False) -> Receipt:
         """Keep a batch of points, params and tags, all of it or nothing; one that was kept before changes nothing.
 
         The audit log has a line for the first batch that a client sends for somebody, not for each.
 
+        Args:
+            actor: Who asks.
+            run_id: The run.
+            batch: What it tells.
+            fixed: Whether a param that the run has already keeps its value.
+
         Raises:
             NotFound: if there is no such run.
+            InvalidInput: if a param would have to change that is fixed.
         """
-        project, target, now = self._place_of(actor, run_id), f"run:{run_id}", self._clock()
+        project, target = self._place_of(actor, run_id), f"run:{run_id}"
         with self._database.read() as tx:
             known = track_rows.heard(tx, run_id, batch.client)
         if known.user_id != actor.user_id:
             with self._guard.allow(actor, "runs.track", project=project, target=target) as tx:
-                return self._keep(tx, actor, run_id, batch, now=now, project=project)
+                return self._keep(tx, actor, run_id, batch, project=project, fixed=fixed)
         self._guard.require(actor, "runs.track", project=project, target=target)
         with self._database.begin() as tx:
-            return self._keep(tx, actor, run_id, batch, now=now, project=project)
+            return self._keep(tx, actor, run_id, batch, project=project, fixed=fixed)
 
     def _keep(
-        self, tx: sa.Connection, actor: Actor, run_id: str, batch: Batch, *, now: datetime, project: str
+        self, tx: sa.Connection, actor: Actor, run_id: str, batch: Batch, *, project: str, fixed: bool
     ) -> Receipt:
         _check_run(tx, run_id, project)
+        now = self._clock()
         state, is_new, kept = track_rows.hear(tx, run_id, batch, actor.user_id, now)
+        if fixed and (other := track_rows.differing(tx, run_id, "param", batch.params)):
+            raise InvalidInput(
+                f"Param {other[0][:60]!r} of run {run_id} has another value already, and params stay as they are. "
+                "Note it under another name, or as a tag."
+            )
         if is_new:
             track_rows.add_points(tx, run_id, batch.points(now))
             track_rows.set_fields(tx, run_id, "param", batch.params)
@@ -308,6 +321,20 @@ class Tracking:
                 )
         blob_id, artifact = found
         return artifact, self._blobs.open(project, _scope(run_id), blob_id)
+
+    def remove_artifacts(self, actor: Actor, run_id: str, path: str = "") -> int:
+        """Remove an artifact, or all below a folder; all of the run if no path is given.
+
+        Returns:
+            How many there were.
+        """
+        project = self._place_of(actor, run_id)
+        with self._guard.allow(actor, "runs.track", project=project, target=f"run:{run_id}") as tx:
+            _check_run(tx, run_id, project)
+            removed = track_rows.unname_artifacts(tx, run_id, path)
+        with suppress(LeptonError, OSError):  # what cannot be removed now is swept later
+            self._remove(removed)
+        return len(removed)
 
     def sweep(self) -> int:
         """Remove the files of uploads that broke off with their process, and of replaced artifacts.

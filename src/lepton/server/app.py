@@ -9,6 +9,7 @@ from lepton import __version__
 from lepton.platform import Platform
 from lepton.server.edge import Edge
 from lepton.server.errors import answer_framework_errors
+from lepton.server.mlflow import MLFLOW_ROUTERS
 from lepton.server.page import Page
 from lepton.server.routes import ROUTERS
 from lepton.server.upload import AT_ONCE
@@ -32,7 +33,7 @@ def create_app(platform: Platform) -> FastAPI:
     """Whether streams are to end, as the server does; set by whoever lets the app listen."""
     app.state.uploads = anyio.CapacityLimiter(AT_ONCE)
     answer_framework_errors(app)
-    for router in ROUTERS:
+    for router in (*ROUTERS, *MLFLOW_ROUTERS):
         app.include_router(router)
     app.router.default = Page()  # not mounted: a mount would swallow "405 method not allowed"
     app.add_middleware(Edge, platform=platform)

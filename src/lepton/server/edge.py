@@ -22,8 +22,9 @@ from lepton.platform import Platform
 from lepton.server.bodies.submissions import MAX_SUBMISSION_BYTES
 from lepton.server.errors import error_response, log, places, too_large, unexpected
 from lepton.server.identity import Hosts, identify, needs_identity
+from lepton.server.protocols import MLFLOW_FILES, enter, speaks_mlflow
 
-UPLOAD = re.compile(r"/v1/datasets/import|/v1/runs/[^/]+/artifacts/.+")
+UPLOAD = re.compile(rf"/v1/datasets/import|/v1/runs/[^/]+/artifacts/.+|{re.escape(MLFLOW_FILES)}/.+")
 """Where whole files are sent."""
 SUBMIT_PATH = "/v1/runs/submit"
 _POLICY = (
@@ -54,7 +55,8 @@ class Edge:
             await self._app(scope, receive, send)
             return
         request_id = scope["lepton.request_id"] = new_id()
-        answer = _Answer(send, request_id, private=scope["path"].startswith("/v1"))
+        enter(scope)
+        answer = _Answer(send, request_id, private=scope["path"].startswith("/v1") or speaks_mlflow(scope))
         try:
             receive = await self._admit(scope, receive)
             await self._app(scope, receive, answer.send)
@@ -70,7 +72,7 @@ class Edge:
     async def _admit(self, scope: Scope, receive: Receive) -> Receive:
         headers, method, path = Headers(scope=scope), scope["method"], scope["path"]
         self._hosts.check(headers.get("host", ""))
-        if needs_identity(method, path):
+        if needs_identity(method, path) or speaks_mlflow(scope):
             scope["lepton.actor"] = await run_in_threadpool(identify, self._platform.access, method, headers)
             scope["lepton.identified_at"] = time.monotonic()
         settings = self._platform.settings
@@ -108,7 +110,7 @@ class _Answer:
         if self.started:
             log.error("%s broke off after its answer had begun: %s", self._request_id, error.code)
             return
-        await error_response(error, self._request_id)(scope, receive, self.send)
+        await error_response(error, scope)(scope, receive, self.send)
 
 
 def _limited(receive: Receive, limit: int) -> Receive:

@@ -12,17 +12,30 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.types import Scope
 
 from lepton.core.errors import Internal, InvalidInput, LeptonError, NotFound, TooLarge
+from lepton.server.protocols import mlflow_error, speaks_mlflow
 
 log = logging.getLogger("lepton.server")
 
 _NAMED = {"body", "query", "path", "header"}
 
 
-def error_response(error: LeptonError, request_id: str, *, status: int | None = None) -> JSONResponse:
-    """Render an error: ``{"error": {"code", "message", "request_id"}}``."""
-    body = {"error": {"code": error.code, "message": error.message, "request_id": request_id}}
+def error_response(
+    error: LeptonError, scope: Scope, *, status: int | None = None, is_address: bool = False
+) -> JSONResponse:
+    """Render an error: ``{"error": {"code", "message", "request_id"}}``, or as MLflow's client reads it.
+
+    Args:
+        error: What went wrong.
+        scope: Of the request.
+        status: Of the answer; None is that of the error.
+        is_address: Whether it is the address that there is not.
+    """
+    if speaks_mlflow(scope):
+        return mlflow_error(error, scope, status=status or error.status, is_address=is_address)
+    body = {"error": {"code": error.code, "message": error.message, "request_id": scope["lepton.request_id"]}}
     return JSONResponse(body, status_code=status or error.status)
 
 
@@ -57,12 +70,15 @@ def answer_framework_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return error_response(InvalidInput(_what_is_wrong(error.errors())), request.scope["lepton.request_id"])
+        return error_response(InvalidInput(_what_is_wrong(error.errors())), request.scope)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
         response = error_response(
-            _refusal(request, error), request.scope["lepton.request_id"], status=error.status_code
+            _refusal(request, error),
+            request.scope,
+            status=error.status_code,
+            is_address=error.status_code in (404, 405),
         )
         if error.headers:
             response.headers.update(error.headers)
@@ -82,6 +98,11 @@ def _refusal(request: Request, error: HTTPException) -> LeptonError:
         allowed = (error.headers or {}).get("Allow", "other methods")
         return InvalidInput(
             f"This address does not take {request.method[:10]}; it takes {allowed}. See /v1/openapi.json."
+        )
+    if error.status_code == 404 and speaks_mlflow(request.scope):
+        return NotFound(
+            "Lepton has no such part of MLflow's interface: it keeps experiments, runs, their files, and models. Use "
+            "MLflow's own server for the rest."
         )
     if error.status_code == 404:
         return NotFound("There is nothing at this address. All addresses are in /v1/openapi.json.")

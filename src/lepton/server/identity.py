@@ -5,6 +5,7 @@ What they may do is for the guard in front of each operation, not for this file.
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import socket
 from urllib.parse import urlsplit
@@ -36,7 +37,12 @@ def identify(access: Access, method: str, headers: Headers) -> Actor:
     authorization = headers.get("authorization")
     if authorization is not None:
         scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+        if scheme.lower() == "basic":
+            check_same_origin(headers, required=False)  # a browser sends a password that it knows by itself
+            token = _password(token)
+        elif scheme.lower() != "bearer":
+            token = ""
+        if not token.strip():
             raise Unauthenticated(
                 "The Authorization header must read 'Bearer lpt_…'. Make a token: lepton tokens create"
             )
@@ -49,6 +55,14 @@ def identify(access: Access, method: str, headers: Headers) -> Actor:
     if method not in _SAFE:
         check_same_origin(headers, required=True)
     return access.session(secret)
+
+
+def _password(credentials: str) -> str:
+    """Return the password of a name and a password; programs that know no tokens send one as a password."""
+    try:
+        return base64.b64decode(credentials, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def session_of(headers: Headers) -> str | None:

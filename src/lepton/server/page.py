@@ -9,6 +9,8 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from lepton.server.protocols import speaks_mlflow
+
 STATIC = Path(__file__).parent / "static"
 _NOT_BUILT = """Lepton is running. Its web page has not been built.
 
@@ -28,7 +30,7 @@ class Page(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Answer with a file, or with the first page."""
-        if path == "v1" or path.startswith("v1/"):
+        if path == "v1" or path.startswith("v1/") or speaks_mlflow(scope):
             raise HTTPException(404)
         if not self._first.exists():
             return PlainTextResponse(_NOT_BUILT, headers={"Cache-Control": "no-cache"})

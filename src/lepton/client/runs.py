@@ -390,25 +390,15 @@ class Runs:
         """
         asked = {
             "command": shlex.split(command) if isinstance(command, str) else command and list(command),
-            "like": like,
-            "workers": workers,
-            "cpus": cpus,
+            "like": like, "workers": workers, "cpus": cpus, "gpus": gpus,
             "memory_mb": None if memory is None else submitting.megabytes(memory),
-            "gpus": gpus,
-            "timeout_s": timeout_s,
-            "hang_timeout_s": hang_timeout_s,
-            "environment": environment,
+            "timeout_s": timeout_s, "hang_timeout_s": hang_timeout_s, "environment": environment,
             "outputs": None if outputs is None else list(outputs),
             "secrets": submitting.secrets_of(secrets),
             "params": None if params is None else dict(params),
-            "name": name,
-            "key": key,
-            "priority": priority,
-            "preemptible": preemptible,
-            "retries": retries,
-            "after": list(after),
-            "reuse": reuse,
-        }
+            "name": name, "key": key, "priority": priority, "preemptible": preemptible, "retries": retries,
+            "after": list(after), "reuse": reuse,
+        }  # fmt: skip
         about = {name: value for name, value in asked.items() if value is not None}
         packed = None if like else submitting.Folder(Path(folder), extra or {})
         return decode(Run, submitting.send(self._transport, about, packed, on_upload))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from architecture.hops import Hops
 from fastapi.routing import APIRoute
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from lepton.access.records import Role
+from lepton.access.records import Actor, Role
+from lepton.platform import Platform
 from lepton.server.mlflow import MLFLOW_ROUTERS
 
 API = "/api/2.0/mlflow"
@@ -203,3 +208,65 @@ def test_a_browser_that_another_site_made_ask_is_refused_with_basic_too(
 def test_what_an_unknown_run_is_told_is_refused_before_anything_is_kept(owner: TestClient) -> None:
     response = owner.post(f"{API}/runs/log-batch", json={"run_id": RUN, "params": [{"key": "a", "value": "b"}]})
     assert mlflow_error(response) == (404, "RESOURCE_DOES_NOT_EXIST")
+
+
+FIELDS = [
+    "name", "new_name", "experiment_id", "run_id", "key", "value", "timestamp", "step", "metrics", "params", "tags",
+    "filter", "order_by", "max_results", "page_token", "experiment_ids", "status", "datasets", "models", "source",
+    "version", "alias", "description", "model_id", "run_uuid", "view_type",
+]  # fmt: skip
+LEAVES = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10) | st.sampled_from(["0", RUN, "y"])
+)
+THINGS = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(sorted(CALLS)), st.dictionaries(st.sampled_from(FIELDS), THINGS, max_size=8))
+def test_whatever_is_sent_is_answered_and_never_an_internal_error(
+    owner: TestClient, call: tuple[str, str], body: dict[str, Any]
+) -> None:
+    method, path = call
+    if method == "GET":
+        response = owner.get(path, params={key: str(value) for key, value in body.items()})
+    else:
+        content = json.dumps(body).encode()  # NaN and Infinity too, as they come
+        response = owner.request(method, path, content=content, headers={"Content-Type": "application/json"})
+    assert response.status_code < 500, response.text
+
+
+def test_what_a_run_was_told_never_keeps_it_from_being_read(owner: TestClient) -> None:
+    run_id = owner.post(f"{API}/runs/create", json={}).json()["run"]["info"]["run_id"]
+    hostile = [
+        b'{"dataset": {"name": "a", "digest": NaN}}',
+        b'{"dataset": {"name": "a", "digest": "b", "profile": 1e999}}',
+    ]
+    for one in (*hostile, b'{"dataset": []}', b'{"dataset": {"name": "a", "digest": "b", "more": NaN}}'):
+        content = b'{"run_id": "%s", "datasets": [%s]}' % (run_id.encode(), one)
+        owner.post(f"{API}/runs/log-inputs", content=content, headers={"Content-Type": "application/json"})
+    run = owner.get(f"{API}/runs/get", params={"run_id": run_id}).json()["run"]
+    assert run["inputs"]["dataset_inputs"] == [{"dataset": {"name": "a", "digest": "b"}}]
+
+
+def test_from_an_address_to_sql_there_are_at_most_seven_of_our_modules(
+    platform: Platform, owner_actor: Actor, owner: TestClient
+) -> None:
+    run_id = owner.post(f"{API}/runs/create", json={}).json()["run"]["info"]["run_id"]
+    owner.put(f"{FILES}/{run_id}/m/a.pkl", content=b"x").raise_for_status()
+    owner.post(f"{MODELS}/create", json={"name": "y"}).raise_for_status()
+    chains = Hops()
+    chains.start()
+    try:
+        source = {"name": "y", "source": f"runs:/{run_id}/m", "run_id": run_id}
+        owner.post(f"{VERSIONS}/create", json=source).raise_for_status()
+        for (method, path), (_, options) in CALLS.items():
+            owner.request(method, path.replace(RUN, run_id), **options)
+    finally:
+        chains.stop()
+    through = {chain for chain in chains.sql if any(name.startswith("lepton.server.mlflow") for name in chain)}
+    assert {name for chain in through for name in chain} >= {"lepton.models.registry", "lepton.runs.experiments"}
+    assert [" > ".join(chain) for chain in through if len(chain) > 7] == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 
 from lepton.access.records import Actor
@@ -16,11 +16,11 @@ from lepton.platform import Platform
 from lepton.server.mlflow.answers import files_of
 from lepton.server.mlflow.language import Comparison, holds, order, parse
 from lepton.server.mlflow.logged_models import find
-from lepton.server.mlflow.words import Asked, In, Json, Pair, by_key, millis, page, pairs
+from lepton.server.mlflow.words import Asked, In, Json, Pair, by_key, millis, new_router, page, pairs
 from lepton.server.protocols import MLFLOW
 from lepton.server.wire import On, Who
 
-router = APIRouter(include_in_schema=False)
+router = new_router()
 _MODELS, _VERSIONS = f"{MLFLOW}/registered-models", f"{MLFLOW}/model-versions"
 _SOURCE = re.compile(r"(?:runs:|mlflow-artifacts:(?://[^/]*)?)/+(?P<run>[^/]+)/?(?P<path>.*)")
 _LOGGED = re.compile(r"models:/(?P<id>m-[0-9a-f]+)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -48,6 +49,22 @@ def test_two_titles_with_one_name_become_two_models(registry: Registry) -> None:
         registry.create(STEWARD, "My Model")
     with pytest.raises(Conflict):
         registry.update(STEWARD, "My Model", new_title="my-model")
+
+
+def test_of_many_who_make_one_model_at_once_one_succeeds(registry: Registry) -> None:
+    def make(title: str) -> bool:
+        try:
+            registry.create(STEWARD, title)
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(make, ["m"] * 8 + ["My M"] * 8))
+    assert (sum(made[:8]), sum(made[8:])) == (1, 1)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: registry.update(STEWARD, "m", tags={str(n): "1"}), range(8)))
+    assert len(registry.get(VIEWER, "m").about.tags) == 8
 
 
 def test_files_become_a_version_that_nothing_opens(workshop: Workshop, registry: Registry) -> None:

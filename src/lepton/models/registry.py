@@ -120,7 +120,8 @@ class Registry:
                 raise Conflict(f"There is a model {title[:80]!r} already. Add versions to it, or take another name.")
             names = {*taken.values(), *(row.name for row in registry_rows.titles(tx, project))}
             row = TitleRow(_free(name_from(title), names), title, now, now, description, dict(tags))
-            registry_rows.put(tx, project, row)
+            if not registry_rows.add(tx, project, row):
+                raise Conflict(f"A model {title[:80]!r}, or one with the same name here, was just made. Look for it.")
         return Registered(row, ())
 
     def update(
@@ -145,8 +146,6 @@ class Registry:
         taken = {one.about.title for one in self.list(actor, project=project)} - {title}
         with self._guard.allow(actor, "models.register", project=project, target=f"model:{known.about.name}") as tx:
             row = registry_rows.find(tx, project, title, lock=True) or known.about
-            if new_title is not None and new_title in taken:
-                raise Conflict(f"There is a model {new_title[:80]!r} already. Take another name.")
             changed = replace(
                 row,
                 title=new_title or title,
@@ -155,7 +154,8 @@ class Registry:
                 aliases=_merged(row.aliases, aliases or {}),
                 changed_at=self._clock(),
             )
-            registry_rows.put(tx, project, changed)
+            if changed.title in taken or not registry_rows.put(tx, project, changed):
+                raise Conflict(f"There is a model {changed.title[:80]!r} already. Take another name.")
         return self.get(actor, new_title or title, project=project)
 
     def delete(self, actor: Actor, title: str, *, project: str = DEFAULT_PROJECT) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -97,16 +98,25 @@ def find(tx: sa.Connection, project: str, title: str, *, lock: bool = False) -> 
     return None if row is None else TitleRow(**_without_project(row))
 
 
-def put(tx: sa.Connection, project: str, row: TitleRow) -> None:
-    """Write what is said about a model, in the place of what was."""
-    remove(tx, project, row.name, words=False)
-    values = vars(row) | {"tags": dict(row.tags), "aliases": dict(row.aliases)}
-    tx.execute(registered_models.insert().values(project=project, **values))
+def add(tx: sa.Connection, project: str, row: TitleRow) -> bool:
+    """Write what is said about a new model; False if another one has its name or its title."""
+    try:
+        with tx.begin_nested():  # so that the transaction outlasts a refusal
+            tx.execute(registered_models.insert().values(_titled(project, row)))
+    except sa.exc.IntegrityError:
+        return False
+    return True
 
 
-def remove(tx: sa.Connection, project: str, name: str, *, words: bool = True) -> None:
-    """Remove what is said about a model, and about its versions too."""
-    for table in (registered_models, registered_versions) if words else (registered_models,):
+def put(tx: sa.Connection, project: str, row: TitleRow) -> bool:
+    """Write what is said about a model, in the place of what was; False if another one has its title."""
+    here = (registered_models.c.project == project) & (registered_models.c.name == row.name)
+    return _write(tx, registered_models, here, _titled(project, row))
+
+
+def remove(tx: sa.Connection, project: str, name: str) -> None:
+    """Remove what is said about a model, and about its versions."""
+    for table in (registered_models, registered_versions):
         tx.execute(table.delete().where(table.c.project == project, table.c.name == name))
 
 
@@ -118,10 +128,22 @@ def words(tx: sa.Connection, project: str) -> dict[tuple[str, int], WordsRow]:
 
 def put_words(tx: sa.Connection, project: str, row: WordsRow) -> None:
     """Write what is said about a version, in the place of what was."""
-    here = (registered_versions.c.project == project) & (registered_versions.c.name == row.name)
-    tx.execute(registered_versions.delete().where(here, registered_versions.c.version == row.version))
-    values = vars(row) | {"tags": dict(row.tags)}
-    tx.execute(registered_versions.insert().values(project=project, **values))
+    model = (registered_versions.c.project == project) & (registered_versions.c.name == row.name)
+    here = model & (registered_versions.c.version == row.version)
+    _write(tx, registered_versions, here, vars(row) | {"project": project, "tags": dict(row.tags)})
+
+
+def _write(tx: sa.Connection, table: sa.Table, here: sa.ColumnElement[bool], values: Mapping[str, object]) -> bool:
+    for _ in range(2):  # somebody else may write the same row between the look and the insert
+        with suppress(sa.exc.IntegrityError), tx.begin_nested():
+            if not tx.execute(table.update().where(here).values(values)).rowcount:
+                tx.execute(table.insert().values(values))
+            return True
+    return False
+
+
+def _titled(project: str, row: TitleRow) -> dict[str, object]:
+    return vars(row) | {"project": project, "tags": dict(row.tags), "aliases": dict(row.aliases)}
 
 
 def _without_project(row: sa.Row[Any]) -> dict[str, Any]:

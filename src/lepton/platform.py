@@ -19,6 +19,7 @@ from lepton.endpoints.controller import EndpointController
 from lepton.endpoints.operations import Endpoints
 from lepton.labels.operations import Labels
 from lepton.models.operations import Models
+from lepton.models.registry import Registry
 from lepton.runs.context import TaskContext
 from lepton.runs.controller import RunController
 from lepton.runs.engines.choose import open_engine
@@ -63,6 +64,7 @@ class Platform:
         self.models = Models(
             guard=self.guard, keyring=keyring, blobs=blobs, datasets=self.datasets, runs=self.runs, clock=clock
         )
+        self.registry = Registry(guard=self.guard, models=self.models, runs=self.runs, clock=clock)
         self.endpoints = Endpoints(
             database=self.database, guard=self.guard, keyring=keyring, blobs=blobs,
             models=self.models, clock=clock, settings=settings,

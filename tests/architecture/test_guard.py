@@ -44,7 +44,7 @@ def test_every_verb_of_commands_opens_the_guard_or_is_for_the_run_itself() -> No
     assert asked == {"submit", "assignment", "bundle"}
 
 
-@pytest.mark.parametrize(("file", "name"), [("runs/experiments.py", "Experiments")])
+@pytest.mark.parametrize(("file", "name"), [("runs/experiments.py", "Experiments"), ("models/registry.py", "Registry")])
 def test_every_verb_that_lives_in_a_class_of_its_own_opens_the_guard(file: str, name: str) -> None:
     tree = ast.parse((SOURCE / file).read_text())
     verbs = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 from journey.journeys import CUSTOMER, Live, start
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -460,3 +461,23 @@ def test_a_run_that_was_recorded_elsewhere_is_found_and_shows_its_files(page: Pa
     with page.expect_download() as waited:
         page.get_by_role("button", name="Take out notes.txt").click()
     assert waited.value.path().read_bytes() == b"so it went"
+
+
+def test_files_of_a_model_that_nothing_opens_are_called_so(page: Page, live: Live) -> None:
+    url, token = live.address["url"], live.address["token"]
+    with httpx2.Client(base_url=f"{url}/api/2.0", headers={"Authorization": f"Bearer {token}"}) as mlflow:
+        run = mlflow.post("/mlflow/runs/create", json={"run_name": "iris"}).json()["run"]["info"]["run_id"]
+        mlflow.put(f"/mlflow-artifacts/artifacts/{run}/model/model.pkl", content=b"never opened").raise_for_status()
+        mlflow.post("/mlflow/registered-models/create", json={"name": "Iris Model"}).raise_for_status()
+        source = {"name": "Iris Model", "source": f"runs:/{run}/model", "run_id": run}
+        mlflow.post("/mlflow/model-versions/create", json=source).raise_for_status()
+    page.goto(f"{url}/runs/{run}")
+    expect(page.get_by_text("model/model.pkl")).to_be_visible()
+    expect(page.get_by_text("never opened here")).to_be_visible()
+    page.goto(f"{url}/models/iris-model@1")
+    expect(page.get_by_text("This version cannot be deployed")).to_be_visible()
+    expect(page.get_by_role("main").get_by_role("button", name="Delete")).to_be_visible()
+    for name in ("Deploy", "Evaluate", "Predict", "ONNX"):
+        expect(page.get_by_role("main").get_by_role("button", name=name)).to_have_count(0)
+    page.get_by_role("link", name="Models").first.click()
+    expect(page.get_by_role("row").filter(has_text="iris-model")).to_contain_text("Files only")

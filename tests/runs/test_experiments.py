@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -68,6 +69,23 @@ def test_a_name_is_taken_once_in_a_project(experiments: Experiments) -> None:
         with pytest.raises(Conflict, match="already"):
             experiments.update(ANN, other.id, name=name)
     assert made.name == "houses"
+
+
+def test_of_many_who_make_one_experiment_at_once_one_succeeds(experiments: Experiments) -> None:
+    def make(_: int) -> bool:
+        try:
+            experiments.create(ANN, "houses")
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(make, range(16))) == 1
+    run = experiments.start(ANN, DEFAULT_ID)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: experiments.keep(ANN, run.id, "input", {"same": str(n)}), range(16)))
+        list(pool.map(lambda n: experiments.update(ANN, DEFAULT_ID, tags={"same": str(n)}), range(16)))
+    assert set(experiments.run(EVE, run.id).words["input"]) == {"same"}
 
 
 def test_a_deleted_experiment_takes_no_runs_until_it_is_restored(experiments: Experiments) -> None:

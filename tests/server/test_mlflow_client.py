@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import lepton
-from lepton.core.errors import NotFound
+from lepton.core.errors import InvalidInput, NotFound
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -367,3 +367,119 @@ def test_what_lepton_does_not_have_is_refused_by_name(theirs: mlflow.MlflowClien
     assert code_of(error) == "RESOURCE_DOES_NOT_EXIST"
     with pytest.raises(NotFound):
         lepton.Client(os.environ["MLFLOW_TRACKING_URI"], os.environ["MLFLOW_TRACKING_TOKEN"]).runs.get("0" * 32)
+
+
+def test_a_model_that_autolog_has_logged_is_registered_as_files_that_nothing_opens(
+    here: lepton.Client, theirs: mlflow.MlflowClient, scripted: str, tmp_path: Path
+) -> None:
+    made = mlflow.register_model(f"runs:/{scripted}/model", "Iris Model")
+    again = mlflow.register_model(f"runs:/{scripted}/model", "Iris Model")
+    assert (made.version, again.version, made.status) == ("1", "2", "READY")
+    assert "Files only" in made.status_message
+    detail = here.models.get("iris-model@1")
+    assert (detail.recipe, detail.task, detail.run_id) == ("files", "files", scripted)
+    assert any("cannot be deployed" in note for note in detail.notes)
+    for refused in (
+        lambda: here.endpoints.deploy("e", model="iris-model@1"),
+        lambda: here.models.export("iris-model@1", tmp_path / "x.onnx"),
+    ):
+        with pytest.raises(InvalidInput, match="Files only"):
+            refused()
+    back = Path(mlflow.artifacts.download_artifacts("models:/Iris Model/1", dst_path=str(tmp_path)))
+    assert {"MLmodel", "model.pkl"} <= {file.name for file in back.iterdir()}
+
+
+def test_files_that_were_replaced_since_are_not_given_as_the_version(
+    here: lepton.Client, theirs: mlflow.MlflowClient, experiment: str, tmp_path: Path
+) -> None:
+    run_id = theirs.create_run(experiment).info.run_id
+    theirs.log_text(run_id, "one", "m/weights.pkl")
+    theirs.create_registered_model("replaced")
+    theirs.create_model_version("replaced", f"runs:/{run_id}/m", run_id)
+    assert theirs.get_model_version_download_uri("replaced", "1") == f"mlflow-artifacts:/{run_id}/m"
+    theirs.log_text(run_id, "two", "m/weights.pkl")
+    with pytest.raises(MlflowException, match="replaced or removed"):
+        theirs.get_model_version_download_uri("replaced", "1")
+
+
+def test_a_plain_graph_becomes_a_model_that_can_be_deployed(
+    here: lepton.Client, theirs: mlflow.MlflowClient, experiment: str, tmp_path: Path
+) -> None:
+    import mlflow.onnx
+    from onnx import TensorProto, helper
+
+    graph = helper.make_graph(
+        [helper.make_node("ReduceMean", ["x"], ["y"], keepdims=0, axes=[1])],
+        "mean",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N"])],
+    )  # fmt: skip
+    onnx_model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    with mlflow.start_run(experiment_id=experiment):
+        mlflow.onnx.log_model(
+            onnx_model, name="graph", registered_model_name="mean_of_three", pip_requirements=["onnx"]
+        )
+    version = theirs.get_model_version("mean_of_three", "1")
+    assert version.status_message == ""
+    detail = here.models.get("mean_of_three@1")
+    assert (detail.recipe, len(detail.signature.inputs)) == ("onnx", 3)
+    assert here.models.export("mean_of_three@1", tmp_path / "mean.onnx").size_bytes > 0
+
+
+def test_models_versions_tags_and_aliases_are_kept(
+    here: lepton.Client, theirs: mlflow.MlflowClient, experiment: str
+) -> None:
+    run_id = theirs.create_run(experiment).info.run_id
+    theirs.log_text(run_id, "weights", "m/weights.txt")
+    theirs.create_registered_model("Churn", tags={"team": "blue"}, description="who leaves")
+    with pytest.raises(MlflowException) as error:
+        theirs.create_registered_model("Churn")
+    assert code_of(error) == "RESOURCE_ALREADY_EXISTS"
+    for _ in range(2):
+        theirs.create_model_version("Churn", f"runs:/{run_id}/m", run_id, tags={"a": "1"}, description="d")
+    theirs.set_registered_model_alias("Churn", "champion", "1")
+    theirs.set_registered_model_alias("Churn", "gone", "2")
+    theirs.delete_registered_model_alias("Churn", "gone")
+    theirs.set_registered_model_tag("Churn", "team", "red")
+    theirs.set_registered_model_tag("Churn", "x", "1")
+    theirs.delete_registered_model_tag("Churn", "x")
+    theirs.set_model_version_tag("Churn", "2", "b", "2")
+    theirs.delete_model_version_tag("Churn", "2", "a")
+    theirs.update_model_version("Churn", "2", "better")
+    theirs.update_registered_model("Churn", "who goes")
+    model = theirs.get_registered_model("Churn")
+    assert (model.description, model.tags, model.aliases) == ("who goes", {"team": "red"}, {"champion": "1"})
+    assert [one.version for one in model.latest_versions] == ["2"]
+    champion = theirs.get_model_version_by_alias("Churn", "champion")
+    assert (champion.version, champion.aliases, champion.tags) == ("1", ["champion"], {"a": "1"})
+    second = theirs.get_model_version("Churn", "2")
+    assert (second.description, second.tags, second.source) == ("better", {"b": "2"}, f"runs:/{run_id}/m")
+    assert [one.version for one in theirs.search_model_versions("name = 'Churn'")] == ["2", "1"]
+    assert [one.version for one in theirs.search_model_versions(f"run_id = '{run_id}' and tags.b = '2'")] == ["2"]
+    assert [one.name for one in theirs.search_registered_models("name ILIKE 'chu%' and tags.team = 'red'")] == ["Churn"]
+    theirs.copy_model_version("models:/Churn/1", "Copy of churn")
+    assert [one.name for one in theirs.search_registered_models(order_by=["name ASC"]) if "hurn" in one.name] == [
+        "Churn", "Copy of churn",
+    ]  # fmt: skip
+    theirs.rename_registered_model("Churn", "Leaving")
+    assert theirs.get_model_version("Leaving", "1").version == "1"
+    assert {version.ref for model in here.models.list() for version in model.versions} >= {"churn@1", "copy-of-churn@1"}
+    theirs.delete_model_version("Leaving", "1")
+    assert theirs.get_registered_model("Leaving").aliases == {}
+    theirs.delete_registered_model("Leaving")
+    with pytest.raises(MlflowException) as error:
+        theirs.get_registered_model("Leaving")
+    assert code_of(error) == "RESOURCE_DOES_NOT_EXIST"
+    assert "churn" not in [model.name for model in here.models.list()]
+
+
+def test_what_is_no_source_of_files_is_refused(theirs: mlflow.MlflowClient, experiment: str) -> None:
+    run_id = theirs.create_run(experiment).info.run_id
+    theirs.create_registered_model("sourceless")
+    for source in ("s3://bucket/model", "/etc", f"runs:/{run_id}/nothing", "file:///etc"):
+        with pytest.raises(MlflowException) as error:
+            theirs.create_model_version("sourceless", source, run_id)
+        assert code_of(error) == "INVALID_PARAMETER_VALUE", source
+    with pytest.raises(MlflowException) as error:
+        theirs.create_model_version("sourceless", "runs:/01ARZ3NDEKTSV4RRFFQ69G5FAV/m", run_id)
+    assert code_of(error) == "RESOURCE_DOES_NOT_EXIST"

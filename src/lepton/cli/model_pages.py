@@ -24,16 +24,17 @@ _SHOWN_COEFFICIENTS = 10
 def model(detail: ModelDetail) -> list[RenderableType]:
     """Show a version: what it predicts and how well, and what moves its predictions."""
     how = f"learned from {detail.dataset}" if detail.dataset else "registered"
+    what = "is files only" if detail.recipe == "files" else f"predicts {detail.target} ({detail.task}, {detail.recipe})"
     parts: list[RenderableType] = [
-        f"{detail.ref} predicts {detail.target} ({detail.task}, {detail.recipe}), {how} "
-        f"by {detail.created_by} at {when(detail.created_at)}; {size(detail.size_bytes)}",
+        f"{detail.ref} {what}, {how} by {detail.created_by} at {when(detail.created_at)}; {size(detail.size_bytes)}",
     ]
     if detail.metrics:
         parts.append(metrics(detail.metrics, title="On rows held out from training"))
     for kind, draw in (("confusion", confusion), ("coefficients", coefficients)):
         if (plot := detail.plot(kind)) is not None:
             parts.append(draw(plot))
-    parts.append(inputs(detail.signature))
+    if detail.recipe != "files":
+        parts.append(inputs(detail.signature))
     parts += [Text(f"! {note}", "yellow") for note in detail.notes]
     if detail.evaluations:
         parts.append(evaluations(detail.evaluations))

@@ -19,7 +19,7 @@ from lepton.core.ids import new_id
 from lepton.core.refs import Ref, check_name, parse_ref
 from lepton.datasets.operations import Datasets, check_whole
 from lepton.datasets.records import DatasetVersion
-from lepton.models import bundle, rows
+from lepton.models import bundle, inert, rows
 from lepton.models.batch import check_inputs
 from lepton.models.declared import read_signature
 from lepton.models.documents import Card, Documents, scope_of
@@ -108,6 +108,7 @@ class Models:
         name: str,
         project: str = "default",
         again: Callable[[], Actor] | None = None,
+        run_id: str = "",
     ) -> ModelVersion:
         """Keep code of a user's own, with the signature it declares, as the next version of a model.
 
@@ -119,6 +120,7 @@ class Models:
             name: Name of the model.
             project: Where.
             again: Says who asks when the archive has come; raises if that is nobody now.
+            run_id: The run that made it, if it is known here.
 
         Raises:
             InvalidInput: if the name, the archive or the signature is not possible.
@@ -130,10 +132,44 @@ class Models:
         files = bundle.unpack(bundle.receive(chunks))
         made = _registered(name, files)
         actor = actor if again is None else again()
-        row = self._store(actor, made, project=project)
+        row = self._store(actor, made, project=project, run_id=run_id)
         with self._withdrawing(row), self._guard.allow(actor, "models.register", project=project, target=target) as tx:
             row = _numbered(tx, row)
         return self._version(row)
+
+    def register_files(
+        self, actor: Actor, files: Iterable[inert.ModelFile], *, name: str, run_id: str, reason: str, project: str
+    ) -> ModelVersion:
+        """Keep a list of files of a run as the next version of a model, which nothing ever opens.
+
+        Args:
+            actor: Who asks.
+            files: What they are; they stay where they are.
+            name: Name of the model.
+            run_id: The run that has them.
+            reason: Why they are no more than files, if there was a graph among them.
+            project: Where.
+        """
+        target, kept = f"model:{name[:80]}", tuple(files)
+        self._require(actor, "models.register", project, target)
+        notes = (inert.NOTE, f"Its graph was not taken: {reason}") if reason else (inert.NOTE,)
+        made = Trained(
+            check_name(name, "model"), inert.FILES, "", inert.NOTHING, inert.to_json(kept), metrics={}, plots=(),
+            notes=notes,
+        )  # fmt: skip
+        row = self._store(actor, made, project=project, run_id=run_id)
+        row = replace(row, size_bytes=sum(file.size_bytes for file in kept))
+        with self._withdrawing(row), self._guard.allow(actor, "models.register", project=project, target=target) as tx:
+            row = _numbered(tx, row)
+        return self._version(row)
+
+    def files(self, actor: Actor, ref: Ref, *, project: str = "default") -> tuple[inert.ModelFile, ...]:
+        """Return what a version that is files only was when it was registered; none of another one."""
+        with self._guard.allow(actor, "models.get", project=project, target=f"model:{ref}") as tx:
+            row = _found(tx, project, ref)
+        if row.recipe != inert.FILES:
+            return ()
+        return inert.from_json(self._blobs.read(project, scope_of(row.id), row.blob_id))
 
     def list(self, actor: Actor, *, project: str = "default") -> builtins.list[ModelSummary]:
         """Return the models of a project by name, each with its versions, newest first."""
@@ -304,6 +340,7 @@ class Models:
         """Return what a deployment needs of a version."""
         with self._guard.allow(actor, "models.get", project=project, target=f"model:{ref}") as tx:
             row = _found(tx, project, ref)
+        _check_opened(row)
         documents = self._documents(row)
         return ModelArtifact(
             ref=f"{row.name}@{row.version}",
@@ -520,7 +557,13 @@ def _adopted(name: str, files: dict[str, bytes]) -> Trained:
     )
 
 
+def _check_opened(row: ModelRow) -> None:
+    if row.recipe == inert.FILES:
+        raise InvalidInput(f"Model {row.name}@{row.version} cannot be used here. {inert.NOTE}")
+
+
 def _check_graph(row: ModelRow) -> None:
+    _check_opened(row)
     if row.recipe in REGISTERED:
         raise InvalidInput(
             f"Model {row.name}@{row.version} was registered and has no graph, so it runs behind an endpoint only. "

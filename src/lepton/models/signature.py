@@ -27,11 +27,12 @@ _RESERVED = frozenset((*OUTPUTS, NUMBERS))
 
 
 class Task(StrEnum):
-    """What is predicted: one of a few classes, a number, or text that another server generates."""
+    """What is predicted: a class, a number, or text that another server generates; nothing, by files that are kept."""
 
     CLASSIFICATION = "classification"
     REGRESSION = "regression"
     GENERATION = "generation"
+    FILES = "files"
 
 
 @dataclass(frozen=True)

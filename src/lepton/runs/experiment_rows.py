@@ -29,9 +29,15 @@ TAG = "experiment"
 """The tag by which a run belongs to an experiment: its value is the name."""
 
 
-def add(tx: sa.Connection, project: str, experiment: Experiment) -> None:
-    """Add an experiment; an integrity error if the name is taken."""
-    tx.execute(run_experiments.insert().values(project=project, **(vars(experiment) | {"tags": dict(experiment.tags)})))
+def add(tx: sa.Connection, project: str, experiment: Experiment) -> bool:
+    """Add an experiment; False if there is one of its name or its id."""
+    values = vars(experiment) | {"project": project, "tags": dict(experiment.tags)}
+    try:
+        with tx.begin_nested():  # so that the transaction outlasts a refusal
+            tx.execute(run_experiments.insert().values(values))
+    except sa.exc.IntegrityError:
+        return False
+    return True
 
 
 def find(
@@ -114,6 +120,11 @@ def search(  # noqa: PLR0913 - what is wanted, word for word
     query = query.where(*(holds(condition) for condition in conditions))
     query = query.order_by(*columns, runs.c.started_at.desc(), runs.c.id)
     return [row_of(row) for row in tx.execute(query.limit(limit).offset(offset))]
+
+
+def hold(tx: sa.Connection, run_id: str) -> None:
+    """Let whoever else writes to a run wait from here on."""
+    tx.execute(sa.select(runs.c.id).where(runs.c.id == run_id).with_for_update())
 
 
 def set_deleted(tx: sa.Connection, run_id: str, moment: datetime | None) -> None:

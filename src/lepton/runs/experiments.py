@@ -106,9 +106,8 @@ class Experiments:
         now = self._clock()
         made = Experiment(new_id(), _named(name), now, now, dict(tags))
         with self._guard.allow(actor, "runs.create", project=project, target="experiment") as tx:
-            if name == DEFAULT_NAME or experiment_rows.find(tx, project, name=name) is not None:
+            if name == DEFAULT_NAME or not experiment_rows.add(tx, project, made):
                 raise Conflict(f"There is an experiment {name[:80]!r} already. Use it, or choose another name.")
-            experiment_rows.add(tx, project, made)
         return made
 
     def get(
@@ -265,6 +264,8 @@ class Experiments:
         with self._database.read() as tx:
             project = place_of(actor, rows.project_of(tx, run_id))
         with self._guard.allow(actor, action, project=project, target=f"run:{run_id[:40]}") as tx:
+            if action == "runs.track":
+                experiment_rows.hold(tx, run_id)
             row = rows.find(tx, run_id)
             if row is None or row.project != project:
                 raise NotFound(f"There is no run {run_id[:40]!r}. See the runs there are with: lepton runs list")

@@ -243,7 +243,7 @@ export interface MetricSeries {
 
 export type Metrics = Record<string, number | null>;
 
-export type ModelTask = "classification" | "regression" | "generation";
+export type ModelTask = "classification" | "regression" | "generation" | "files";
 
 export interface ModelVersion {
   ref: string;

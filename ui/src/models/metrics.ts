@@ -6,6 +6,7 @@ const FIRST: Record<ModelTask, readonly string[]> = {
   classification: ["roc_auc", "accuracy", "f1", "precision", "recall", "log_loss"],
   regression: ["r2", "rmse", "mae", "share_within_10pct"],
   generation: [],
+  files: [],
 };
 
 const SHARES = /^(accuracy|precision|recall|share_within.*)$/;

@@ -27,7 +27,10 @@ import { PredictDialog } from "./predict-dialog";
 type Dialog = "evaluate" | "predict" | "deploy" | "delete" | null;
 
 /** A class of one's own and a server elsewhere have none: they answer behind endpoints only. */
-const hasGraph = ({ recipe }: ModelDetail) => recipe !== "python" && recipe !== "openai";
+const hasGraph = ({ recipe }: ModelDetail) => recipe !== "python" && recipe !== "openai" && recipe !== "files";
+
+/** Kept as they came and never opened: there is nothing to deploy, and nothing that is predicted. */
+const isFiles = ({ recipe }: ModelDetail) => recipe === "files";
 
 function Actions({ model, onOpen }: { model: ModelDetail; onOpen: (dialog: Dialog) => void }) {
   const { t } = useSpeech();
@@ -40,7 +43,7 @@ function Actions({ model, onOpen }: { model: ModelDetail; onOpen: (dialog: Dialo
       {may("models.delete") && <Button variant="default" leftSection={<Icon name="trash" size={17} />} onClick={() => onOpen("delete")}>{t("do.delete")}</Button>}
       {graph && may("models.evaluate") && <Button variant="light" leftSection={<Icon name="evaluate" size={17} />} onClick={() => onOpen("evaluate")}>{t("do.evaluate")}</Button>}
       {graph && may("models.predict") && <Button variant="light" leftSection={<Icon name="arrow" size={17} />} onClick={() => onOpen("predict")}>{t("do.predict")}</Button>}
-      {may("endpoints.deploy") && <Button leftSection={<Icon name="deploy" size={17} />} onClick={() => onOpen("deploy")}>{t("do.deploy")}</Button>}
+      {!isFiles(model) && may("endpoints.deploy") && <Button leftSection={<Icon name="deploy" size={17} />} onClick={() => onOpen("deploy")}>{t("do.deploy")}</Button>}
     </>
   );
 }
@@ -228,7 +231,7 @@ export function ModelPage() {
           data={model.versions.map(({ ref: value, version }, i) => ({ value, label: `@${version}${i === 0 ? ` · ${t("word.latest")}` : ""}` }))}
         />
       }
-      lead={<>{say("recipe", model.recipe)} → <b style={{ fontWeight: 600 }}>{model.target}</b> · <When time={model.created_at} /> · {model.created_by}</>}
+      lead={<>{say("recipe", model.recipe)}{!isFiles(model) && <> → <b style={{ fontWeight: 600 }}>{model.target}</b></>} · <When time={model.created_at} /> · {model.created_by}</>}
       actions={<Actions model={model} onOpen={setDialog} />}
     >
       <Stack gap={20}>
@@ -243,7 +246,7 @@ export function ModelPage() {
         {model.plots.length > 0 && <div className={css.plots}>{inOrder(model.plots).map((plot, i) => <PlotPanel key={i} plot={plot} />)}</div>}
         {(hasGraph(model) || model.evaluations.length > 0) && <EvaluationsPanel model={model} />}
         <div className={css.pair}>
-          <SignaturePanel model={model} />
+          {!isFiles(model) && <SignaturePanel model={model} />}
           <DetailsPanel model={model} />
         </div>
       </Stack>

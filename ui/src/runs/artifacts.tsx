@@ -17,6 +17,9 @@ const PICTURES: Record<string, string> = { png: "image/png", jpg: "image/jpeg", 
 const MAX_PICTURE_BYTES = 4_000_000;
 const MAX_PICTURES = 12;
 
+/** Formats that run code when they are opened, which nothing here does. */
+const INERT = /(^|\/)MLmodel$|\.(pkl|pickle|cloudpickle|joblib|pt|pth|dill)$/i;
+
 const kindOf = (path: string): string | undefined => PICTURES[path.split(".").pop()?.toLowerCase() ?? ""];
 const pathOf = (run: Run, path: string): string => `/runs/${encodeURIComponent(run.id)}/artifacts/${path.split("/").map(encodeURIComponent).join("/")}`;
 
@@ -68,7 +71,7 @@ export function Artifacts({ run }: { run: Run }) {
   if (items.length === 0) return null;
   const pictures = items.filter(({ path, size_bytes }) => kindOf(path) && size_bytes <= MAX_PICTURE_BYTES).slice(0, MAX_PICTURES);
   return (
-    <Panel flush title={t("runs.artifacts")}>
+    <Panel flush title={t("runs.artifacts")} hint={items.some(({ path }) => INERT.test(path)) ? t("runs.inert") : undefined}>
       {pictures.length > 0 && (
         <div style={{ display: "grid", gridTemplateColumns: "repeat(auto-fill, minmax(220px, 1fr))", gap: 18, padding: "14px 20px" }}>
           {pictures.map((artifact) => <Picture key={`${artifact.path} ${artifact.sha256}`} run={run} artifact={artifact} />)}

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from functools import partial
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from lepton.core.errors import InvalidInput
 from lepton.server.download import FileAnswer
 from lepton.server.mlflow.answers import files_of, folder
-from lepton.server.mlflow.words import Json
+from lepton.server.mlflow.words import Json, new_router
 from lepton.server.protocols import MLFLOW, MLFLOW_FILES
 from lepton.server.upload import with_chunks
 from lepton.server.wire import On, Who
 
-router = APIRouter(include_in_schema=False)
+router = new_router()
 
 
 @router.get(f"{MLFLOW}/artifacts/list")

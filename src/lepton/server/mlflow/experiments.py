@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 
 from lepton.runs.records import Experiment
 from lepton.server.mlflow.answers import experiment_answer
 from lepton.server.mlflow.language import Comparison, holds, order, parse
-from lepton.server.mlflow.words import Asked, In, Json, Pair, by_key, millis, page
+from lepton.server.mlflow.words import Asked, In, Json, Pair, by_key, millis, new_router, page
 from lepton.server.protocols import MLFLOW
 from lepton.server.wire import On, Who
 
-router = APIRouter(include_in_schema=False)
+router = new_router()
 _PREFIX = f"{MLFLOW}/experiments"
 
 

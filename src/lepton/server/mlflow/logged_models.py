@@ -10,7 +10,6 @@ import re
 import secrets
 from dataclasses import asdict, dataclass, field, replace
 
-from fastapi import APIRouter
 from pydantic import Field
 
 from lepton.access.records import Actor
@@ -22,11 +21,11 @@ from lepton.runs.experiments import DEFAULT_ID, RecordedRun, Word
 from lepton.runs.records import RunState
 from lepton.server.mlflow.answers import files_of, folder
 from lepton.server.mlflow.language import Comparison, holds, parse
-from lepton.server.mlflow.words import Asked, In, Json, Pair, by_key, millis, page, pairs
+from lepton.server.mlflow.words import Asked, In, Json, Pair, by_key, millis, new_router, page, pairs
 from lepton.server.protocols import MLFLOW
 from lepton.server.wire import On, Who
 
-router = APIRouter(include_in_schema=False)
+router = new_router()
 FOLDER = "logged_models"
 """Where the files of such models are among those of their run."""
 _PREFIX = f"{MLFLOW}/logged-models"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field, model_validator
 
 from lepton.access.records import Actor
@@ -19,13 +18,29 @@ from lepton.runs.experiments import DEFAULT_ID, Wanted
 from lepton.runs.records import RunState
 from lepton.server.mlflow.answers import info_answer, point_answer, run_answer
 from lepton.server.mlflow.language import STATUS, conditions, orders, stored_tag
-from lepton.server.mlflow.words import MAX_PAGE, Asked, In, Json, Millis, Pair, by_key, offset_of, page, token_of, when
+from lepton.server.mlflow.words import (
+    MAX_PAGE,
+    Asked,
+    In,
+    Json,
+    Millis,
+    Pair,
+    by_key,
+    new_router,
+    offset_of,
+    page,
+    token_of,
+    when,
+)
 from lepton.server.protocols import MLFLOW
 from lepton.server.wire import On, Who
 
-router = APIRouter(include_in_schema=False)
+router = new_router()
 _RUNS = f"{MLFLOW}/runs"
 _STATES = {status: state for state, status in STATUS.items()} | {"SCHEDULED": RunState.RUNNING}
+
+
+Step = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
 class _One(Asked):
@@ -54,7 +69,7 @@ class _Metric(Asked):
     key: str = Field(min_length=1, max_length=250)
     value: float
     timestamp: Millis
-    step: int = Field(default=0, ge=-(2**63), lt=2**63)
+    step: Step = 0
 
 
 class _LogMetric(_One, _Metric):
@@ -100,14 +115,32 @@ class _Interval(Asked):
     max_results: int = Field(default=2500, ge=1, le=2500)
 
 
+class _Dataset(Asked):
+    name: str
+    digest: str
+    source_type: str = ""
+    source: str = ""
+    schema_text: str = Field(default="", alias="schema")
+    profile: str = ""
+
+
+class _DatasetInput(Asked):
+    tags: list[Pair] = Field(default_factory=list, max_length=100)
+    dataset: _Dataset
+
+
+class _ModelInput(Asked):
+    model_id: str
+
+
 class _Inputs(_One):
-    datasets: list[dict[str, object]] = Field(default_factory=list, max_length=1000)
-    models: list[dict[str, object]] = Field(default_factory=list, max_length=1000)
+    datasets: list[_DatasetInput] = Field(default_factory=list, max_length=1000)
+    models: list[_ModelInput] = Field(default_factory=list, max_length=1000)
 
 
 class _Model(Asked):
     model_id: str
-    step: int = 0
+    step: Step = 0
 
 
 class _Outputs(_One):
@@ -219,7 +252,7 @@ def log_batch(platform: On, actor: Who, body: _LogBatch) -> Json:
 @router.post(f"{_RUNS}/log-inputs")
 def log_inputs(platform: On, actor: Who, body: _Inputs) -> Json:
     """Keep which datasets and models a run has used: what its client says of them, not their content."""
-    texts = [json.dumps(one, sort_keys=True) for one in (*body.datasets, *body.models)]
+    texts = [one.model_dump_json(by_alias=True, exclude_unset=True) for one in (*body.datasets, *body.models)]
     words = {hashlib.sha256(text.encode()).hexdigest(): text for text in texts}
     platform.experiments.keep(actor, body.run_id, "input", words)
     return {}

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Request
-from pydantic import Field
+from fastapi import APIRouter, Depends, Request
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from lepton.access.records import Actor
 from lepton.core.errors import InvalidInput
@@ -26,12 +27,36 @@ MAX_PAGE = 1000
 class Asked(Body, extra="ignore"):
     """JSON that comes in; what MLflow's client of tomorrow adds is passed over."""
 
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Asked:
+        if any("\0" in text for text in _texts(self)):
+            raise PydanticCustomError("broken_text", "text must not hold the character of number 0")
+        return self
+
 
 class Pair(Asked):
     """A tag or a param."""
 
     key: str
     value: str = ""
+
+
+def new_router() -> APIRouter:
+    """Return a router for some addresses of the protocol; they are not in Lepton's own description of its interface."""
+    return APIRouter(include_in_schema=False, dependencies=[Depends(_check_address)])
+
+
+async def _check_address(request: Request) -> None:
+    if "\0" in request.url.path or any("\0" in text for pair in request.query_params.multi_items() for text in pair):
+        raise InvalidInput("The address holds the character of number 0, which no name has. Leave it out.")
+
+
+def _texts(body: Asked) -> list[str]:
+    """Return the texts that a body holds itself, one by one or in a list; a body in a body has looked at its own."""
+    found: list[str] = []
+    for value in vars(body).values():
+        found += [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
+    return found
 
 
 async def _project(request: Request, actor: Who) -> str:

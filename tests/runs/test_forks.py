@@ -34,9 +34,7 @@ print(code, text.splitlines()[-1])
 
 
 def test_a_child_has_what_it_is_given_and_ends_as_its_program_does() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", CODE], capture_output=True, text=True, check=True, env=dict(os.environ)
-    )
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
         repr((0, "a secret True True\nTrue\nset()\n")),
         repr((7, "")),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import BinaryIO, NoReturn
@@ -94,9 +93,10 @@ def end_after(program: Callable[[], object]) -> NoReturn:
         code = 0
     except SystemExit as asked:
         code = asked.code if isinstance(asked.code, int) else FAILED
-    except BaseException:  # noqa: BLE001 - an edge: nobody above may see it, they are another process
-        traceback.print_exc()
-    finally:
+    finally:  # nobody above may see an error: they are another process
+        kind, error, trace = sys.exc_info()
+        if kind is not None and error is not None:
+            sys.excepthook(kind, error, trace)
         try:
             sys.stdout.flush()
         finally:

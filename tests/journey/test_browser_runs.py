@@ -249,6 +249,10 @@ def test_the_log_is_shown_for_one_worker_and_searched_and_the_run_is_cloned(
     expect(page.get_by_role("link", name=run.id)).to_be_visible()  # whose folder it has
     click(page, "Run again")
     page.wait_for_url(lambda url: run.id not in url)
+    page.get_by_role("link", name="Compute").click()
+    past = page.get_by_role("table", name="History").get_by_role("row").filter(has_text="pair")
+    expect(past).to_contain_text("Succeeded")
+    expect(past.get_by_role("img", name=re.compile(r"^waited .* s, worked .* s$"))).to_be_visible()
     with live.client() as client:
         same, other = client.runs.list(limit=2)
         for one in (same, other):

@@ -4,6 +4,7 @@ import type { LogLine, Run } from "../src/api/types";
 import { changesOf, splitCommand, wishOf } from "../src/runs/command";
 import { cutAt, linesShown } from "../src/runs/log-lines";
 import { readPatch } from "../src/runs/patch";
+import { historyOf } from "../src/runs/spans";
 import { countOf, nextOrder, pagesOf, readOrder, rowsInSight } from "../src/runs/rows";
 import { distinctNames, fieldOf, firstAxes, toldOf, toldRows } from "../src/runs/told";
 
@@ -99,4 +100,15 @@ test("of a clone only what was changed is sent", () => {
   expect(changesOf(earlier, wish)).toEqual({});
   expect(changesOf(earlier, { ...wish, command: "python a.py 'x z'", workers: 3, timeout_s: 60 })).toEqual({ command: ["python", "a.py", "x z"], workers: 3, timeout_s: 60 });
   expect(changesOf(earlier, { ...wish, command: "echo '" })).toBeNull();
+});
+
+test("a history goes from the first that was asked for to the last that ended", () => {
+  const at = (second: number) => new Date(second * 1000).toISOString();
+  const { from, to, bars } = historyOf([
+    run({ created_at: at(0), started_at: at(10), ended_at: at(60) }),
+    run({ created_at: at(50), started_at: null, ended_at: null }),
+  ], 100_000);
+  expect([from, to]).toEqual([0, 100_000]);
+  expect(bars.map(({ asked, started, ended }) => [asked, started, ended])).toEqual([[0, 0.1, 0.6], [0.5, null, 1]]);
+  expect(historyOf([], 5).bars).toEqual([]);
 });

@@ -22,7 +22,7 @@ RunId = Annotated[str, typer.Argument(help="Id of the run.", metavar="RUN")]
     RUNS,
     "lepton runs list",
     "lepton runs list --state failed",
-    "lepton runs list --filter 'metrics.loss < 0.1' --order-by metrics.loss",
+    "lepton runs list --filter 'metrics.loss < 0.1' --order-by metrics.loss --column metrics.loss",
     name="list",
 )
 def list_(
@@ -37,12 +37,18 @@ def list_(
     order_by: Annotated[str | None, typer.Option(help="What to sort by: 'metrics.loss desc'.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=1000)] = 20,
     offset: Annotated[int | None, typer.Option(help="How many to pass over.", min=0)] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="What to show of each: metrics.loss, params.lr, tags.name.", metavar="NAME")
+    ] = None,
 ) -> None:
     """List runs, the newest first."""
     from lepton.cli import tables
 
-    items = door.client.runs.list(state=state, filter=filter, order_by=order_by, limit=limit, offset=offset)
-    door.answer(items.body, tables.runs(items))
+    columns = column or ()
+    items = door.client.runs.list(
+        state=state, filter=filter, order_by=order_by, limit=limit, offset=offset, columns=columns
+    )
+    door.answer(items.body, tables.runs(items, columns))
 
 
 @verb(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from lepton.runs.points import POINT_BYTES
 
@@ -48,12 +49,12 @@ def thinned(data: bytes, window: Window) -> bytes:
     points = points[np.isfinite(points["value"])]
     if len(points) <= window.points:
         return bytes(points.tobytes())
-    stretches = max(window.points // 2 - 1, 1)
-    along = points["step"].astype(np.float64)
-    span = along[-1] - along[0] or 1.0
-    stretch = np.minimum((along - along[0]) / span * stretches, stretches - 1).astype(np.int64)
-    order = np.lexsort((points["value"], stretch))
-    starts = np.flatnonzero(np.diff(stretch[order], prepend=-1))
-    ends = np.append(starts[1:], len(order)) - 1
-    kept = np.unique(np.concatenate([order[starts], order[ends], [0, len(points) - 1]]))
-    return bytes(points[kept].tobytes())
+    # Steps rise, so that a stretch is a slice; its bounds are found without looking at each point.
+    steps, values = points["step"], np.ascontiguousarray(points["value"])
+    bounds = np.linspace(float(steps[0]), float(steps[-1]), max(window.points // 2 - 1, 1) + 1)[1:-1]
+    starts = [0, *np.searchsorted(steps, bounds).tolist(), len(points)]
+    kept = {0, len(points) - 1}
+    for start, stop in pairwise(starts):
+        if start < stop:
+            kept |= {start + int(values[start:stop].argmin()), start + int(values[start:stop].argmax())}
+    return bytes(points[sorted(kept)].tobytes())

@@ -69,7 +69,6 @@ export const runCurves = (id: string, open: boolean, keys: string[], steps: read
     ...get<{ metrics: MetricSeries[] }>(`/runs/${part(id)}/metrics`, { key: keys, points: 800, from_step: steps?.[0] ?? null, to_step: steps?.[1] ?? null }),
     refetchInterval: open ? NOW_AND_THEN / 3 : false,
     staleTime: open ? 0 : 60_000,
-    placeholderData: (before: { metrics: MetricSeries[] } | undefined) => before,
     enabled: keys.length > 0,
   });
 

@@ -500,6 +500,11 @@ export const en = {
   "compute.unschedule": "End the schedule {cron}",
   "compute.unscheduleText": "The run is not repeated any more. The runs there were stay.",
   "compute.unscheduled": "The schedule has ended.",
+  "compute.history": "History",
+  "compute.historyHint": "The newest runs of this project: when they waited and when they worked.",
+  "compute.howMany": "How many runs",
+  "compute.waited": "Waited",
+  "compute.span": "waited {waited}, worked {took}",
 
   "models.lead": "Versioned predictors: ONNX graphs with their features inside. Code of your own runs in a sandbox only.",
   "models.empty": "No models yet",

@@ -501,6 +501,11 @@ export const zh: Dictionary = {
   "compute.unschedule": "结束定时 {cron}",
   "compute.unscheduleText": "该运行不再重复。已有的运行会保留。",
   "compute.unscheduled": "定时已结束。",
+  "compute.history": "历史",
+  "compute.historyHint": "此项目最近的运行：何时等待，何时执行。",
+  "compute.howMany": "显示多少次运行",
+  "compute.waited": "等待",
+  "compute.span": "等待 {waited}，执行 {took}",
 
   "models.lead": "带版本的预测器：特征处理与预测合为一个 ONNX 图。自带的代码只在沙箱中运行。",
   "models.empty": "还没有模型",

@@ -80,17 +80,18 @@ export function Code({ run }: { run: Run }) {
   const packages = useQuery(fileOf(run, ABOUT.packages, hasPackages));
   const tags = tracked?.tags ?? {};
   const commit = tags["git.commit"];
-  if (!commit && !hasDiff && !hasPackages) return null;
+  const known = commit || tags.command || hasDiff;
+  if (!known && !hasPackages) return null;
   return (
     <>
-      {(commit || hasDiff) && (
+      {known && (
         <Panel title={t("code.title")}>
           <Facts
             facts={[
               [t("code.commit"), commit && <span key="commit" className={css.commit}><span className="mono">{commit}</span><Copy text={commit} /></span>],
               [t("code.branch"), tags["git.branch"]],
               [t("code.command"), tags.command && <span key="command" className="mono">{tags.command}</span>],
-              [t("code.changed"), hasDiff ? null : t("code.unchanged")],
+              [t("code.changed"), hasDiff || !commit ? null : t("code.unchanged")],
             ]}
           />
           {hasDiff && <h3 className={css.head}>{t("code.diff")}</h3>}

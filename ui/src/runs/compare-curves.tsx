@@ -1,7 +1,7 @@
 /** Curves of several runs over each other: which metrics, over what, how smooth. */
 import { Button, MultiSelect, SegmentedControl, Slider, Switch } from "@mantine/core";
 import { useQueries } from "@tanstack/react-query";
-import { useMemo, useState } from "react";
+import { useMemo, useRef, useState } from "react";
 
 import { isOpen, runCurves } from "../api/queries";
 import type { MetricSeries } from "../api/types";
@@ -76,9 +76,15 @@ export function CompareCurves({ runs: all, metrics, system }: CompareCurvesProps
   const steps = axis === "step" && zoom ? ([Math.floor(zoom[0]), Math.ceil(zoom[1])] as const) : null;
   const answers = useQueries({ queries: runs.map(({ id, run }) => runCurves(id, isOpen(run), shown, steps)) });
   const error = answers.find((one) => one.error)?.error;
-  const loading = answers.some((one) => !one.data && !one.error) && shown.length > 0;
   const { ticksX, writeX } = useAxis(axis);
-  const data = answers.map((one) => one.data?.metrics);
+  // While a closer look is on its way, what there is stays.
+  const last = useRef(new Map<string, MetricSeries[]>());
+  const data = answers.map((one, i) => {
+    const id = runs[i]?.id ?? "";
+    if (one.data) last.current.set(id, one.data.metrics);
+    return one.data?.metrics ?? last.current.get(id);
+  });
+  const loading = !error && shown.length > 0 && data.some((one) => one === undefined);
   // One stamp for all answers, so that lines are made anew when an answer came, not at each look.
   const stamp = answers.map((one) => one.dataUpdatedAt).join();
   // eslint-disable-next-line react-hooks/exhaustive-deps

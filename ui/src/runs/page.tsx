@@ -82,12 +82,15 @@ function Chips({ ids, kind }: { ids: string[]; kind?: "dataset" | "run" }) {
   return <span style={{ display: "flex", flexWrap: "wrap", gap: 6 }}>{ids.map((id) => <RefChip key={id} id={id} kind={kind} />)}</span>;
 }
 
+const NOTED = /^(command|python|system|git\..*)$/;
+
 function Details({ run }: { run: Run }) {
   const { t, tag } = useSpeech();
   const words = useResources();
   const { data: tracked } = useQuery(runTracked(run.id, isOpen(run)));
   const params = [...Object.entries(run.params).filter(([, value]) => value !== null), ...Object.entries(tracked?.params ?? {})];
-  const tags = Object.entries(tracked?.tags ?? {});
+  // What was noted by itself is in the panel about the code.
+  const tags = Object.entries(tracked?.tags ?? {}).filter(([name]) => !NOTED.test(name));
   return (
     <div style={{ display: "grid", gap: 20 }}>
       <Panel title={t("word.details")}>

@@ -31,6 +31,7 @@ from lepton.runs.engines.journal import MAX_LOG_BYTES, SUPERVISOR_RANK, JournalE
 from lepton.runs.engines.local import GRACE_S
 from lepton.runs.engines.port import EnginePhase, EngineSpec, EngineStatus, Exit
 from lepton.runs.engines.ray_dashboard import OVER, Dashboard, Job
+from lepton.runs.engines.ray_room import Scouts
 from lepton.runs.records import LogLine, Resources
 
 AGENT_TIMEOUT_S = 5.0
@@ -69,6 +70,7 @@ class RayEngine:
         self._hellos: dict[str, Hello] = {}
         self._readers: dict[str, JournalReader] = {}
         self._over: set[str] = set()
+        self._scouts = Scouts(self._dashboard, cpus, self._over.add)
         self._placing = threading.Lock()
         self._locks: dict[str, threading.RLock] = {}
 
@@ -142,9 +144,19 @@ class RayEngine:
                 self._dashboard.stop(self._job(run_id))
 
     def machines(self) -> tuple[Resources, ...]:
-        """Return what each machine has that is there now."""
+        """Return what each machine has that is there now and runs anything; a head often does not."""
         nodes = self._dashboard.nodes()
-        return tuple(Resources(node.cpus / self._cpus, node.memory_mb, node.gpus) for node in nodes)
+        return tuple(Resources(node.cpus / self._cpus, node.memory_mb, node.gpus) for node in nodes if node.cpus)
+
+    def want(self, waiting: Mapping[str, Resources]) -> None:
+        """Ask Ray for room for runs that wait, as an autoscaler may make some.
+
+        Raises:
+            Unavailable: if the dashboard does not answer.
+        """
+        self._scouts.want(waiting)
+        if not waiting:
+            self._forget_jobs()
 
     def _number(self, run_id: str) -> int:
         """Return which job of a run is the one that counts, from 0: one that was never told anything is replaced."""

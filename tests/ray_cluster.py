@@ -139,6 +139,10 @@ class RayCluster:
         rows = [] if answer is None else answer["data"]["result"]["result"]
         return {row["node_id"] for row in rows if row["state"] == "ALIVE"}
 
+    def jobs(self) -> list[dict[str, Any]]:
+        """Return the jobs that Ray knows."""
+        return self._get("/api/jobs/") or []
+
     def processes(self, node: RayNode | None = None) -> set[int]:
         """Return the numbers of all that descends from this cluster, or from one of its nodes, and still runs."""
         return _marked(f"{_MARK}={self.folder}/" + ("" if node is None else f"{node.number}\0"))
@@ -182,7 +186,7 @@ class RayCluster:
         self.nodes.append(RayNode(number, process.pid, address_of(number), self.folder / str(number)))
         return self.nodes[-1]
 
-    def _get(self, path: str) -> dict[str, Any] | None:
+    def _get(self, path: str) -> Any:
         try:
             answer = httpx2.get(self.url + path, headers={"Authorization": f"Bearer {self.token}"}, timeout=10)
         except httpx2.HTTPError:

@@ -30,7 +30,7 @@ from lepton.runs.engines.agent import KIND
 from lepton.runs.engines.journal import MAX_LOG_BYTES, SUPERVISOR_RANK, JournalError, JournalReader, JournalWriter
 from lepton.runs.engines.local import GRACE_S
 from lepton.runs.engines.port import EnginePhase, EngineSpec, EngineStatus, Exit
-from lepton.runs.engines.ray_dashboard import OVER, Dashboard, Job
+from lepton.runs.engines.ray_dashboard import OVER, Dashboard, Job, Refused
 from lepton.runs.engines.ray_room import Scouts
 from lepton.runs.records import LogLine, Resources
 
@@ -198,11 +198,13 @@ class RayEngine:
                 why = _OTHER_VERSION.format(hello.address, hello.version, __version__)
                 self._refuse(config, why)
                 raise Unavailable(why)
-            # Before: without it, nothing was started. It is found again when Ray has lost its memory.
-            (self._path(run_id) / _TOLD).write_text(hello.to_line())
-            told = json.loads(config.to_json())
+            told = self._path(run_id) / _TOLD
+            told.touch()  # before: without it, nothing was started
+            with suppress(OSError):  # where it is, for when Ray forgets; with a full disk Ray alone knows
+                told.write_text(hello.to_line())
             try:
-                conversation.ask(hello, context, "start", told, timeout_s=AGENT_TIMEOUT_S)
+                start = json.loads(config.to_json())
+                conversation.ask(hello, context, "start", start, timeout_s=AGENT_TIMEOUT_S)
             except Unavailable:
                 self._hellos.pop(run_id, None)
                 raise
@@ -211,8 +213,10 @@ class RayEngine:
 
     def _hear(self, run_id: str) -> Hello | None:
         told = self._path(run_id) / _TOLD
-        lines = [told.read_text()] if told.exists() else self._dashboard.log(self._job(run_id)).splitlines()
-        hello = next((found for line in reversed(lines) if (found := Hello.from_line(line, KIND))), None)
+        hello = Hello.from_line(told.read_text(), KIND) if told.exists() else None
+        if hello is None:
+            lines = self._dashboard.log(self._job(run_id)).splitlines()
+            hello = next((found for line in reversed(lines) if (found := Hello.from_line(line, KIND))), None)
         if hello is not None:
             self._hellos[run_id] = hello
         return hello
@@ -294,9 +298,13 @@ class RayEngine:
     def _forget_jobs(self) -> None:
         """Have Ray forget jobs whose end is kept here; it keeps them for ever, and lists them all when it is asked."""
         for job in list(self._over):
-            with suppress(Unavailable):  # one that is just ending is refused, and tried again
+            try:
                 self._dashboard.forget(job)
-                self._over.discard(job)
+            except Refused:  # it is just ending, and is tried again
+                continue
+            except Unavailable:
+                return
+            self._over.discard(job)
 
     def _path(self, run_id: str) -> Path:
         if not run_id.isalnum():

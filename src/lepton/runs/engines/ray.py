@@ -200,15 +200,15 @@ class RayEngine:
                 raise Unavailable(why)
             told = self._path(run_id) / _TOLD
             told.touch()  # before: without it, nothing was started
-            with suppress(OSError):  # where it is, for when Ray forgets; with a full disk Ray alone knows
-                told.write_text(hello.to_line())
+            start = json.loads(config.to_json())
             try:
-                start = json.loads(config.to_json())
                 conversation.ask(hello, context, "start", start, timeout_s=AGENT_TIMEOUT_S)
             except Unavailable:
                 self._hellos.pop(run_id, None)
                 raise
             del self._untold[run_id]
+            with suppress(OSError):  # where it is, for when Ray forgets; with a full disk Ray alone knows
+                told.write_text(hello.to_line())
         return conversation.ask(hello, context, verb, body, timeout_s=AGENT_TIMEOUT_S)
 
     def _hear(self, run_id: str) -> Hello | None:

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +72,8 @@ class RayCluster:
     def __init__(self, *, nodes: int = 3, cpus: int = 4, head_cpus: int | None = None, remembers: bool = False) -> None:
         self._cpus = cpus
         self._head_cpus = cpus if head_cpus is None else head_cpus
-        self._remembers = remembers
+        self._options: list[str] = []
+        self._more: dict[str, str] = {}
         self._count = nodes
         self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # short: sockets have paths under 108 bytes
         self.folder.chmod(0o711)  # users of runs pass through it
@@ -80,9 +81,12 @@ class RayCluster:
         self.token_path = self.folder / "token"
         self.token_path.touch(mode=0o600)
         self.token_path.write_text(self.token)
+        if remembers:
+            self._more = {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(self.folder / "gcs")}
         self.nodes: list[RayNode] = []
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._gcs_port, self._dashboard_port = _free_port(), _free_port()
+        self.gcs = f"{_LOOPBACK}:{self._gcs_port}"
         self.url = f"http://{_LOOPBACK}:{self._dashboard_port}"
         self.address = f"ray://{_LOOPBACK}:{self._dashboard_port}"
 
@@ -107,7 +111,7 @@ class RayCluster:
     def add_node(self) -> RayNode:
         """Start one more node; return when it is alive."""
         before = len(self.alive())
-        node = self._launch([f"--address={_LOOPBACK}:{self._gcs_port}", f"--num-cpus={self._cpus}"])
+        node = self._launch([f"--address={self.gcs}", f"--num-cpus={self._cpus}"])
         self._wait(lambda: len(self.alive()) == before + 1, "the new node is alive", node)
         return node
 
@@ -121,9 +125,7 @@ class RayCluster:
     def lose_node(self, node: RayNode) -> None:
         """End all processes of a node by SIGKILL, and take its disk away."""
         self.kill_node(node)
-        for pid in self.processes(node):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        end_all(self.folder, node.number)
         eventually(lambda: not self.processes(node), "nothing of the node is left")
         shutil.rmtree(node.folder / "tmp", ignore_errors=True)
 
@@ -137,12 +139,13 @@ class RayCluster:
         rows = [] if answer is None else answer["data"]["result"]["result"]
         return {row["node_id"] for row in rows if row["state"] == "ALIVE"}
 
+    def jobs(self) -> list[dict[str, Any]]:
+        """Return the jobs that Ray knows."""
+        return self._get("/api/jobs/") or []
+
     def processes(self, node: RayNode | None = None) -> set[int]:
         """Return the numbers of all that descends from this cluster, or from one of its nodes, and still runs."""
-        wanted = f"{_MARK}={self.folder}/".encode()
-        if node is not None:
-            wanted += f"{node.number}\0".encode()
-        return {pid for pid, environment in _environments() if wanted in environment}
+        return _marked(f"{_MARK}={self.folder}/" + ("" if node is None else f"{node.number}\0"))
 
     def close(self) -> None:
         """End every process that was started here or by one that was, and remove the folders."""
@@ -167,7 +170,7 @@ class RayCluster:
         """
         options = [
             "--head", f"--num-cpus={self._head_cpus}", f"--port={self._gcs_port}", "--dashboard-host=127.0.0.1",
-            f"--dashboard-port={self._dashboard_port}", f"--ray-client-server-port={_free_port()}",
+            f"--dashboard-port={self._dashboard_port}", f"--ray-client-server-port={_free_port()}", *self._options,
         ]  # fmt: skip
         # Ray takes the other nodes, which name the head on their command lines, for a head that lives.
         (self.folder / "ray" / "ray_current_cluster").unlink(missing_ok=True)
@@ -178,53 +181,12 @@ class RayCluster:
 
     def _launch(self, options: list[str]) -> RayNode:
         number = len(self._processes)
-        folder = self.folder / str(number)
-        folder.mkdir(mode=0o711)
-        (folder / "tmp").mkdir(mode=0o711)
-        address = f"127.0.0.{number + 1}"
-        command = [
-            sys.executable, "-c", _START, "start", "--block", f"--node-ip-address={_LOOPBACK}",
-            f"--temp-dir={self.folder / 'ray'}",
-            "--object-store-memory=80000000", "--min-worker-port=0", "--max-worker-port=0",
-            "--dashboard-agent-listen-port=0", "--disable-usage-stats", *options,
-        ]  # fmt: skip
-        with (folder / "start.log").open("wb") as log:
-            process = subprocess.Popen(
-                command,
-                env=self._environment(number) | {"LEPTON_NODE_ADDRESS": address, "TMPDIR": str(folder / "tmp")},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        process = launch(self.folder, number, options, self._more)
         self._processes[process.pid] = process
-        self.nodes.append(RayNode(number, process.pid, address, folder))
+        self.nodes.append(RayNode(number, process.pid, address_of(number), self.folder / str(number)))
         return self.nodes[-1]
 
-    def _environment(self, number: int) -> dict[str, str]:
-        kept = {n: v for n, v in os.environ.items() if not n.startswith(("RAY_", "LEPTON_", "PYTEST_", "COV_"))}
-        if self._remembers:
-            kept |= {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(self.folder / "gcs")}
-        return kept | {
-            _MARK: f"{self.folder}/{number}",
-            "HOME": str(self.folder),  # Ray would leave a token that everybody can read in ~/.ray
-            "PYTHONPATH": str(Path(lepton.__file__).parents[1]),
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN_PATH": str(self.token_path),
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-            "RAY_enable_worker_prestart": "false",
-            "RAY_prestart_worker_first_driver": "false",
-            # A node that is gone is noticed in about three seconds instead of thirty.
-            "RAY_health_check_initial_delay_ms": "1000",
-            "RAY_health_check_period_ms": "1000",
-            "RAY_health_check_timeout_ms": "2000",
-            "RAY_health_check_failure_threshold": "3",
-            "AUTOSCALER_METRIC_PORT": str(_free_port()),
-            "DASHBOARD_METRIC_PORT": str(_free_port()),
-        }
-
-    def _get(self, path: str) -> dict[str, Any] | None:
+    def _get(self, path: str) -> Any:
         try:
             answer = httpx2.get(self.url + path, headers={"Authorization": f"Bearer {self.token}"}, timeout=10)
         except httpx2.HTTPError:
@@ -238,6 +200,70 @@ class RayCluster:
             return condition()
 
         eventually(holds, what, within_s=START_TIMEOUT_S)
+
+
+def address_of(number: int) -> str:
+    """Return where Lepton's agents on a node listen."""
+    return f"127.0.0.{number + 1}"
+
+
+def launch(cluster: Path, number: int, options: list[str], more: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a node, with a disk of its own for what is Lepton's; `more` is added to its environment.
+
+    Ray's own folder is one for all nodes: they have one address, so it asks the wrong one for a job's log, which must
+    find it.
+    """
+    folder = cluster / str(number)
+    folder.mkdir(mode=0o711)
+    (folder / "tmp").mkdir(mode=0o711)
+    command = [
+        sys.executable, "-c", _START, "start", "--block", f"--node-ip-address={_LOOPBACK}",
+        f"--temp-dir={cluster / 'ray'}", "--object-store-memory=80000000", "--min-worker-port=0",
+        "--max-worker-port=0", "--dashboard-agent-listen-port=0", "--disable-usage-stats", *options,
+    ]  # fmt: skip
+    where = {"LEPTON_NODE_ADDRESS": address_of(number), "TMPDIR": str(folder / "tmp")}
+    with (folder / "start.log").open("wb") as log:
+        return subprocess.Popen(
+            command,
+            env=_environment(cluster, number) | where | more,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _environment(cluster: Path, number: int) -> dict[str, str]:
+    kept = {n: v for n, v in os.environ.items() if not n.startswith(("RAY_", "LEPTON_", "PYTEST_", "COV_"))}
+    return kept | {
+        _MARK: f"{cluster}/{number}",
+        "HOME": str(cluster),  # Ray would leave a token that everybody can read in ~/.ray
+        "PYTHONPATH": os.pathsep.join((str(Path(lepton.__file__).parents[1]), str(Path(__file__).parent))),
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(cluster / "token"),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_enable_worker_prestart": "false",
+        "RAY_prestart_worker_first_driver": "false",
+        # A node that is gone is noticed in about three seconds instead of thirty.
+        "RAY_health_check_initial_delay_ms": "1000",
+        "RAY_health_check_period_ms": "1000",
+        "RAY_health_check_timeout_ms": "2000",
+        "RAY_health_check_failure_threshold": "3",
+        "AUTOSCALER_METRIC_PORT": str(_free_port()),
+        "DASHBOARD_METRIC_PORT": str(_free_port()),
+    }
+
+
+def end_all(cluster: Path, number: int) -> None:
+    """End by SIGKILL what belongs to a node of a cluster, as when its machine loses power."""
+    for pid in _marked(f"{_MARK}={cluster}/{number}\0"):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _marked(mark: str) -> set[int]:
+    return {pid for pid, environment in _environments() if mark.encode() in environment}
 
 
 def _free_port() -> int:

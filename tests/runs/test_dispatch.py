@@ -124,6 +124,24 @@ def test_a_run_waits_for_an_engine_that_goes_away_as_it_is_asked_and_fails_if_it
     assert get(platform, run).state is RunState.FAILED
 
 
+def test_an_engine_hears_which_runs_wait_for_room_until_none_does(platform: Platform, engine: FakeEngine) -> None:
+    first, second = submit(platform, cpus=3), submit(platform, cpus=2)
+    platform.runs.dispatch.tick()
+    assert engine.wanted == [second.id]
+    platform.runs.cancel(ANN, second.id)
+    platform.runs.dispatch.tick()
+    assert engine.wanted == []
+    third = submit(platform, cpus=2)
+    platform.runs.dispatch.tick()
+    assert engine.wanted == [third.id]
+    for run in (first, third):
+        platform.runs.cancel(ANN, run.id)
+    engine.end(first.id)
+    for _ in range(2):
+        platform.runs.dispatch.tick()
+    assert engine.wanted == []
+
+
 def test_the_logs_of_all_attempts_follow_each_other(platform: Platform, engine: FakeEngine, clock: FakeClock) -> None:
     run = submit(platform, retries=1)
     platform.runs.dispatch.tick()

@@ -76,9 +76,12 @@ class Dispatch:
         now = self.clock()
         with self.database.read() as tx:
             due = rows.due(tx, now)
-            if not due and not rows.count_unended(tx):  # most looks end here, and take no time from predictions
-                return False
-            running, held = rows.running(tx), rows.held(tx)
+            nothing = not due and not rows.count_unended(tx)
+            running, held = ([], []) if nothing else (rows.running(tx), rows.held(tx))
+        if nothing:  # most looks end here, and take no time from predictions
+            for engine in self._engines():
+                self._want(engine, {})
+            return False
         for schedule in due:
             self._repeat(schedule, now)
         for row in running:
@@ -107,8 +110,13 @@ class Dispatch:
                 running.append(by_id[run_id])  # it counts for the quotas of what starts elsewhere
             for run_id in found.preempt:
                 self._stop(by_id[run_id], Stopping.PREEMPTED)
+            self._want(engine, {run_id: by_id[run_id].needs for run_id in found.lacking})
         self.reasons = reasons
         return bool(counts)
+
+    def _want(self, engine: Engine, lacking: Mapping[str, Resources]) -> None:
+        with suppress(Unavailable):  # it is told again
+            engine.want(lacking)
 
     def _decide(
         self, engine: Engine, first: list[RunRow], running: list[RunRow], now: datetime, *,

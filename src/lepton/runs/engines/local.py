@@ -159,6 +159,9 @@ class LocalEngine:
         """Return what this machine has for runs."""
         return (Resources(float(self._slots), self._memory_mb, self._gpus),)
 
+    def want(self, waiting: Mapping[str, Resources]) -> None:
+        """Do nothing: this machine does not grow."""
+
     def _path(self, run_id: str) -> Path:
         if not run_id.isalnum():
             raise ValueError(f"{run_id!r} is not the id of a run.")

@@ -119,3 +119,12 @@ class Engine(Protocol):
 
     def machines(self) -> tuple[Resources, ...]:
         """Return what each machine has for runs."""
+
+    def want(self, waiting: Mapping[str, Resources]) -> None:
+        """Hear which runs wait for room, first to start first, and get more machines for them if that can be done.
+
+        It is called again and again, also with none. What there is then, `machines` says.
+
+        Raises:
+            Unavailable: if whoever has machines does not answer.
+        """

@@ -48,6 +48,18 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lepton.Client
             yield opened
 
 
+@pytest.fixture(scope="module")
+def served(platform: lepton.Client, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A server of MLflow's protocol in which MLflow's own client has recorded: Lepton's."""
+    platform.projects.create("elsewhere")
+    token = str(platform.transport._http.headers["Authorization"]).removeprefix("Bearer ")
+    url = f"{platform.url}/projects/elsewhere"
+    environment = os.environ | {"MLFLOW_TRACKING_TOKEN": token, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    where = tmp_path_factory.mktemp("recording")
+    subprocess.run([sys.executable, str(RECORDS), url], cwd=where, env=environment, check=True, capture_output=True)
+    return url
+
+
 @pytest.fixture
 def client(platform: lepton.Client, request: pytest.FixtureRequest) -> Iterator[lepton.Client]:
     """A client of a project of its own."""
@@ -56,6 +68,16 @@ def client(platform: lepton.Client, request: pytest.FixtureRequest) -> Iterator[
     token = str(platform.transport._http.headers["Authorization"]).removeprefix("Bearer ")
     with lepton.Client(platform.url, token, project=project) as connected:
         yield connected
+
+
+@pytest.fixture
+def sources(
+    recorded: dict[str, str], served: str, client: lepton.Client, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    """All kinds of stores; the server's token is where MLflow's own client would look for it."""
+    token = str(client.transport._http.headers["Authorization"]).removeprefix("Bearer ")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", token)
+    return {**recorded, "server": served}
 
 
 def brought(client: lepton.Client, source: str, **how: Any) -> Brought:
@@ -76,12 +98,12 @@ def values(client: lepton.Client, run_id: str, key: str) -> list[tuple[int, floa
     return [(point.step, point.value) for point in curve.points]
 
 
-@pytest.mark.parametrize("kind", ["folder", "sqlite"])
+@pytest.mark.parametrize("kind", ["folder", "sqlite", "server"])
 def test_a_run_comes_with_all_that_mlflow_knows_of_it(
-    kind: str, recorded: dict[str, str], client: lepton.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, sources: dict[str, str], client: lepton.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    done = brought(client, recorded[kind])
+    done = brought(client, sources[kind])
     assert (done.runs, done.known, done.unfinished, done.files, done.missing) == (3, 0, 1, 2, [])
     run = named(client, "first")
     assert run.state == "succeeded"
@@ -91,7 +113,7 @@ def test_a_run_comes_with_all_that_mlflow_knows_of_it(
     assert told.params == {"depth": "3"}
     assert told.tags["experiment"] == "flowers"
     assert told.tags["note"] == "two\nlines, ü"
-    assert len(told.tags["mlflow.run_id"]) == 32
+    assert len(told.tags["mlflow.run_id"]) == (26 if kind == "server" else 32)  # the id that it had there
     assert values(client, run.id, "train/loss") == [(step, 1 / (step + 1)) for step in range(5)]
     assert values(client, run.id, "odd") == [(0, None), (1, None), (2, 0.5)]
     assert [file.path for file in client.runs.artifacts(run.id)] == ["model/model.pkl", "notes/hello.txt"]
@@ -100,9 +122,9 @@ def test_a_run_comes_with_all_that_mlflow_knows_of_it(
     assert not list(tmp_path.iterdir()), "a pickle was loaded"
 
 
-@pytest.mark.parametrize("kind", ["folder", "sqlite"])
-def test_what_is_deleted_in_mlflow_stays_there(kind: str, recorded: dict[str, str], client: lepton.Client) -> None:
-    brought(client, recorded[kind], unfinished=True)
+@pytest.mark.parametrize("kind", ["folder", "sqlite", "server"])
+def test_what_is_deleted_in_mlflow_stays_there(kind: str, sources: dict[str, str], client: lepton.Client) -> None:
+    brought(client, sources[kind], unfinished=True)
     names = {client.runs.tracked(run.id).tags["name"] for run in client.runs.list()}
     assert names == {"first", "bad", "stopped", "still running"}
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, cast
+from urllib.parse import quote, urlsplit
 
 import httpx2
 
@@ -15,6 +16,7 @@ from lepton.client.mlflow.records import STATES, OtherFile, OtherPoint, OtherRun
 from lepton.core.errors import InvalidInput, Unavailable
 
 _API = "/api/2.0/mlflow"
+_KEPT = "/api/2.0/mlflow-artifacts/artifacts"
 _PAGE = 1000
 
 
@@ -64,7 +66,7 @@ class Server:
                     ended_at=moment(info.get("end_time")),
                     params={item["key"]: item.get("value", "") for item in data.get("params", [])},
                     tags=tags,
-                    place="",
+                    place=info.get("artifact_uri") or "",
                 )
 
     def curves(self, run: OtherRun) -> dict[str, list[OtherPoint]]:
@@ -88,7 +90,10 @@ class Server:
 
     def _files(self, run: OtherRun) -> Iterator[OtherFile]:
         for path in self._below("artifacts/list", {"run_id": run.id}, "path"):
-            yield OtherFile(path, partial(self._opened, "/get-artifact", {"run_id": run.id, "path": path}))
+            place, query = f"{_files_of(run.place)}/{quote(path)}", {}
+            if not place.startswith(_KEPT):  # it is not the server that keeps them, but it reaches them
+                place, query = "/get-artifact", {"run_id": run.id, "path": path}
+            yield OtherFile(path, partial(self._opened, place, query))
         asked = {"experiment_ids": [*self._names], "filter": f"source_run_id = '{run.id}'", "max_results": 50}
         for model in self._pages("logged-models/search", "models", asked, absent_ok=True):
             name, model_id = model["info"]["name"], model["info"]["model_id"]
@@ -169,3 +174,9 @@ class Server:
 
     def _away(self) -> Unavailable:
         return Unavailable(f"Nothing answers at {self._url}. Start MLflow's server, or check its address.")
+
+
+def _files_of(place: str) -> str:
+    """Return where a server gives the files that it keeps itself; empty if they are kept elsewhere."""
+    uri = urlsplit(place)
+    return f"{_KEPT}{quote(uri.path.rstrip('/'))}" if uri.scheme == "mlflow-artifacts" else ""

@@ -385,6 +385,10 @@ def test_a_model_that_autolog_has_logged_is_registered_as_files_that_nothing_ope
     ):
         with pytest.raises(InvalidInput, match="Files only"):
             refused()
+    environment = os.environ | {"LEPTON_URL": here.url, "LEPTON_TOKEN": os.environ["MLFLOW_TRACKING_TOKEN"]}
+    command = [sys.executable, "-m", "lepton.cli", "models", "get", "iris-model@1"]
+    shown = subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout
+    assert "iris-model@1 is files only" in shown
     back = Path(mlflow.artifacts.download_artifacts("models:/Iris Model/1", dst_path=str(tmp_path)))
     assert {"MLmodel", "model.pkl"} <= {file.name for file in back.iterdir()}
 

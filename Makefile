@@ -8,7 +8,7 @@ UI_SOURCES := $(shell find ui -type f -not -path '*/node_modules/*' 2>/dev/null)
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check ui docs programs bench bench-serving bench-tracking clean
+.PHONY: help demo test check ui docs programs bench bench-serving bench-tracking bench-runs clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ bench-serving: $(VENV)/.installed-dev  ## Measure endpoints against other server
 
 bench-tracking: $(VENV)/.installed-dev  ## Measure tracking against MLflow's server (20 minutes). Fewer: make bench-tracking ARGS='--runs 5000'
 	@PYTHONPATH=$(CURDIR) $(BIN)/python -m benchmarks.tracking $(ARGS)
+
+bench-runs: $(VENV)/.installed-dev  ## Measure runs against Ray Jobs (10 minutes). Fewer: make bench-runs ARGS=--quick
+	@PYTHONPATH=$(CURDIR) $(BIN)/python -m benchmarks.runs $(ARGS)
 
 clean:  ## Remove everything that make made
 	rm -rf $(VENV) .bench site dist ui/node_modules src/lepton/server/static

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lepton.client import Client, connect
     from lepton.client.functions import run
+    from lepton.client.heartbeat import heartbeat
     from lepton.client.recording import TrackedRun, start_run
     from lepton.local import open  # noqa: A004
     from lepton.training.linear import LinearRegression
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Client", "LinearRegression", "LogisticRegression", "TrackedRun", "__version__", "connect", "open", "run",
-    "start_run",
+    "Client", "LinearRegression", "LogisticRegression", "TrackedRun", "__version__", "connect", "heartbeat",
+    "open", "run", "start_run",
 ]  # fmt: skip
 
 _HOMES = {
@@ -27,6 +28,7 @@ _HOMES = {
     "connect": "lepton.client",
     "open": "lepton.local",
     "run": "lepton.client.functions",
+    "heartbeat": "lepton.client.heartbeat",
     "TrackedRun": "lepton.client.recording",
     "start_run": "lepton.client.recording",
     "LinearRegression": "lepton.training.linear",

@@ -48,10 +48,12 @@ class Platform:
         self.guard = Guard(self.database, clock)
         self.access = Access(database=self.database, guard=self.guard, clock=clock)
         self.labels = Labels(self.guard)
+        self._engine = LocalEngine(settings.runs)
         self.runs = Runs(
             database=self.database, guard=self.guard, keyring=keyring, blobs=blobs,
-            engine=LocalEngine(settings.runs), settings=settings, clock=clock,
+            engine=self._engine, settings=settings, clock=clock,
         )  # fmt: skip
+        self._engine.ended = self.runs.dispatch.changed.set
         self.scripts = Scripts(runs=self.runs, guard=self.guard, keyring=keyring, blobs=blobs, settings=settings)
         self.experiments = Experiments(database=self.database, guard=self.guard, runs=self.runs, clock=clock)
         self.access.find_run = self.runs.holder
@@ -106,7 +108,8 @@ class Platform:
             self.endpoints.stop_replicas()
 
     def close(self) -> None:
-        """Let go of the databases."""
+        """Let go of the databases, and of what starts runs."""
+        self._engine.close()
         self.database.close()
         self._keyring.close()
 

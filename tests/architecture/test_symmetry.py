@@ -24,7 +24,7 @@ SHOWN_WITH_ANOTHER = {"runs.metrics": "runs.get", "runs.tracked": "runs.get"}
 """What the terminal shows as part of another command."""
 FOR_PROGRAMS = {"runs.put_artifact", "runs.create", "runs.track", "runs.end"}
 """What a program tells the platform while it works; nobody would type it."""
-ON_THIS_MACHINE = {"runs.sync"}
+ON_THIS_MACHINE = {"runs.sync", "runs.import-mlflow"}
 """Commands about files of the one who types, not about the platform."""
 READS_AS = {
     "datasets.report": "datasets.get",

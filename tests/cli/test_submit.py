@@ -59,6 +59,18 @@ def test_with_json_only_the_run_is_printed(shell: dict[str, str], tmp_path: Path
     assert done.stderr == ""
 
 
+def test_like_takes_the_folder_and_what_is_not_said_of_an_earlier_run(shell: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("taken along")
+    first = json.loads(typed(shell, tmp_path, "--json", "--workers", "2", "--", "cat", "words.txt").stdout)
+    (tmp_path / "words.txt").unlink()
+    done = typed(shell, tmp_path, "--like", first["id"])
+    assert sorted(line.split(" ", 1)[1] for line in done.stdout.splitlines() if "taken" in line) == [
+        "0 taken along", "1 taken along",
+    ]  # fmt: skip
+    other = json.loads(typed(shell, tmp_path, "--json", "--like", first["id"], "--workers", "1", "--", "ls").stdout)
+    assert (other["workers"], other["params"], other["retry_of"]) == (1, {"command": "ls"}, first["id"])
+
+
 def test_a_run_that_fails_is_exit_code_1_and_its_sentence(shell: dict[str, str], tmp_path: Path) -> None:
     done = typed(shell, tmp_path, "--memory", "64M", "--", "python", "-c", "x = bytearray(300 << 20)")
     assert done.returncode == 1

@@ -129,6 +129,9 @@ def test_runs(client: lepton.Client, people: lepton.DatasetDetail) -> None:
     assert not client.runs.track(outside.id, batch).is_new
     tracked = client.runs.tracked(outside.id)
     assert (tracked.params, tracked.tags, tracked.metrics[0].last_value) == ({"lr": "0.1"}, {"name": "by hand"}, 0.5)
+    (found,) = client.runs.list(filter="params.lr = 0.1", columns=["metrics.loss", "tags.*"])
+    assert found.columns == {"metrics.loss": 0.5, "tags.name": "by hand"}
+    assert client.runs.metrics(outside.id, "loss", points=2).values("loss") == [0.5]
     client.runs.end(outside.id)
     assert client.runs.get(outside.id).state == "succeeded"
     assert client.runs.put_artifact(run.id, "notes/a.txt", b"text").size_bytes == 4
@@ -227,6 +230,8 @@ def test_a_command_of_ones_own(client: lepton.Client, tmp_path: Path) -> None:
     run = client.runs.submit(["python", "hello.py"], folder=tmp_path, name="hello")
     assert "hello" in [line.text for line in client.runs.logs(run.id, follow=True)]
     assert client.runs.wait(run.id).params == {"command": "python hello.py", "name": "hello"}
+    again = client.runs.submit(like=run.id, name="again")
+    assert client.runs.wait(again.id).params == {"command": "python hello.py", "name": "again"}
 
 
 def test_every_verb_is_in_this_file(client: lepton.Client) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -54,6 +54,9 @@ class FakeEngine:
 
     def machines(self) -> tuple[Resources, ...]:
         return (Resources(100, 1000, 0),)
+
+    def want(self, waiting: Mapping[str, Resources]) -> None:
+        """Have room for all."""
 
 
 class Warehouse:

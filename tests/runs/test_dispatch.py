@@ -13,7 +13,7 @@ from runs.small_platform import Platform
 from runs.test_runs_operations import ANN, FakeEngine
 
 from lepton.access.records import Actor, Role
-from lepton.core.errors import Forbidden, InvalidInput, NotFound
+from lepton.core.errors import Forbidden, InvalidInput, NotFound, Unavailable
 from lepton.core.settings import Settings
 from lepton.runs.engines.port import Exit
 from lepton.runs.launching import Launching
@@ -97,6 +97,49 @@ def test_a_run_whose_workers_are_lost_is_tried_again_later_each_time(
     assert (last.state, last.error_code, last.attempt) == (RunState.FAILED, "worker_lost", 2)
     assert len({spec.run_id for spec in engine.started}) == 3, "an engine starts a name once"
     assert len({spec.argv[-1] for spec in engine.started}) == 1
+
+
+def test_a_run_waits_for_an_engine_that_goes_away_as_it_is_asked_and_fails_if_it_only_refuses(
+    platform: Platform, engine: FakeEngine
+) -> None:
+    run, refused = submit(platform), Unavailable("The cluster does not answer.")
+    answers = engine.machines
+    looks = iter([answers, answers])  # the queue and the message of the run look; then it is gone
+
+    def machines() -> tuple[Resources, ...]:
+        look = next(looks, None)
+        if look is None:
+            raise refused
+        return look()
+
+    engine.machines, engine.refusal = machines, refused  # type: ignore[method-assign]
+    platform.runs.dispatch.tick()
+    waiting = get(platform, run)
+    assert (waiting.state, waiting.message) == (RunState.QUEUED, "The cluster does not answer.")
+    platform.runs.dispatch.tick()
+    assert get(platform, run).state is RunState.QUEUED
+    assert platform.runs.queue(ANN).machines == ()
+    engine.machines = answers  # type: ignore[method-assign]
+    platform.runs.dispatch.tick()
+    assert get(platform, run).state is RunState.FAILED
+
+
+def test_an_engine_hears_which_runs_wait_for_room_until_none_does(platform: Platform, engine: FakeEngine) -> None:
+    first, second = submit(platform, cpus=3), submit(platform, cpus=2)
+    platform.runs.dispatch.tick()
+    assert engine.wanted == [second.id]
+    platform.runs.cancel(ANN, second.id)
+    platform.runs.dispatch.tick()
+    assert engine.wanted == []
+    third = submit(platform, cpus=2)
+    platform.runs.dispatch.tick()
+    assert engine.wanted == [third.id]
+    for run in (first, third):
+        platform.runs.cancel(ANN, run.id)
+    engine.end(first.id)
+    for _ in range(2):
+        platform.runs.dispatch.tick()
+    assert engine.wanted == []
 
 
 def test_the_logs_of_all_attempts_follow_each_other(platform: Platform, engine: FakeEngine, clock: FakeClock) -> None:

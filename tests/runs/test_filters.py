@@ -12,7 +12,7 @@ from runs.small_platform import Platform
 from lepton.access.records import Actor, Role
 from lepton.core.errors import InvalidInput
 from lepton.runs.batch import Batch, Columns
-from lepton.runs.filters import Condition, Order, Search, parse_filter, parse_order
+from lepton.runs.filters import Condition, Order, Search, parse_columns, parse_filter, parse_order
 
 ANN = Actor("ann-id", "ann", {"default": Role.EDITOR, "lab": Role.EDITOR})
 
@@ -167,3 +167,30 @@ def test_the_newest_are_listed_where_nothing_is_asked(platform: Platform, names:
     assert parse_order("created_at desc") == Order("run", "created_at", descending=True)
     assert [names[run.id] for run in platform.runs.list(ANN)] == ["bare", "c", "b", "a"]
     assert datetime.now(UTC) > platform.runs.list(ANN)[0].created_at
+
+
+def test_a_list_tells_of_each_run_what_it_is_asked_for(platform: Platform, names: dict[str, str]) -> None:
+    wanted = parse_columns(["metrics.loss", "params.lr", "tags.team.x"])
+    found = platform.runs.list(ANN, search=Search(order=Order("param", "lr", descending=False), columns=wanted))
+    assert [dict(run.columns) for run in found] == [
+        {"metrics.loss": 0.1, "params.lr": "0.02", "tags.team.x": "it's"},
+        {"metrics.loss": 0.3, "params.lr": "0.1", "tags.team.x": "it's"},
+        {"metrics.loss": 0.2, "params.lr": "10", "tags.team.x": "it's"},
+    ]
+    everything = Search(ids=(found[0].id,), columns=parse_columns(["metrics.*", "params.*"]))
+    (one,) = platform.runs.list(ANN, search=everything)
+    assert one.columns == {"metrics.loss": 0.1, "params.lr": "0.02", "params.model": "mlp"}
+
+
+def test_runs_named_by_their_ids_are_those_of_the_project_only(platform: Platform, names: dict[str, str]) -> None:
+    ids = {name: run_id for run_id, name in names.items()}
+    search = Search(ids=(ids["a"], ids["elsewhere"], "nobody"))
+    assert [run.id for run in platform.runs.list(ANN, search=search)] == [ids["a"]]
+
+
+@pytest.mark.parametrize("name", ["loss", "state", "metrics.", "models.x", ""])
+def test_what_is_no_column_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInput, match=r"is no column. There are metrics\.NAME"):
+        parse_columns([name])
+    with pytest.raises(InvalidInput, match="100 columns at most"):
+        parse_columns(["params.x"] * 101)

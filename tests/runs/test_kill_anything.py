@@ -10,7 +10,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from runs import killed
 
 import lepton
 from lepton import local
+from lepton.client.runs import LogLine
 from lepton.core.settings import Settings
 from lepton.testing.engines import eventually
 
@@ -71,43 +73,84 @@ def begun(client: lepton.Client, run_id: str) -> list[int]:
 
 
 VICTIMS = ("command", "launcher", "supervisor", "platform")
+STOPPABLE = VICTIMS[:3]
 
 
 @pytest.mark.parametrize(("victim", "seed"), [(victim, seed) for seed, victim in enumerate(VICTIMS)])
 def test_a_run_ends_with_its_result_whatever_of_it_is_killed(
     settings: Settings, folder: Path, victim: str, seed: int
 ) -> None:
-    kill_one(settings, folder, victim, random.Random(seed))
+    Trial(settings, folder, victim, random.Random(seed)).play()
 
 
-def kill_one(settings: Settings, folder: Path, victim: str, rng: random.Random) -> None:
-    """Submit a run, kill one process at a random moment, and look what becomes of the run."""
-    with local.client_of(settings) as client:
-        run = client.runs.submit(["python", "train.py"], folder=folder, workers=2, cpus=0.5, retries=3)
-        eventually(lambda: bool(begun(client, run.id)), "it works", within_s=60)
-        moment_s = rng.uniform(0.1, STEPS * PAUSE_S * 0.9)
-        due_s = time.monotonic() + moment_s
+def test_a_run_ends_with_its_result_whatever_of_it_is_stopped_and_hangs(settings: Settings, folder: Path) -> None:
+    trials = [
+        Trial(settings, folder, victim, random.Random(seed), number=signal.SIGSTOP)
+        for seed, victim in enumerate(STOPPABLE)
+    ]
+    with ThreadPoolExecutor() as pool:  # they are noticed at the same time
+        list(pool.map(Trial.strike, trials))
+    for trial in trials:
+        trial.check()
+
+
+class Trial:
+    """Submit a run, kill or stop one process at a random moment, and look what becomes of the run."""
+
+    def __init__(
+        self, settings: Settings, folder: Path, victim: str, rng: random.Random, *, number: int = signal.SIGKILL
+    ) -> None:
+        self.settings, self.victim, self.rng, self.number = settings, victim, rng, number
+        with local.client_of(settings) as client:
+            self.run = client.runs.submit(["python", "train.py"], folder=folder, workers=2, cpus=0.3, retries=3)
+
+    def play(self) -> None:
+        """Do all of it."""
+        self.strike()
+        self.check()
+
+    def strike(self) -> None:
+        """Wait until it works, and a random moment more, and send the signal."""
+        with local.client_of(self.settings) as client:
+            eventually(lambda: bool(begun(client, self.run.id)), "it works", within_s=60)
+        self.moment_s = self.rng.uniform(0.1, STEPS * PAUSE_S * 0.9)
+        due_s = time.monotonic() + self.moment_s
         eventually(lambda: time.monotonic() > due_s, "the moment has come")
-        if victim == "platform":
-            server = local.status(settings)
+        if self.victim == "platform":
+            server = local.status(self.settings)
             assert server is not None
-            os.kill(server.pid, signal.SIGKILL)
+            os.kill(server.pid, self.number)
+            local.up(self.settings)
         else:
-            os.kill(rng.choice(processes_of(run.id)[victim]), signal.SIGKILL)
-    if victim == "platform":
-        local.up(settings)
-    with local.client_of(settings) as client:
-        eventually(lambda: client.runs.get(run.id).ended, "it has ended", within_s=90)
-        ended = client.runs.get(run.id)
-        assert ended.state == "succeeded", (ended.error, [line.text for line in client.runs.logs(run.id).lines])
-        assert json.loads(client.runs.get_artifact(run.id, "result.json")) == killed.result(steps=STEPS)
-        eventually(lambda: not any(processes_of(run.id).values()), "nothing of it is left")
-        starts = begun(client, run.id)
-        assert len(starts) == (1 if victim == "platform" else 2)
+            os.kill(self.rng.choice(processes_of(self.run.id)[self.victim]), self.number)
+        self.struck_at = time.time()
+
+    def check(self) -> None:
+        """Look at how it has ended."""
+        with local.client_of(self.settings) as client:
+            eventually(lambda: client.runs.get(self.run.id).ended, "it has ended", within_s=90)
+            ended, lines = client.runs.get(self.run.id), client.runs.logs(self.run.id).lines
+            assert ended.state == "succeeded", (ended.error, [line.text for line in lines])
+            result = json.loads(client.runs.get_artifact(self.run.id, "result.json"))
+            assert result == killed.result(steps=STEPS)
+            eventually(lambda: not any(processes_of(self.run.id).values()), "nothing of it is left")
+            starts = begun(client, self.run.id)
+        assert len(starts) == (1 if self.victim == "platform" else 2)
         assert all(start % EVERY == 0 for start in starts)
-        if victim != "platform":
+        if self.number == signal.SIGSTOP:
+            self.check_noticed(lines)
+        elif self.victim != "platform":
             # One interval is repeated at most, beside what was saved within the last half second and was on its way.
-            assert moment_s / PAUSE_S - starts[-1] <= EVERY + EVERY
+            assert self.moment_s / PAUSE_S - starts[-1] <= EVERY + EVERY
+
+    def check_noticed(self, lines: Sequence[LogLine]) -> None:
+        """Look at when it was noticed that something hung."""
+        if self.victim == "supervisor":  # it is itself what writes the log; the next attempt begins 5 s after its end
+            noticed_at = max(line.time.timestamp() for line in lines if line.text.startswith("begins at")) - 5
+        else:
+            (noticed_at,) = [line.time.timestamp() for line in lines if "hangs and is ended" in line.text]
+        # 10 s, and half as long again for a machine that has other tests to run.
+        assert 7 < noticed_at - self.struck_at < 15
 
 
 def many(count: int) -> None:
@@ -123,12 +166,14 @@ def many(count: int) -> None:
         try:
             for number in range(1, count + 1):
                 rng = random.Random()
-                victim = rng.choice(VICTIMS)
+                victim, how = rng.choice(
+                    [(one, signal.SIGKILL) for one in VICTIMS] + [(one, signal.SIGSTOP) for one in STOPPABLE]
+                )
                 try:
-                    kill_one(settings, folder, victim, rng)
+                    Trial(settings, folder, victim, rng, number=how).play()
                     well += 1
                 except (AssertionError, pytest.fail.Exception) as error:
-                    print(f"{number}: {victim}: {error}")
+                    print(f"{number}: {victim}, {how.name}: {error}")
                 print(f"{well} of {number} ended with their result", flush=True)
         finally:
             local.down(settings)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from lepton.core.errors import Internal, StorageFull, Unavailable
 from lepton.core.ids import new_id
-from lepton.runs.engines import folder, local
+from lepton.runs.engines import folder, forkserver, local
 from lepton.runs.engines.local import LocalEngine
-from lepton.runs.engines.port import Engine, EnginePhase, EngineSpec
+from lepton.runs.engines.port import Engine, EnginePhase, EngineSpec, EngineStatus
 from lepton.runs.engines.processes import ProcessMark
 from lepton.testing.engines import LOG_KEY, EngineContract, eventually, is_running, python
 
@@ -65,6 +67,28 @@ os.killpg(0, signal.SIGKILL)
         os.kill(supervisor.pid, signal.SIGKILL)
         assert self.ended(engine, run_id).phase is EnginePhase.LOST
         eventually(lambda: not any(map(is_running, pids)), "the workers are gone")
+
+    def test_workers_and_supervisors_that_are_stopped_are_noticed_and_ended(
+        self, engine: LocalEngine, tmp_path: Path
+    ) -> None:
+        (first, workers), (second, others) = self.waiting_run(engine), self.waiting_run(engine)
+        supervisor = folder.claimed_by(tmp_path / "engine" / second)
+        assert supervisor is not None
+        stopped_at = time.time()
+        os.kill(workers[1], signal.SIGSTOP)
+        os.kill(supervisor.pid, signal.SIGSTOP)
+        over = (EnginePhase.EXITED, EnginePhase.LOST)
+        eventually(lambda: [engine.status(one).phase in over for one in (first, second)] == [True] * 2, "both ended")
+        assert engine.status(second) == EngineStatus(EnginePhase.LOST, hung=True)
+        hung, told = engine.status(first).exits
+        assert (hung.rank, hung.signal, hung.hung, told.rank, told.stopped) == (1, signal.SIGKILL, True, 0, True)
+        (line,) = (line for line in engine.logs(first, LOG_KEY) if "hangs" in line.text)
+        assert re.fullmatch(
+            r"\[worker 2 of 2 hangs and is ended: its process was stopped by a signal \(SIGSTOP\) for 8 s\]", line.text
+        )
+        # 10 s, and half as long again for a machine that has other tests to run.
+        assert 7 < line.time.timestamp() - stopped_at < 15
+        eventually(lambda: not any(map(is_running, [*workers, *others])), "nothing is left")
 
     def test_a_lost_run_is_not_started_again(self, engine: LocalEngine, tmp_path: Path) -> None:
         run_id, _ = self.waiting_run(engine, 1)
@@ -179,7 +203,8 @@ os.killpg(0, signal.SIGKILL)
     def test_a_supervisor_that_cannot_start_is_unavailable(
         self, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(local, "_SUPERVISOR", (sys.executable, "-c", "raise SystemExit(1)"))
+        for module, name in ((local, "_SUPERVISOR"), (forkserver, "_COMMAND")):
+            monkeypatch.setattr(module, name, (sys.executable, "-c", "raise SystemExit(1)"))
         with pytest.raises(Unavailable, match="could not be started"):
             self.start(engine, WAIT)
 

@@ -71,6 +71,15 @@ def test_what_is_kept_for_one_is_kept_from_other_projects_too() -> None:
     assert set(found.start) == {"small"}
 
 
+def test_what_more_machines_would_help_is_said_and_what_a_quota_holds_is_not_among_it() -> None:
+    busy = [run("s", 6)]
+    waiting = (wait("large", 4), wait("huge", 1, gpus=3), wait("held", 4, "b"), wait("small", 2))
+    found = ask(*waiting, started=busy, quotas={"b": Quota(cpus=2)})
+    assert found.start == ("small",)
+    assert found.lacking == ("large", "huge")
+    assert ask(wait("any", 1), machines=()).lacking == ("any",)
+
+
 def test_the_project_with_the_smaller_dominant_share_is_next() -> None:
     # Ghodsi et al., section 4.1: 9 processors and 18 GB; A's tasks take 1 and 4, B's take 3 and 1: three and two.
     runs = [wait(f"a{i}", 1, "a", memory=4) for i in range(9)] + [wait(f"b{i}", 3, "b", memory=1) for i in range(9)]

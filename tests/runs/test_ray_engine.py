@@ -17,6 +17,7 @@ from lepton.core.ids import new_id
 from lepton.core.tls import Identity
 from lepton.runs.engines.port import Engine, EnginePhase, EngineSpec
 from lepton.runs.engines.ray import RayEngine
+from lepton.runs.records import Resources
 from lepton.testing.engines import LOG_KEY, EngineContract, eventually, is_running, python
 
 pytest.importorskip("ray", reason="Ray is an extra, and not installed")
@@ -112,6 +113,23 @@ class TestRayEngine(EngineContract):
 
     def test_processors_of_the_cluster_are_counted(self, tmp_path: Path) -> None:
         assert sum(machine.cpus for machine in self.make_engine(tmp_path).machines()) == 120
+
+    def test_the_first_that_wait_for_room_have_scouts_until_they_do_not_wait_any_more(self, tmp_path: Path) -> None:
+        def scouts() -> list[str]:
+            jobs = [job for job in self.cluster.jobs() if job["submission_id"].startswith("lepton-room-")]
+            return [job["status"] for job in jobs if job["submission_id"].split("-")[2] in waiting]
+
+        waiting = {new_id(): Resources(10_000) for _ in range(6)}
+        for _ in range(2):  # one that comes after another was killed takes them over
+            engine = self.make_engine(tmp_path)
+            engine.want(waiting)
+            assert scouts() == ["PENDING"] * 4
+
+        def gone() -> bool:
+            engine.want({})
+            return not scouts()
+
+        eventually(gone, "they are gone, and forgotten")
 
     def test_a_node_that_is_killed_loses_its_runs_and_leaves_no_process(self, tmp_path: Path) -> None:
         node = self.cluster.add_node()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from ray_cluster import RayCluster
 
+from lepton.core.errors import Unavailable
 from lepton.core.ids import new_id
 from lepton.runs.engines import ray
 from lepton.runs.engines.port import EnginePhase, EngineSpec
@@ -138,3 +139,23 @@ def test_a_full_disk_cuts_the_log_and_the_end_is_told(cluster: RayCluster, small
         EngineSpec(run, 1, python("for i in range(20_000): print('x' * 100)\nraise SystemExit(74)"), {}, LOG_KEY)
     )
     eventually(lambda: engine.status(run).phase is EnginePhase.EXITED, "over")
+
+
+def test_a_head_that_comes_back_without_a_memory_has_lost_its_runs_and_takes_others(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
+    engine, run = make(cluster, tmp_path), new_id()
+    engine.submit(EngineSpec(run, 1, WAIT, {}, LOG_KEY))
+    eventually(lambda: bool(engine.logs(run, LOG_KEY)), "spoken", within_s=20)
+    cluster.lose_node(cluster.nodes[0])
+    with pytest.raises(Unavailable, match="does not answer"):
+        engine.status(run)
+    assert [line.text for line in engine.logs(run, LOG_KEY)] == ["here"]
+    cluster.start_head()
+    later = make(cluster, tmp_path)
+    assert later.status(run).phase is EnginePhase.LOST
+    other = new_id()
+    later.submit(EngineSpec(other, 1, WAIT, {}, LOG_KEY))
+    eventually(lambda: bool(later.logs(other, LOG_KEY)), "spoken", within_s=60)
+    later.cancel(other)
+    eventually(lambda: later.status(other).phase is EnginePhase.EXITED, "over")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,7 @@ class FakeEngine:
     started: list[EngineSpec] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     stands: dict[str, EngineStatus] = field(default_factory=dict)
+    wanted: list[str] = field(default_factory=list)
 
     def submit(self, spec: EngineSpec) -> None:
         if self.refusal is not None:
@@ -52,6 +53,9 @@ class FakeEngine:
 
     def machines(self) -> tuple[Resources, ...]:
         return (Resources(self.slots, 1000, 0),)
+
+    def want(self, waiting: Mapping[str, Resources]) -> None:
+        self.wanted = list(waiting)
 
     def end(self, run_id: str, *exits: Exit) -> None:
         self.stands[run_id] = EngineStatus(EnginePhase.EXITED, exits or (Exit(0, 0, None),))

@@ -11,13 +11,14 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 import lepton
 from lepton import local
 from lepton.client.runs import Run
 from lepton.client.transport import Transport
-from lepton.core.errors import Forbidden, InvalidInput, RunFailed, TooLarge, Unauthenticated
+from lepton.core.errors import Conflict, Forbidden, InvalidInput, NotFound, RunFailed, TooLarge, Unauthenticated
 from lepton.core.settings import Settings
 from lepton.launch import places, processes
 from lepton.testing.engines import eventually
@@ -73,10 +74,10 @@ def failure(client: lepton.Client, run: Run) -> tuple[str, str]:
     return error.code, error.message
 
 
-def test_an_unmodified_torchrun_script_runs_on_two_workers_and_its_logs_are_live(
+def test_two_workers_meet_at_the_port_that_they_are_told_and_their_logs_are_live(
     client: lepton.Client, script: Callable[[str], Path]
 ) -> None:
-    # What torch.distributed does first, as torch is not installed here: rank 0 listens at the port, the others call.
+    # What torch.distributed does first: rank 0 listens at the port, the others call.
     folder = script("""
         import os, socket, sys
         rank, size, port = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "MASTER_PORT"))
@@ -363,6 +364,25 @@ def test_a_retry_runs_the_same_command_in_the_same_folder(
     assert ended(client, again).retry_of == run.id
 
 
+def test_who_has_called_heartbeat_and_does_so_no_more_hangs_however_busy_it_is(
+    client: lepton.Client, script: Callable[[str], Path]
+) -> None:
+    folder = script("""
+        import lepton
+        lepton.heartbeat()
+        print("works", flush=True)
+        while True:
+            pass
+    """)
+    run = client.runs.submit(MAIN, folder=folder, hang_timeout_s=5)
+    assert texts(client, run) == ["works"]
+    code, message = failure(client, run)
+    assert code == "worker_lost"
+    assert message.startswith("The worker hung: for 5 s there was no sign that it works")
+    with pytest.raises(InvalidInput, match="5 seconds to a year"):
+        client.runs.submit(MAIN, folder=folder, hang_timeout_s=1)
+
+
 def test_the_same_key_runs_once(client: lepton.Client, script: Callable[[str], Path], home: Path) -> None:
     folder = script("print('once')")
     first = client.runs.submit(MAIN, folder=folder, key="nightly-1")
@@ -489,3 +509,54 @@ def test_a_list_of_params_is_shown_as_json(client: lepton.Client, script: Callab
     run = client.runs.submit("python main.py 'a b'", folder=script("import sys; print(sys.argv[1])"))
     assert texts(client, run) == ["a b"]
     assert json.loads(client.runs.get(run.id).body)["params"]["command"] == "python main.py 'a b'"
+
+
+LIKE = """
+    import os, sys
+    print("got", sys.argv[1:], os.environ["WORLD_SIZE"], os.environ.get("HUSH", "no secret")[:3], sorted(os.listdir()))
+"""
+
+
+def test_a_run_like_another_has_its_folder_and_all_that_is_not_said_anew(
+    client: lepton.Client, script: Callable[[str], Path]
+) -> None:
+    given = {"name": "first", "params": {"lr": 0.1}, "priority": 3, "retries": 1, "secrets": {"HUSH": "ssh-ssh"}}
+    first = client.runs.submit([*MAIN, "a"], folder=script(LIKE), workers=2, memory="2G", **given)  # type: ignore[arg-type]
+    client.runs.wait(first.id)
+    same = client.runs.submit(like=first.id)
+    other = client.runs.submit([*MAIN, "b"], like=first.id, workers=1, name="other", memory="1G")
+    assert texts(client, same) == ["got ['a'] 2 ssh ['main.py']"] * 2
+    assert texts(client, other) == ["got ['b'] 1 ssh ['main.py']"]
+    assert same.params == {"command": "python main.py a", "name": "first", "lr": 0.1}
+    assert other.params == {"command": "python main.py b", "name": "other", "lr": 0.1}
+    assert (same.priority, same.retries, same.resources.memory_mb, same.retry_of) == (3, 1, 2048, first.id)
+    assert (other.priority, other.resources.memory_mb, other.workers) == (3, 1024, 1)
+    twice = [client.runs.submit(like=other.id, key="like").id for _ in range(2)]
+    assert twice[0] == twice[1]
+    assert client.runs.wait(twice[0]).params["command"] == "python main.py b"
+
+
+def test_a_run_like_that_of_somebody_else_has_not_their_secrets(
+    client: lepton.Client, script: Callable[[str], Path]
+) -> None:
+    first = client.runs.submit([*MAIN, "a"], folder=script(LIKE), secrets={"HUSH": "ssh-ssh"})
+    client.runs.wait(first.id)
+    client.users.create("eve", role="editor", password="correct horse battery staple")
+    with httpx2.Client(base_url=client.url, headers={"Origin": client.url}) as web:
+        web.post("/v1/sign-in", json={"name": "eve", "password": "correct horse battery staple"}).raise_for_status()
+        token = web.post("/v1/tokens", json={"name": "eve"}).raise_for_status().json()["secret"]
+    with lepton.connect(client.url, token) as eve:
+        run = eve.runs.submit(like=first.id)
+        assert texts(eve, run) == ["got ['a'] 1 no  ['main.py']"]
+
+
+def test_a_run_can_only_be_like_a_command_of_its_project(client: lepton.Client) -> None:
+    outside = client.runs.create()
+    with pytest.raises(Conflict, match=r"is runs\.create, not a command"):
+        client.runs.submit(like=outside.id)
+    client.projects.create("nextdoor")
+    with lepton.connect(client.url, client.tokens.create("door").secret, project="nextdoor") as there:
+        for nobody in (outside.id, "nobody"):
+            with pytest.raises(NotFound, match=nobody):
+                there.runs.submit(like=nobody)
+    client.runs.end(outside.id)

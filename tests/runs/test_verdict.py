@@ -40,6 +40,7 @@ def test_the_first_worker_that_ended_by_itself_is_to_blame() -> None:
         ([Exit(0, WorkerExit.STORAGE_FULL, None)], "storage_full", "No space is left"),
         ([Exit(0, WorkerExit.PEER_LOST, None), Exit(1, WorkerExit.PEER_LOST, None)], "worker_lost", "lost contact"),
         ([Exit(0, WorkerExit.STOPPED, None)], "worker_lost", "by SIGTERM, but not by Lepton"),
+        ([Exit(0, None, signal.SIGKILL, hung=True)], "worker_lost", "Worker 1 of 2 hung: its process was stopped or"),
     ],
 )
 def test_each_way_to_end_has_its_sentence(exits: list[Exit], code: str, says: str) -> None:
@@ -60,6 +61,20 @@ def test_a_run_lost_with_its_supervisor_can_be_retried() -> None:
     found = judge("R1", 2, EngineStatus(EnginePhase.LOST), cancel_asked=False)
     assert (found.state, found.code) == (RunState.FAILED, "worker_lost")
     assert "lepton runs retry R1" in str(found.message)
+
+
+def test_whatever_of_a_run_has_hung_it_is_tried_again_and_says_so() -> None:
+    lost = EngineStatus(EnginePhase.LOST, hung=True)
+    launcher = EngineStatus(EnginePhase.EXITED, (Exit(1, None, signal.SIGKILL, hung=True),))
+    command = EngineStatus(EnginePhase.EXITED, (Exit(1, LaunchExit.HUNG, None),))
+    for status, says in (
+        (lost, "The process that watched the workers hung: it was stopped"),
+        (launcher, "Worker 2 of 4 hung: what keeps its command was stopped"),
+        (command, "Worker 2 of 4 hung: a process of its command was stopped"),
+    ):
+        found = judge_command("R1", 4, status, LIMITED, cancel_asked=False)
+        assert (found.code, found.again) == ("worker_lost", True)
+        assert says in str(found.message)
 
 
 @pytest.mark.parametrize(

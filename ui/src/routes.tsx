@@ -25,6 +25,14 @@ const root = createRootRoute({ notFoundComponent: NotFound, errorComponent: Cras
 
 const text = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined);
 
+/** How the list of runs is looked at; columns have line ends between them, as any other sign can be in a name. */
+interface RunsSearch {
+  state?: string;
+  filter?: string;
+  order?: string;
+  columns?: string;
+}
+
 const signIn = createRoute({
   getParentRoute: () => root,
   path: "/sign-in",
@@ -59,7 +67,16 @@ const runs = createRoute({
   ...parent,
   path: "/runs",
   component: lazyRouteComponent(() => import("./runs/list"), "RunList"),
-  validateSearch: (search: Record<string, unknown>): { state?: string; filter?: string } => ({ state: text(search.state), filter: text(search.filter) }),
+  validateSearch: (search: Record<string, unknown>): RunsSearch => ({
+    state: text(search.state), filter: text(search.filter), order: text(search.order), columns: text(search.columns),
+  }),
+});
+const compare = createRoute({
+  ...parent,
+  path: "/runs/compare",
+  component: lazyRouteComponent(() => import("./runs/compare"), "ComparePage"),
+  // A list of one id that is all digits would be read as a number.
+  validateSearch: (search: Record<string, unknown>): { ids?: string } => ({ ids: search.ids === undefined ? undefined : String(search.ids) }),
 });
 const run = createRoute({ ...parent, path: "/runs/$id", component: lazyRouteComponent(() => import("./runs/page"), "RunPage") });
 const compute = createRoute({ ...parent, path: "/compute", component: lazyRouteComponent(() => import("./runs/compute"), "ComputePage") });
@@ -76,5 +93,5 @@ const access = createRoute({
 
 export const routes = root.addChildren([
   signIn,
-  shell.addChildren([home, datasets, dataset, labels, runs, run, compute, models, model, endpoints, endpoint, access]),
+  shell.addChildren([home, datasets, dataset, labels, runs, compare, run, compute, models, model, endpoints, endpoint, access]),
 ]);

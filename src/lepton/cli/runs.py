@@ -22,7 +22,7 @@ RunId = Annotated[str, typer.Argument(help="Id of the run.", metavar="RUN")]
     RUNS,
     "lepton runs list",
     "lepton runs list --state failed",
-    "lepton runs list --filter 'metrics.loss < 0.1' --order-by metrics.loss",
+    "lepton runs list --filter 'metrics.loss < 0.1' --order-by metrics.loss --column metrics.loss",
     name="list",
 )
 def list_(
@@ -37,12 +37,18 @@ def list_(
     order_by: Annotated[str | None, typer.Option(help="What to sort by: 'metrics.loss desc'.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=1000)] = 20,
     offset: Annotated[int | None, typer.Option(help="How many to pass over.", min=0)] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="What to show of each: metrics.loss, params.lr, tags.name.", metavar="NAME")
+    ] = None,
 ) -> None:
     """List runs, the newest first."""
     from lepton.cli import tables
 
-    items = door.client.runs.list(state=state, filter=filter, order_by=order_by, limit=limit, offset=offset)
-    door.answer(items.body, tables.runs(items))
+    columns = column or ()
+    items = door.client.runs.list(
+        state=state, filter=filter, order_by=order_by, limit=limit, offset=offset, columns=columns
+    )
+    door.answer(items.body, tables.runs(items, columns))
 
 
 @verb(
@@ -50,16 +56,23 @@ def list_(
     "lepton runs submit -- python train.py --epochs 3",
     "lepton runs submit --workers 4 --memory 2G --env requirements.txt --output 'plots/*.png' -- python train.py",
     "HF_TOKEN=… lepton runs submit --secret HF_TOKEN --detach -- python download.py",
+    "lepton runs submit --like 01J8ZQ4T6W --memory 4G -- python train.py --epochs 10",
 )
 def submit(  # noqa: PLR0913, PLR0917 - a command has many options
     door: Door,
-    command: Annotated[list[str], typer.Argument(help="The command, behind '--'.", metavar="-- CMD…")],
+    command: Annotated[list[str] | None, typer.Argument(help="The command, behind '--'.", metavar="-- CMD…")] = None,
     folder: Annotated[Path, typer.Option(help="Folder that goes along; the command starts in it.")] = Path(),
-    workers: Annotated[int, typer.Option(help="Processes, each with the variables of torchrun.")] = 1,
-    cpus: Annotated[float, typer.Option(help="Processors of each.")] = 1.0,
-    memory: Annotated[str, typer.Option(help="The most memory of each, such as 512M or 2G.")] = "0",
-    gpus: Annotated[int, typer.Option(help="GPUs of each.")] = 0,
+    like: Annotated[
+        str | None, typer.Option(help="A run whose folder, and what is not said here, is taken.", metavar="RUN")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes, each with the variables of torchrun.")] = None,
+    cpus: Annotated[float | None, typer.Option(help="Processors of each.")] = None,
+    memory: Annotated[str | None, typer.Option(help="The most memory of each, such as 512M or 2G.")] = None,
+    gpus: Annotated[int | None, typer.Option(help="GPUs of each.")] = None,
     timeout: Annotated[str | None, typer.Option(help="How long it may take, such as 90s, 30m or 2h.")] = None,
+    hang_timeout: Annotated[
+        str | None, typer.Option(help="End it as hung when it does nothing for so long, such as 60s.")
+    ] = None,
     env: Annotated[
         str | None, typer.Option(help="requirements.txt, uv.lock or pyproject.toml in the folder.", metavar="FILE")
     ] = None,
@@ -69,13 +82,18 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has many options
     secret: Annotated[
         list[str] | None, typer.Option(help="Variable of this shell that goes along and no log shows.", metavar="NAME")
     ] = None,
-    name: Annotated[str, typer.Option(help="What you call it.")] = "",
+    name: Annotated[str | None, typer.Option(help="What you call it.")] = None,
     key: Annotated[str | None, typer.Option(help="Submitting twice with one key runs once.")] = None,
-    priority: Annotated[int, typer.Option(help="From -100 to 100; the highest of a project is next.")] = 0,
+    priority: Annotated[int | None, typer.Option(help="From -100 to 100; the highest of a project is next.")] = None,
     preemptible: Annotated[
-        bool, typer.Option("--preemptible", help="It may be ended to make room, and is started again later.")
-    ] = False,
-    retries: Annotated[int, typer.Option(help="How often it is tried again when its workers fail or are lost.")] = 0,
+        bool | None,
+        typer.Option(
+            "--preemptible/--not-preemptible", help="It may be ended to make room, and is started again later."
+        ),
+    ] = None,
+    retries: Annotated[
+        int | None, typer.Option(help="How often it is tried again when its workers fail or are lost.")
+    ] = None,
     after: Annotated[
         list[str] | None, typer.Option(help="A run that must have succeeded before.", metavar="RUN")
     ] = None,
@@ -89,17 +107,19 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has many options
     from lepton.cli import waiting
     from lepton.cli.values import seconds
 
-    with waiting.upload_bar(door, str(folder)) as on_upload:
+    with waiting.upload_bar(door, like or str(folder)) as on_upload:
         run = door.client.runs.submit(
             command,
             folder=folder,
+            like=like,
             workers=workers,
             cpus=cpus,
             memory=memory,
             gpus=gpus,
-            timeout_s=0 if timeout is None else seconds(timeout),
+            timeout_s=None if timeout is None else seconds(timeout),
+            hang_timeout_s=None if hang_timeout is None else seconds(hang_timeout),
             environment=env,
-            outputs=output or (),
+            outputs=output,
             secrets=secret or (),
             name=name,
             key=key,
@@ -268,6 +288,32 @@ def sync(door: Door) -> None:
 
     count = send()
     door.say(f"Sent {count} {'run' if count == 1 else 'runs'}." if count else "Nothing is left to send.")
+
+
+@verb(
+    RUNS,
+    "lepton runs import-mlflow ./mlruns",
+    "lepton runs import-mlflow sqlite:///mlflow.db --project churn",
+    "MLFLOW_TRACKING_TOKEN=… lepton runs import-mlflow https://mlflow.example.org",
+    name="import-mlflow",
+)
+def import_mlflow(
+    door: Door,
+    source: Annotated[str, typer.Argument(help="MLflow's folder 'mlruns', its SQLite file, or its server's address.")],
+    artifacts: Annotated[
+        Path | None, typer.Option(help="Where its server kept files, if SOURCE is a SQLite file.", metavar="FOLDER")
+    ] = None,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Bring runs that have not ended too, as failed ones.")
+    ] = False,
+) -> None:
+    """Bring over what MLflow has recorded: runs with their params, metrics, tags, times and files.
+
+    Nothing of it is executed, and models are kept as files. Doing it again brings what is new.
+    """
+    from lepton.cli.bringing import bring_mlflow
+
+    bring_mlflow(door, source, artifacts=artifacts, unfinished=unfinished)
 
 
 def _line(line: LogLine) -> str:

@@ -98,15 +98,25 @@ def artifacts(items: Sequence[Artifact]) -> Table | str:
     )
 
 
-def runs(items: Sequence[Run]) -> Table | str:
-    """List runs."""
+def runs(items: Sequence[Run], columns: Sequence[str] = ()) -> Table | str:
+    """List runs, with what they have told under some names."""
     if not items:
         return "No runs."
     now = datetime.now(UTC)
     return table(
-        ["run", "task", "state", "made", "at"],
-        [(r.id, r.task, _run_state(r), "\n".join(r.outputs), ago(r.created_at, now)) for r in items],
-    )
+        ["run", "task", "state", *(f">{name}" for name in columns), "made", "at"],
+        [
+            (
+                r.id, r.task, _run_state(r), *(_told(r.columns.get(name)) for name in columns),
+                "\n".join(r.outputs), ago(r.created_at, now),
+            )
+            for r in items
+        ],
+    )  # fmt: skip
+
+
+def _told(value: Cell) -> str:
+    return "" if value is None else value if isinstance(value, str) else number(value)
 
 
 def _run_state(run: Run) -> Text:

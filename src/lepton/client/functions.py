@@ -113,6 +113,7 @@ def run(  # noqa: PLR0913 - what a command can have
     memory: str | int = 0,
     gpus: int = 0,
     timeout_s: int = 0,
+    hang_timeout_s: int = 0,
     environment: str | None = None,
     secrets: Mapping[str, str] | Sequence[str] = (),
     folder: str | Path | None = None,
@@ -131,6 +132,7 @@ def run(  # noqa: PLR0913 - what a command can have
         memory: The most that each may use, such as ``"2G"``.
         gpus: GPUs of each.
         timeout_s: How long it may take; 0 for as long as it likes.
+        hang_timeout_s: After how long without a sign of work it is ended as hung; 0 for never.
         environment: ``requirements.txt``, ``uv.lock`` or ``pyproject.toml`` in the folder, which must name
             ``lepton-platform`` if the script imports `lepton`; None for the platform's own packages.
         secrets: Environment variables that no log shows, by name; names alone are taken from this process.
@@ -147,7 +149,7 @@ def run(  # noqa: PLR0913 - what a command can have
     """
     options: dict[str, Any] = {
         "workers": workers, "cpus": cpus, "memory": memory, "gpus": gpus, "timeout_s": timeout_s,
-        "environment": environment, "secrets": secrets,
+        "hang_timeout_s": hang_timeout_s, "environment": environment, "secrets": secrets,
     }  # fmt: skip
 
     def decorate(function: Callable[P, R]) -> Callable[P, FunctionRun[R]]:

@@ -7,13 +7,14 @@ import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 
 class Machine:
     """Measures; shares of time are since the measurement before."""
 
     def __init__(self) -> None:
-        self._gpus = _Gpus()
+        self._gpus = Gpus(_nvml())
         self._busy = _processor_ticks()
         self._moved = _disk_sectors()
 
@@ -41,8 +42,12 @@ class Machine:
         return found | self._gpus.measure()
 
 
-class _Gpus:
-    """NVML through ctypes (https://docs.nvidia.com/deploy/nvml-api/); nothing where there is no driver."""
+class Gpus:
+    """The GPUs of this machine, asked through ctypes (https://docs.nvidia.com/deploy/nvml-api/).
+
+    Args:
+        nvml: The library of NVIDIA's driver; None where there is none.
+    """
 
     class _Use(ctypes.Structure):
         _fields_ = (("gpu", ctypes.c_uint), ("memory", ctypes.c_uint))
@@ -50,32 +55,38 @@ class _Gpus:
     class _Memory(ctypes.Structure):
         _fields_ = (("total", ctypes.c_ulonglong), ("free", ctypes.c_ulonglong), ("used", ctypes.c_ulonglong))
 
-    def __init__(self) -> None:
+    def __init__(self, nvml: Any | None) -> None:
         self._handles: list[ctypes.c_void_p] = []
-        try:
-            self._nvml = ctypes.CDLL("libnvidia-ml.so.1")
-        except OSError:
-            return
+        self._nvml = nvml
         count = ctypes.c_uint()
-        if self._nvml.nvmlInit_v2() or self._nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)):
+        if nvml is None or nvml.nvmlInit_v2() or nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)):
             return
         for number in range(count.value):
             handle = ctypes.c_void_p()
-            if not self._nvml.nvmlDeviceGetHandleByIndex_v2(ctypes.c_uint(number), ctypes.byref(handle)):
+            if not nvml.nvmlDeviceGetHandleByIndex_v2(ctypes.c_uint(number), ctypes.byref(handle)):
                 self._handles.append(handle)
 
     def measure(self) -> dict[str, float]:
+        """Return what can be measured now, by the name of its curve."""
         found: dict[str, float] = {}
+        nvml: Any = self._nvml
         for number, handle in enumerate(self._handles):
             use, memory, power = self._Use(), self._Memory(), ctypes.c_uint()
-            if not self._nvml.nvmlDeviceGetUtilizationRates(handle, ctypes.byref(use)):
+            if not nvml.nvmlDeviceGetUtilizationRates(handle, ctypes.byref(use)):
                 found[f"system/gpu{number}_percent"] = float(use.gpu)
-            if not self._nvml.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory)):
+            if not nvml.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory)):
                 found[f"system/gpu{number}_memory_mib"] = memory.used / 2**20
                 found[f"system/gpu{number}_memory_percent"] = 100 * memory.used / memory.total
-            if not self._nvml.nvmlDeviceGetPowerUsage(handle, ctypes.byref(power)):
+            if not nvml.nvmlDeviceGetPowerUsage(handle, ctypes.byref(power)):
                 found[f"system/gpu{number}_watts"] = power.value / 1000
         return found
+
+
+def _nvml() -> ctypes.CDLL | None:
+    try:
+        return ctypes.CDLL("libnvidia-ml.so.1")
+    except OSError:
+        return None
 
 
 def _lines(path: str) -> list[list[str]]:

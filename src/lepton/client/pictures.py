@@ -59,8 +59,8 @@ def table(frame: Any) -> tuple[list[str], list[list[object]]]:
         InvalidInput: if it is none of these.
     """
     if isinstance(frame, list) and all(isinstance(row, dict) for row in frame):
-        columns = list(dict.fromkeys(str(key) for row in frame for key in row))
-        return columns, [[row.get(column) for column in columns] for row in frame]
+        keys = list(dict.fromkeys(key for row in frame for key in row))
+        return [str(key) for key in keys], [[row.get(key) for key in keys] for row in frame]
     if hasattr(frame, "to_pylist") and hasattr(frame, "column_names"):
         return list(frame.column_names), [list(row.values()) for row in frame.to_pylist()]
     if hasattr(frame, "iter_rows"):

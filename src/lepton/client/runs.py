@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import io
-import math
-import os
-import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Literal, overload
 
-from lepton.client import bundle
+from lepton.client import submitting
 from lepton.client.answers import Answer, Cell, Items, decode, decode_items
 from lepton.client.files import Export, open_file, save
-from lepton.client.transport import Transport, encode, path_of
-from lepton.core.errors import InvalidInput, RunFailed
-from lepton.core.settings import Settings
+from lepton.client.submitting import OnUpload
+from lepton.client.transport import Transport, path_of
+from lepton.core.errors import RunFailed
 from lepton.runs.artifacts import check_path
 
 _ENDED = {"succeeded", "failed", "cancelled"}
@@ -51,6 +47,7 @@ class Run(Answer):
         state: ``queued``, ``running``, ``succeeded``, ``failed`` or ``cancelled``.
         progress: Share that is done, 0 to 1.
         message: What it is doing now.
+        columns: What it has told, of what a list was asked for, such as ``metrics.loss``.
         outputs: What it made, such as ``dataset:cancer@2``.
     """
 
@@ -76,6 +73,7 @@ class Run(Answer):
     timeout_s: float | None = None
     after: tuple[str, ...] = ()
     reused_from: str | None = None
+    columns: Mapping[str, Cell] = field(default_factory=dict)
 
     @property
     def ended(self) -> bool:
@@ -173,8 +171,6 @@ class Schedule(Answer):
     skipped: int = 0
 
 
-OnUpload = Callable[[int, int | None], None]
-"""Called with the bytes sent so far and, if known, in all."""
 OnProgress = Callable[[Run], None]
 """Called with the run each time it changed while waiting."""
 
@@ -287,6 +283,7 @@ class Runs:
         order_by: str | None = None,
         limit: int = 100,
         offset: int | None = None,
+        columns: Sequence[str] = (),
     ) -> Items[Run]:
         """List runs, the newest first.
 
@@ -296,9 +293,10 @@ class Runs:
             order_by: What to sort by, such as ``metrics.loss desc``; runs that lack it are left out.
             limit: At most so many.
             offset: How many to pass over.
+            columns: What to tell of each in its `columns`, such as ``metrics.loss``, ``params.lr`` or ``params.*``.
         """
         query = {"state": state, "filter": filter, "order_by": order_by, "limit": limit, "offset": offset}
-        return decode_items(Run, self._transport.get(path_of("runs"), query))
+        return decode_items(Run, self._transport.get(path_of("runs"), {**query, "column": tuple(columns)}))
 
     def get(self, run_id: str) -> Run:
         """Return one run as it is now."""
@@ -328,23 +326,25 @@ class Runs:
 
     def submit(  # noqa: PLR0913 - one call, with everything a command can have
         self,
-        command: Sequence[str] | str,
+        command: Sequence[str] | str | None = None,
         *,
         folder: str | Path = ".",
-        workers: int = 1,
-        cpus: float = 1.0,
-        memory: str | int = 0,
-        gpus: int = 0,
-        timeout_s: int = 0,
+        like: str | None = None,
+        workers: int | None = None,
+        cpus: float | None = None,
+        memory: str | int | None = None,
+        gpus: int | None = None,
+        timeout_s: int | None = None,
+        hang_timeout_s: int | None = None,
         environment: str | None = None,
-        outputs: Sequence[str] = (),
+        outputs: Sequence[str] | None = None,
         secrets: Mapping[str, str] | Sequence[str] = (),
         params: Mapping[str, Cell] | None = None,
-        name: str = "",
+        name: str | None = None,
         key: str | None = None,
-        priority: int = 0,
-        preemptible: bool = False,
-        retries: int = 0,
+        priority: int | None = None,
+        preemptible: bool | None = None,
+        retries: int | None = None,
         after: Sequence[str] = (),
         reuse: bool = False,
         extra: Mapping[str, bytes] | None = None,
@@ -352,16 +352,22 @@ class Runs:
     ) -> Run:
         """Send a folder and run a command in it, on the platform's machines; returns the run at once.
 
+        What is None is as usual (one worker, one processor, no limits, priority 0), or as in the run that is named by
+        `like`.
+
         Args:
             command: Program and arguments, such as ``["python", "train.py"]``.
             folder: What goes along, without what ``.gitignore`` and ``.leptonignore`` name, and without histories,
                 environments, caches and files that look like secrets.
+            like: Id of a run of a command whose folder is taken, and whatever else is not said here. Its secrets are
+                taken only if it is your own.
             workers: Processes that run it, each with the variables of torchrun.
             cpus: Processors of each.
             memory: The most that each may use, such as ``"512M"`` or ``"2G"``, or a number of MiB; 0 for as much as
                 there is.
             gpus: GPUs of each.
             timeout_s: How long it may take; 0 for as long as it likes.
+            hang_timeout_s: After how long without a sign of work it is ended as hung; 0 for never.
             environment: ``requirements.txt``, ``uv.lock`` or ``pyproject.toml`` in the folder; None for the platform's
                 own packages.
             outputs: Patterns of files to keep, such as ``"results/*.csv"``, beside all in ``$LEPTON_OUTPUTS``.
@@ -382,41 +388,25 @@ class Runs:
             TooLarge: if the folder is; it names the largest files.
             InvalidInput: if the command, or what it asks for, makes no sense.
         """
-        about = {
-            "command": shlex.split(command) if isinstance(command, str) else list(command),
-            "workers": workers,
-            "cpus": cpus,
-            "memory_mb": megabytes(memory),
-            "gpus": gpus,
-            "timeout_s": timeout_s,
-            "environment": environment,
-            "outputs": list(outputs),
-            "secrets": _secrets(secrets),
-            "params": dict(params or {}),
-            "name": name,
-            "key": key,
-            "priority": priority,
-            "preemptible": preemptible,
-            "retries": retries,
-            "after": list(after),
-            "reuse": reuse,
-        }
-        return self._send_folder(about, Path(folder), extra or {}, on_upload)
+        asked = {
+            "command": shlex.split(command) if isinstance(command, str) else command and list(command),
+            "like": like, "workers": workers, "cpus": cpus, "gpus": gpus,
+            "memory_mb": None if memory is None else submitting.megabytes(memory),
+            "timeout_s": timeout_s, "hang_timeout_s": hang_timeout_s, "environment": environment,
+            "outputs": None if outputs is None else list(outputs),
+            "secrets": submitting.secrets_of(secrets),
+            "params": None if params is None else dict(params),
+            "name": name, "key": key, "priority": priority, "preemptible": preemptible, "retries": retries,
+            "after": list(after), "reuse": reuse,
+        }  # fmt: skip
+        about = {name: value for name, value in asked.items() if value is not None}
+        packed = None if like else submitting.Folder(Path(folder), extra or {})
+        return decode(Run, submitting.send(self._transport, about, packed, on_upload))
 
-    def _send_folder(
-        self, about: Mapping[str, object], folder: Path, extra: Mapping[str, bytes], on_upload: OnUpload | None
-    ) -> Run:
-        line = encode(about) + b"\n"
-        max_bytes = Settings.from_environment().max_bundle_bytes
-        with bundle.pack(folder, max_bytes=max_bytes, extra=extra) as (packed, size_bytes):
-            total = len(line) + size_bytes
-            chunks = _counted(chain([line], bundle.pieces(packed)), total, on_upload)
-            body = self._transport.upload(path_of("runs", "submit"), chunks, query={}, size_bytes=total)
-        return decode(Run, body)
-
-    def metrics(self, run_id: str, key: str | None = None) -> Metrics:
-        """Return what the run measured so far: all curves, or one."""
-        return decode(Metrics, self._transport.get(path_of("runs", run_id, "metrics"), {"key": key}))
+    def metrics(self, run_id: str, key: str | None = None, *, points: int | None = None) -> Metrics:
+        """Return what the run measured so far: all curves, or one; whole, or about so many points of each at most."""
+        query = {"key": key, "points": points}
+        return decode(Metrics, self._transport.get(path_of("runs", run_id, "metrics"), query))
 
     def tracked(self, run_id: str) -> Tracked:
         """Return params, tags and the curves of a run in short."""
@@ -434,9 +424,11 @@ class Runs:
         """Send a batch of points, params and tags; one whose number the platform knows changes nothing."""
         return decode(Receipt, self._transport.send("POST", path_of("runs", run_id, "track"), json=batch))
 
-    def end(self, run_id: str, state: str = "succeeded", message: str = "") -> None:
-        """End a run whose work is done elsewhere."""
-        body = {"state": state, "message": message}
+    def end(
+        self, run_id: str, state: str = "succeeded", message: str = "", *, ended_at: datetime | None = None
+    ) -> None:
+        """End a run whose work is done elsewhere; `ended_at` is now if None."""
+        body = {"state": state, "message": message, "ended_at": ended_at}
         self._transport.send("POST", path_of("runs", run_id, "end"), json=body)
 
     def artifacts(self, run_id: str) -> Items[Artifact]:
@@ -550,42 +542,6 @@ class Runs:
 
 def _artifact(run_id: str, path: str) -> str:
     return path_of("runs", run_id, "artifacts", *check_path(path).split("/"))
-
-
-def megabytes(amount: str | int) -> int:
-    """Return an amount of memory in MiB: a number is one already, text is such as ``512M`` or ``2G``.
-
-    Raises:
-        InvalidInput: if it is neither.
-    """
-    if isinstance(amount, int):
-        return amount
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", amount.strip(), re.IGNORECASE)
-    if found is None:
-        raise InvalidInput(f"{amount[:40]!r} is no amount of memory. Write it as 512M or 2G.")
-    factor = {"": 1.0, "K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}[found[2].upper()]
-    return math.ceil(float(found[1]) * factor)
-
-
-def _secrets(given: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
-    if isinstance(given, Mapping):
-        return dict(given)
-    missing = [name for name in given if name not in os.environ]
-    if missing:
-        raise InvalidInput(
-            f"There is no environment variable {missing[0][:64]!r} here whose value could go along. Set it first, and "
-            "do not write it on the command line, where others can see it."
-        )
-    return {name: os.environ[name] for name in given}
-
-
-def _counted(chunks: Iterable[bytes], total: int, on_upload: OnUpload | None) -> Iterator[bytes]:
-    sent = 0
-    for chunk in chunks:
-        sent += len(chunk)
-        yield chunk
-        if on_upload is not None:
-            on_upload(sent, total)
 
 
 def _failure(run: Run) -> RunFailed:

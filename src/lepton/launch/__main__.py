@@ -12,14 +12,18 @@ from lepton.launch.launcher import Launcher, say
 from lepton.runs.records import LaunchExit
 
 
-def main() -> None:
-    """Launch, and end as the command has ended."""
+def main(run_id: str) -> None:
+    """Launch, and end as the command has ended.
+
+    Args:
+        run_id: The run; all else is in the environment and on standard input.
+    """
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
     secret = bytes.fromhex(sys.stdin.readline())
     confine.adopt_orphans()
     confine.hide_memory()  # there is a token in it
-    end(Launcher(sys.argv[1], secret, dict(os.environ), stop).run())
+    end(Launcher(run_id, secret, dict(os.environ), stop).run())
 
 
 def end(code: int) -> None:
@@ -36,4 +40,4 @@ def end(code: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from lepton.launch import processes
 from lepton.launch.cgroups import ControlGroup
-from lepton.launch.confined import CANNOT_START, UNCONFINED, Confinement
+from lepton.launch.confined import CANNOT_START, UNCONFINED, Confinement, become
 from lepton.launch.redact import Redactor
+from lepton.launch.silence import Silence
+from lepton.runs.engines.forks import Forked, fork
+from lepton.runs.engines.stillness import Stillness
 from lepton.runs.records import LaunchExit
 
 LOOK_EVERY_S = 0.05
@@ -38,11 +39,13 @@ class Limits:
         memory_bytes: The most memory; 0: as much as the machine has to spare.
         timeout_s: How long it may take; 0: as long as it likes.
         grace_s: How long it may take to end when it is told to.
+        hang_timeout_s: How long it may do nothing; 0: as long as it likes.
     """
 
     memory_bytes: int
     timeout_s: float
     grace_s: float
+    hang_timeout_s: float = 0.0
 
 
 class Child:
@@ -54,22 +57,25 @@ class Child:
         redactor: Keeps secrets out of what it writes.
         write: Takes its lines.
         group: Its control group, if there is one.
+        beat: Returns when it last said that it still works.
     """
 
     def __init__(
         self, confinement: Confinement, limits: Limits, *, redactor: Redactor, write: Callable[[bytes], None],
-        group: ControlGroup | None = None,
+        group: ControlGroup | None = None, beat: Callable[[], int] = lambda: 0,
     ) -> None:  # fmt: skip
         self._limits = limits
         self._redactor = redactor
         self._write = write
         self._group = group
         self._began = time.monotonic()
-        self._counted = 0.0
-        self._members: set[int] = set()
+        self._counted = self._began
         self._kill_at: float | None = None
         self._why: LaunchExit | None = None
+        self._stillness = Stillness()
+        self._silence = Silence(limits.hang_timeout_s, beat, self._began)
         self._process = _start(confinement)
+        self._members = {self._process.pid}
 
     def run(self, stop: threading.Event) -> int:
         """Listen until it has ended and everything that it started with it.
@@ -80,16 +86,18 @@ class Child:
         Returns:
             Its exit code, minus the number of the signal that ended it, or a `LaunchExit`.
         """
-        assert self._process.stdout is not None
-        with self._process.stdout, selectors.DefaultSelector() as selector:
-            os.set_blocking(self._process.stdout.fileno(), False)
-            selector.register(self._process.stdout, selectors.EVENT_READ)
+        stdout = self._process.stdout.fileno()
+        with self._process.stdout, _end_of(self._process.pid) as end, selectors.DefaultSelector() as selector:
+            os.set_blocking(stdout, False)
+            selector.register(stdout, selectors.EVENT_READ)
+            selector.register(end, selectors.EVENT_READ)
             # Not collected before all below it are gone, so that its number stays its own.
             while os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 self._listen(selector, LOOK_EVERY_S)
                 self._watch(stop)
+            selector.unregister(end)
             code = self._process.wait()
-            processes.end_all_below(os.getpid())
+            processes.end_all_below_us()
             drained = time.monotonic() + DRAIN_S
             while selector.get_map() and (left := drained - time.monotonic()) > 0:
                 self._listen(selector, left)
@@ -106,15 +114,15 @@ class Child:
         return LaunchExit.NOT_STARTED if code == CANNOT_START else code
 
     def _listen(self, selector: selectors.BaseSelector, timeout_s: float) -> None:
-        if not selector.get_map():
-            time.sleep(min(timeout_s, LOOK_EVERY_S))
-            return
         for key, _ in selector.select(timeout_s):
+            if key.fd != self._process.stdout.fileno():  # it has ended
+                continue
             try:
                 data = os.read(key.fd, 1 << 16)
             except BlockingIOError:
                 continue
             if data:
+                self._silence.hear()
                 for line in self._redactor.feed(data):
                     self._write(line)
             else:
@@ -131,7 +139,7 @@ class Child:
         elif self._limits.timeout_s and now - self._began >= self._limits.timeout_s:
             self._why = LaunchExit.TIMED_OUT
             self._tell(now)
-        elif (why := self._too_much(now)) is not None:
+        elif (why := self._wrong(now)) is not None:
             self._why, self._kill_at = why, now
             processes.end_below(os.getpid(), signal.SIGKILL)
 
@@ -141,10 +149,15 @@ class Child:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGTERM)
 
-    def _too_much(self, now: float) -> LaunchExit | None:
-        """Say what it uses too much of, or None."""
+    def _wrong(self, now: float) -> LaunchExit | None:
+        """Say whether it hangs or uses too much, or None."""
         if now - self._counted >= COUNT_EVERY_S:
             self._counted, self._members = now, processes.below(os.getpid())
+            if (hung := self._stillness.look(self._members, now)) is not None:
+                self._write(f"[the command hangs and is ended: its process {hung.pid} {hung.why}]\n".encode())
+                return LaunchExit.HUNG
+            if self._silence.has_lasted(processes.cpu_s(self._members), now):
+                return LaunchExit.SILENT
         used, most = processes.memory_of(self._members), self._limits.memory_bytes
         if most:
             over = used > most and processes.exact_memory_of(self._members) > most
@@ -155,23 +168,18 @@ class Child:
         return None
 
 
-def _start(confinement: Confinement) -> subprocess.Popen[bytes]:
-    reader, writer = os.pipe()
-    # Only what an interpreter needs to find Lepton; the command's own environment comes through the pipe.
-    environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH") if name in os.environ}
-    with open(writer, "wb") as pipe:
-        try:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-P", "-m", "lepton.launch.confined", str(reader), str(os.getpid())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=(reader,),
-                env=environment,
-                start_new_session=True,
-            )
-        finally:
-            os.close(reader)
-        with suppress(BrokenPipeError):  # it could not even begin, and says so by its exit code
-            pipe.write(confinement.to_json())
-    return process
+@contextmanager
+def _end_of(pid: int) -> Iterator[int]:
+    """Open what can be read from when a process has ended."""
+    handle = os.pidfd_open(pid)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _start(confinement: Confinement) -> Forked:
+    """Fork the command; this process must have one thread."""
+    parent = os.getpid()
+    nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    return fork(lambda: become(confinement, parent), stdin=nothing)

@@ -1,20 +1,19 @@
-"""``python -m lepton.launch.confined FD PARENT``: becomes a command of a user, after giving up what that must not have.
+"""Becomes a command of a user, after giving up what that must not have.
 
-What it becomes is read from a pipe, so neither the arguments nor the environment of any process show a secret before
-the command itself has it. Standard library only.
+It is forked from the launcher, whose memory nobody may look into, so nothing shows a secret before the command itself
+has it: neither the arguments nor the environment of any process. Standard library only.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import signal
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from lepton.core import confine
 
@@ -60,27 +59,29 @@ class Confinement:
     files: int = 0
     cpus: list[int] = field(default_factory=list)
 
-    def to_json(self) -> bytes:
-        """Return it as it goes through the pipe."""
-        return json.dumps(asdict(self)).encode()
 
+def become(wanted: Confinement, parent: int) -> NoReturn:
+    """Become the command, in a process that its launcher has forked; what goes wrong is said on standard output.
 
-def main() -> None:
-    """Become the command."""
-    with open(int(sys.argv[1]), "rb") as pipe:
-        wanted = Confinement(**json.loads(pipe.read()))
+    Args:
+        wanted: What to become.
+        parent: The launcher.
+    """
     try:
-        _give_up(wanted, int(sys.argv[2]))
+        _give_up(wanted, parent)
     except (confine.Unconfined, OSError) as error:
-        sys.stdout.write(f"[the command could not be confined: {type(error).__name__}]\n")
-        sys.stdout.flush()
+        _say(f"[the command could not be confined: {type(error).__name__}]\n")
         os._exit(UNCONFINED)
     try:
         os.execvpe(wanted.argv[0], wanted.argv, dict(wanted.environment))  # noqa: S606 - that is what it is for
     except OSError as error:
-        sys.stdout.write(f"[{wanted.argv[0][:200]} could not be started: {error.strerror}]\n")
-        sys.stdout.flush()
+        _say(f"[{wanted.argv[0][:200]} could not be started: {error.strerror}]\n")
         os._exit(CANNOT_START)
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):
+        os.write(1, text.encode(errors="replace"))
 
 
 def _give_up(wanted: Confinement, parent: int) -> None:
@@ -97,6 +98,7 @@ def _give_up(wanted: Confinement, parent: int) -> None:
         if wanted.processes:
             _limit(resource.RLIMIT_NPROC, wanted.processes)
         confine.become(wanted.user)
+        confine.hide_memory()  # it is still the launcher's; the kernel shows that of the command again
     confine.die_with_parent(signal.SIGKILL)  # after that: another user is another start for the kernel
     if os.getppid() != parent:  # it has ended before it could take us along
         os._exit(CANNOT_START)
@@ -111,7 +113,3 @@ def _limit(what: int, most: int) -> None:
         _, hard = resource.getrlimit(what)
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(what, (most, most))
-
-
-if __name__ == "__main__":
-    main()

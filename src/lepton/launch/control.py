@@ -33,6 +33,7 @@ class Control:
         self._project = environment["LEPTON_PROJECT"]
         self._file = environment.get("LEPTON_URL_FILE", "")
         self._stop = stop
+        self._client: Client | None = None
 
     @property
     def url(self) -> str:
@@ -52,12 +53,18 @@ class Control:
         pause_s = FIRST_PAUSE_S
         while True:
             try:
-                with Client(self.url, self._token, project=self._project) as client:
-                    return question(client)
+                return question(self._connected())
             except Unavailable:
+                self._client = None  # it may come back elsewhere
                 if self._stop.wait(pause_s):
                     raise Stopped from None
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+    def _connected(self) -> Client:
+        client = self._client
+        if client is None:
+            client = self._client = Client(self.url, self._token, project=self._project)
+        return client
 
     def for_the_command(self) -> dict[str, str]:
         """Return what the command finds in its environment, so that ``lepton.connect()`` works in it."""

@@ -7,19 +7,20 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 import orjson
 
+from lepton.client.heartbeat import HEARTBEAT
 from lepton.client.sdk import Client
 from lepton.client.transport import path_of
 from lepton.core import confine
 from lepton.core.errors import Conflict, LeptonError, NotFound, Unauthenticated
-from lepton.launch import environment, meeting, outputs, places
+from lepton.launch import environment, meeting, outputs, places, shares
 from lepton.launch.cgroups import ControlGroup
 from lepton.launch.checkpoints import Checkpoints
 from lepton.launch.child import Child, Limits
@@ -27,6 +28,7 @@ from lepton.launch.confined import Confinement
 from lepton.launch.control import Control, Stopped
 from lepton.launch.places import Place
 from lepton.launch.redact import Redactor
+from lepton.launch.silence import beat_of
 from lepton.launch.unpack import unpack
 from lepton.runs.records import LaunchExit
 
@@ -51,6 +53,7 @@ class Assignment:
     memory_mb: int
     gpus: int
     timeout_s: int
+    hang_timeout_s: int
     environment: str | None
     outputs: list[str]
     secrets: Mapping[str, str] = field(repr=False)
@@ -102,18 +105,23 @@ class Launcher:
         checkpoints = Checkpoints(self._run_id, place.checkpoints, self._control, say)
         if self._variables.get("LEPTON_ATTEMPT", "0") != "0":
             checkpoints.restore()
+        place.name_python()
         place.give_to(user)
         redactor = Redactor([*assignment.secrets.values(), self._variables["LEPTON_TOKEN"]])
-        room = _Room(assignment, place, user, self._variables, redactor, self._grace_s)
+        share = _Share(
+            held.enter_context(shares.processors(assignment.cpus)),
+            held.enter_context(shares.gpus(assignment.gpus, self._variables)),
+        )
+        room = _Room(assignment, place, share, user, self._variables, redactor, self._grace_s)
         venv = self._environment(assignment, room)
         meeting.meet(self._rank, assignment.workers, self._secret, self._stop)
-        checkpoints.start()
-        try:
-            code = room.run(
-                assignment.argv, self._control.for_the_command(), venv, self._stop, f"{self._run_id}-{self._rank}"
-            )
-        finally:
-            checkpoints.finish()
+        told = self._control.for_the_command()
+        with room.command(assignment.argv, told, venv, f"{self._run_id}-{self._rank}") as command:
+            checkpoints.start()  # a thread, so not before the command was forked
+            try:
+                code = command.run(self._stop)
+            finally:
+                checkpoints.finish()
         if self._rank == 0:  # also when it was told to end: what it has saved then is what a next run goes on from
             self._keep(place, assignment.outputs)
         return code
@@ -164,35 +172,55 @@ class Launcher:
 
 
 @dataclass(frozen=True)
+class _Share:
+    """What a worker has of the machine for itself; no processors are any."""
+
+    cpus: list[int]
+    gpus: str
+
+
+@dataclass(frozen=True)
 class _Room:
     """Where the command of one worker runs, and within which limits."""
 
     assignment: Assignment
     place: Place
+    share: _Share
     user: int | None
     variables: Mapping[str, str] = field(repr=False)
     redactor: Redactor
     grace_s: float
 
-    def run(
-        self, argv: Sequence[str], told: Mapping[str, str], venv: Path | None, stop: threading.Event, name: str
-    ) -> int:
-        """Run the command."""
+    @contextmanager
+    def command(self, argv: Sequence[str], told: Mapping[str, str], venv: Path | None, name: str) -> Iterator[Child]:
+        """Start the command; it is to be run in the block."""
         assignment, memory_bytes = self.assignment, self.assignment.memory_mb << 20
         group = ControlGroup.make(
             f"lepton-{name}", memory_bytes=memory_bytes, cpus=assignment.cpus, processes=MAX_PROCESSES
         )
         confinement = self._confinement(
             list(argv),
-            {**self._environment(venv), **self._going_on(), **self._gpus(), **told, **assignment.secrets},
+            {
+                **self._environment(venv),
+                **self._going_on(),
+                shares.VISIBLE: self.share.gpus,
+                **told,
+                **assignment.secrets,
+            },
             readable=[str(venv)] if venv else [],
             writable=[],
             cgroup=group.entrance if group else "",
         )
-        limits = Limits(memory_bytes, assignment.timeout_s, self.grace_s)
+        limits = Limits(memory_bytes, assignment.timeout_s, self.grace_s, assignment.hang_timeout_s)
         try:
-            child = Child(confinement, limits, redactor=self.redactor, write=_write, group=group)
-            return child.run(stop)
+            yield Child(
+                confinement,
+                limits,
+                redactor=self.redactor,
+                write=_write,
+                group=group,
+                beat=beat_of(self.place.heartbeat),
+            )
         finally:
             if group is not None:
                 group.remove()
@@ -229,12 +257,13 @@ class _Room:
             cgroup=cgroup,
             processes=MAX_PROCESSES,
             files=MAX_OPEN_FILES,
-            cpus=_processors(self.assignment, int(self.variables["LOCAL_RANK"])),
+            cpus=self.share.cpus,
         )
 
     def _environment(self, venv: Path | None) -> dict[str, str]:
         kept = {name: self.variables[name] for name in _TORCHRUN if name in self.variables}
-        programs = (venv / "bin" if venv else Path(sys.executable).parent, "/usr/local/bin", "/usr/bin", "/bin")
+        own = (venv / "bin",) if venv else (self.place.programs, Path(sys.executable).parent)
+        programs = (*own, "/usr/local/bin", "/usr/bin", "/bin")
         made = {
             "PATH": os.pathsep.join(map(str, programs)),
             "HOME": str(self.place.home),
@@ -255,12 +284,8 @@ class _Room:
         return {
             "LEPTON_CHECKPOINTS": str(self.place.checkpoints),
             "LEPTON_ATTEMPT": self.variables.get("LEPTON_ATTEMPT", "0"),
+            HEARTBEAT: str(self.place.heartbeat),
         }
-
-    def _gpus(self) -> dict[str, str]:
-        """Show as many GPUs as were asked for: with none, none."""
-        first = int(self.variables["LOCAL_RANK"]) * self.assignment.gpus
-        return {"CUDA_VISIBLE_DEVICES": ",".join(str(first + n) for n in range(self.assignment.gpus))}
 
 
 class _Stream:
@@ -287,15 +312,6 @@ def _write(line: bytes) -> None:
     stream: BinaryIO = sys.stdout.buffer
     stream.write(line)
     stream.flush()
-
-
-def _processors(assignment: Assignment, local_rank: int) -> list[int]:
-    """Return the processors that a worker may use: the workers of a run next to each other, as far as there are."""
-    there = sorted(os.sched_getaffinity(0))
-    wanted = math.ceil(assignment.cpus)
-    if wanted >= len(there):
-        return []
-    return [there[(local_rank * wanted + n) % len(there)] for n in range(wanted)]
 
 
 def _remove(path: Path) -> None:

@@ -13,6 +13,7 @@ import secrets
 import shutil
 import signal
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -56,6 +57,22 @@ class Place:
     def tmp(self) -> Path:
         """For what it needs for a moment."""
         return self.root / "tmp"
+
+    @property
+    def programs(self) -> Path:
+        """Programs that are found before those of the system."""
+        return self.root / "bin"
+
+    def name_python(self) -> None:
+        """Let the interpreter of the platform be found as ``python``, which not every system calls it."""
+        self.programs.mkdir(mode=0o700)
+        if not Path(sys.executable).with_name("python").exists():
+            (self.programs / "python").symlink_to(sys.executable)
+
+    @property
+    def heartbeat(self) -> Path:
+        """Touched by a command that says that it still works."""
+        return self.root / "heartbeat"
 
     def give_to(self, user: int | None) -> None:
         """Make it all belong to another user."""

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_TICKS = os.sysconf("SC_CLK_TCK")
 _NO_LIMIT = 1 << 60
 
 
@@ -53,6 +54,15 @@ def exact_memory_of(pids: Iterable[int]) -> int:
     return total
 
 
+def cpu_s(pids: Iterable[int]) -> float:
+    """Return the CPU seconds that processes have used, with those of children that they have collected."""
+    ticks = 0
+    for pid in pids:
+        with suppress(OSError, IndexError, ValueError):
+            ticks += sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]))
+    return ticks / _TICKS
+
+
 def machine_memory() -> tuple[int, int]:
     """Return the bytes of memory of this machine, or of the container we are in, and how many of them are free."""
     values = {}
@@ -75,14 +85,16 @@ def end_below(root: int, number: signal.Signals) -> None:
             os.kill(pid, number)
 
 
-def end_all_below(root: int, *, within_s: float = 5.0) -> None:
-    """End all that descends from a process, also what starts meanwhile; the process must adopt orphans."""
+def end_all_below_us(*, within_s: float = 5.0) -> None:
+    """End all that descends from this process, also what starts meanwhile; it must adopt orphans."""
     deadline = time.monotonic() + within_s
-    while below(root) and time.monotonic() < deadline:
-        end_below(root, signal.SIGKILL)
-        with suppress(ChildProcessError):
+    while time.monotonic() < deadline:
+        try:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
+        except ChildProcessError:  # where there is no child, there is nothing below
+            return
+        end_below(os.getpid(), signal.SIGKILL)
         time.sleep(0.005)
 
 

@@ -34,6 +34,7 @@ class Command:
         workers: Number of worker processes.
         resources: What each worker gets, and is kept to.
         timeout_s: How long the command may take; 0: as long as it likes.
+        hang_timeout_s: How long it may do nothing before it counts as hung; 0: as long as it likes.
         environment: A file of the folder that says which packages it needs; None: those of the platform.
         outputs: Patterns of files in the folder to keep, beside all that is written into ``$LEPTON_OUTPUTS``.
         secrets: Environment variables that are nobody else's business.
@@ -44,6 +45,7 @@ class Command:
     workers: int = 1
     resources: Resources = field(default_factory=Resources)
     timeout_s: int = 0
+    hang_timeout_s: int = 0
     environment: str | None = None
     outputs: tuple[str, ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -66,6 +68,8 @@ class Command:
             raise InvalidInput("A worker can have more than 0 to 4096 processors, and up to 16 TB of memory.")
         if not 0 <= self.resources.gpus <= 64 or not 0 <= self.timeout_s <= 366 * 86400:
             raise InvalidInput("A worker can have 0 to 64 GPUs, and take up to a year. Ask for less.")
+        if self.hang_timeout_s and not 5 <= self.hang_timeout_s <= 366 * 86400:
+            raise InvalidInput("The time after which a worker counts as hung is 5 seconds to a year; 0: never.")
         if self.environment is not None:
             _check_inside(self.environment, "The environment")
             if PurePosixPath(self.environment).name not in ENVIRONMENT_FILES and not self.environment.endswith(".txt"):

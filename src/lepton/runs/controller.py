@@ -13,12 +13,14 @@ LOG = logging.getLogger(__name__)
 CHECK_EVERY_S = 0.15
 IDLE_FACTOR = 6
 """Looking as often while nothing is to do would make predictions wait, where there is one core."""
+PAUSE_S = 0.02
+"""Between two looks, however much happens: answers to people come first."""
 COMMITTED_S = 2.0
 """What was submitted is seen when its transaction ends, which is a little later."""
 
 
 class RunController:
-    """Calls ``Dispatch.tick``: several times a second while there are runs, and about once while there are none.
+    """Calls ``Dispatch.tick``: when something happens, several times a second while there are runs, else about once.
 
     Killing it loses nothing: the next one goes on from the catalog.
     """
@@ -53,10 +55,9 @@ class RunController:
                 self._last_failure = ""
             except Exception as error:  # noqa: BLE001 - an edge: the next tick may do better
                 self._report(error)
-            if is_busy or time.monotonic() < busy_until_s:
-                self._stopping.wait(self._check_every_s)
-            else:
-                self._dispatch.changed.wait(self._check_every_s * IDLE_FACTOR)
+            is_busy = is_busy or time.monotonic() < busy_until_s
+            self._stopping.wait(min(PAUSE_S, self._check_every_s))
+            self._dispatch.changed.wait(self._check_every_s * (1 if is_busy else IDLE_FACTOR))
 
     def _report(self, error: Exception) -> None:
         # Frames, not the text: it could hold SQL with what was written.

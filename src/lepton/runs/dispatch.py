@@ -76,9 +76,12 @@ class Dispatch:
         now = self.clock()
         with self.database.read() as tx:
             due = rows.due(tx, now)
-            if not due and not rows.count_unended(tx):  # most looks end here, and take no time from predictions
-                return False
-            running, held = rows.running(tx), rows.held(tx)
+            nothing = not due and not rows.count_unended(tx)
+            running, held = ([], []) if nothing else (rows.running(tx), rows.held(tx))
+        if nothing:  # most looks end here, and take no time from predictions
+            for engine in self._engines():
+                self._want(engine, {})
+            return False
         for schedule in due:
             self._repeat(schedule, now)
         for row in running:
@@ -107,8 +110,13 @@ class Dispatch:
                 running.append(by_id[run_id])  # it counts for the quotas of what starts elsewhere
             for run_id in found.preempt:
                 self._stop(by_id[run_id], Stopping.PREEMPTED)
+            self._want(engine, {run_id: by_id[run_id].needs for run_id in found.lacking})
         self.reasons = reasons
         return bool(counts)
+
+    def _want(self, engine: Engine, lacking: Mapping[str, Resources]) -> None:
+        with suppress(Unavailable):  # it is told again
+            engine.want(lacking)
 
     def _decide(
         self, engine: Engine, first: list[RunRow], running: list[RunRow], now: datetime, *,
@@ -140,8 +148,12 @@ class Dispatch:
         return (self.engine,) if self.launching.engine is None else (self.engine, self.launching.engine)
 
     def machines(self) -> tuple[Resources, ...]:
-        """Return what each machine has."""
-        return tuple(machine for engine in self._engines() for machine in engine.machines())
+        """Return what each machine has that answers."""
+        found: list[Resources] = []
+        for engine in self._engines():
+            with suppress(Unavailable):  # that it is away is said with each run that waits for it
+                found += engine.machines()
+        return tuple(found)
 
     def reason(self, row: RunRow) -> str | None:
         """Say why a queued run waits; None if nobody has looked yet."""
@@ -249,10 +261,14 @@ class Dispatch:
             self._submit(row)
 
     def _submit(self, row: RunRow) -> None:
+        engine = self.engine_of(row)
         try:
-            self.engine_of(row).submit(self._spec(row))
+            engine.submit(self._spec(row))
         except LeptonError as error:
-            self.end(row, Verdict(RunState.FAILED, error.code, error.message))
+            if isinstance(error, Unavailable) and _is_away(engine):
+                self._queue_again(row, error.message, self.clock(), failures=row.failures)
+            else:
+                self.end(row, Verdict(RunState.FAILED, error.code, error.message))
 
     def _spec(self, row: RunRow) -> EngineSpec:
         argv, environment = (*self.command, row.id), self.environment
@@ -310,6 +326,14 @@ class Dispatch:
         with suppress(NotFound):  # without its key the code alone has to do
             return sealing(self.keyring, row.project, row.id).close(place, text)
         return None
+
+
+def _is_away(engine: Engine) -> bool:
+    try:
+        engine.machines()
+    except Unavailable:
+        return True
+    return False
 
 
 def engine_id(row: RunRow) -> str:

@@ -6,6 +6,7 @@ Text in, conditions out; what they mean in SQL is in ``track_rows.py``. Pure.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -19,6 +20,7 @@ Operator = Literal[
 """The last five are not written in this language; whoever translates another into conditions has them."""
 
 MAX_CONDITIONS = 20
+MAX_COLUMNS = 100
 _KINDS: dict[str, Kind] = {
     "metrics": "metric", "metric": "metric", "params": "param", "param": "param", "tags": "tag", "tag": "tag",
 }  # fmt: skip
@@ -63,6 +65,14 @@ class Order:
 
 
 @dataclass(frozen=True)
+class Column:
+    """What a list tells of each run beside the run itself; the key ``*`` stands for all of a kind."""
+
+    kind: Kind
+    key: str
+
+
+@dataclass(frozen=True)
 class Search:
     """Which runs are wanted, in which order; all conditions must hold."""
 
@@ -70,6 +80,10 @@ class Search:
     order: Order = Order("run", "created_at", descending=True)
     limit: int = 100
     offset: int = 0
+    ids: tuple[str, ...] = ()
+    """Only these; empty: any."""
+    columns: tuple[Column, ...] = ()
+    """What is told of each."""
 
 
 def parse_filter(text: str) -> tuple[Condition, ...]:
@@ -110,6 +124,25 @@ def parse_order(text: str) -> Order:
         raise InvalidInput(f"Runs cannot be sorted by {text[:60]!r}. Write for example: metrics.loss desc")
     kind, key = _field(match["field"], ORDERS)
     return Order(kind, key, direction.lower() == "desc")
+
+
+def parse_columns(names: Sequence[str]) -> tuple[Column, ...]:
+    """Read names of columns, such as ``metrics.loss``, or ``params.*`` for all params.
+
+    Raises:
+        InvalidInput: if one is none, or there are too many.
+    """
+    if len(names) > MAX_COLUMNS:
+        raise InvalidInput(f"A list of runs has {MAX_COLUMNS} columns at most. Ask for all of a kind with: params.*")
+    return tuple(_column(name) for name in names)
+
+
+def _column(name: str) -> Column:
+    prefix, _, key = name.partition(".")
+    kind = _KINDS.get(prefix.lower())
+    if kind is None or not key:
+        raise InvalidInput(f"{name[:60]!r} is no column. There are metrics.NAME, params.NAME and tags.NAME.")
+    return Column(kind, key.strip('`"'))
 
 
 def _tokens(text: str) -> list[tuple[str, str, int]]:

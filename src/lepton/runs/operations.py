@@ -59,6 +59,7 @@ from lepton.runs.records import (
 )  # fmt: skip
 from lepton.runs.rows import RunRow, ScheduleRow
 from lepton.runs.scheduling import check, check_quota, fingerprint
+from lepton.runs.thinning import Window
 from lepton.runs.tracking import Tracking, place_of
 from lepton.store.blobs import BlobStore
 from lepton.store.database import Database
@@ -192,12 +193,14 @@ class Runs(Tracking):
         search: Search | None = None,
     ) -> builtins.list[Run]:
         """Return the newest runs of a project, newest first; or those that a search wants, as it wants them."""
+        told: Mapping[str, Mapping[str, Param]] = {}
         with self._guard.allow(actor, "runs.list", project=project) as tx:
             if search is None:
                 found = rows.latest(tx, project, state=state, limit=max(0, limit))
             else:
                 found = track_rows.search(tx, project, search)
-        return [self._run(row) for row in found]
+                told = track_rows.columns(tx, [row.id for row in found], search.columns)
+        return [replace(self._run(row), columns=told.get(row.id, {})) for row in found]
 
     def reading(
         self, actor: Actor, ref: str, *, task: str, project: str = DEFAULT_PROJECT, limit: int = 20
@@ -246,12 +249,17 @@ class Runs(Tracking):
             _found(tx, run_id, project)
         return lambda after: self._look_at_log(run_id, after, limit)
 
-    def metrics(self, actor: Actor, run_id: str, key: str | None = None) -> builtins.list[MetricPoint]:
-        """Return the points of all curves of a run, or of one, those of each in the order in which they came."""
+    def metrics(
+        self, actor: Actor, run_id: str, keys: Sequence[str] = (), window: Window | None = None
+    ) -> builtins.list[MetricPoint]:
+        """Return the points of a run's curves (all if no key is given), those of each in the order in which they came.
+
+        With a window they are in the order of their steps, and no more than fit into it.
+        """
         project = self._project_of(actor, run_id)
         with self._guard.allow(actor, "runs.get", project=project, target=f"run:{run_id}") as tx:
             _found(tx, run_id, project)
-            return track_rows.metrics(tx, run_id, key)
+            return track_rows.metrics(tx, run_id, keys, window)
 
     def cancel(self, actor: Actor, run_id: str) -> Run:
         """Ask for the end of a run; one that waits ends at once, one that runs when its workers have ended.

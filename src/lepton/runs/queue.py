@@ -65,11 +65,13 @@ class Decision:
         start: Runs to start, first to start first.
         preempt: Runs that are to make room.
         reasons: Why each of the others that were looked at waits, for people.
+        lacking: Those of them that more machines would help, first to start first.
     """
 
     start: tuple[str, ...]
     preempt: tuple[str, ...]
     reasons: Mapping[str, str]
+    lacking: tuple[str, ...] = ()
 
 
 def decide(
@@ -119,6 +121,7 @@ class _Round:
     elsewhere: Mapping[str, Use]
     start: list[str] = field(default_factory=list)
     reasons: dict[str, str] = field(default_factory=dict)
+    lacking: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.total = sum(self.machines, Resources.NONE)
@@ -137,7 +140,7 @@ class _Round:
             project = min(left, key=lambda p: (self._share(p), p))
             if not self._next_of(project, left[project]):
                 del left[project]
-        return Decision(tuple(self.start), tuple(self._preempted()), self.reasons)
+        return Decision(tuple(self.start), tuple(self._preempted()), self.reasons, tuple(self.lacking))
 
     def _next_of(self, project: str, runs: Iterator[Waiting]) -> bool:
         """Start the next run of a project that can start; False if there is none."""
@@ -156,8 +159,7 @@ class _Round:
         first = self.kept.get(run.project)
         if first is not None and first.priority >= run.priority:
             return f"its turn comes after run {first.run_id}, which has waited for long and needs the room first"
-        if (too_large := _too_large(run.needs, self.machines)) is not None:
-            return too_large
+        too_large = _too_large(run.needs, self.machines)
         quota, use, more = (
             self.quotas.get(run.project),
             self.uses.get(run.project, Use()),
@@ -166,6 +168,10 @@ class _Round:
         if more is not None:
             use = Use(use.resources + more.resources, use.running + more.running)
         beyond = None if quota is None else _beyond(quota, run, use, self.hours.get(run.project, 0.0))
+        if too_large is not None:
+            if beyond is None:
+                self.lacking.append(run.run_id)
+            return too_large
         if beyond is not None:
             if run.waited_s > PATIENCE_S:
                 self.kept[run.project] = run
@@ -173,6 +179,7 @@ class _Round:
         needs = self._taken(run.needs)
         if needs.fits_in(self.free):
             return None
+        self.lacking.append(run.run_id)
         self.full.setdefault(run.project, run)
         if run.waited_s > PATIENCE_S:
             self.kept[run.project] = run

@@ -262,6 +262,8 @@ class LaunchExit(IntEnum):
     NOT_STARTED = 245
     UNCONFINED = 246
     ALONE = 247
+    HUNG = 248
+    SILENT = 249
 
 
 @dataclass(frozen=True)
@@ -294,6 +296,7 @@ class Run:
         timeout_s: How long it may run each time, or None.
         after: Ids of the runs that must have succeeded before.
         reused_from: Id of the run whose results it has taken, or None.
+        columns: What it has told under the names that a list was asked for, such as ``metrics.loss``.
     """
 
     id: str
@@ -321,6 +324,7 @@ class Run:
     timeout_s: float | None = None
     after: tuple[str, ...] = ()
     reused_from: str | None = None
+    columns: Mapping[str, Param] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -383,6 +387,25 @@ class Tracked:
     params: Mapping[str, str]
     tags: Mapping[str, str]
     metrics: tuple[CurveSummary, ...]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a run was given when it was submitted.
+
+    Attributes:
+        task: What runs.
+        user_id: Who submitted it.
+        arguments: For the task; there may be secrets in it.
+        params: Settings to show with it.
+        scheduling: How it was queued, without its key.
+    """
+
+    task: str
+    user_id: str
+    arguments: Arguments = field(repr=False)
+    params: Mapping[str, Param]
+    scheduling: Scheduling
 
 
 @dataclass(frozen=True)

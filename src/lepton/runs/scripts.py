@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from lepton.access.guard import Guard
 from lepton.access.records import Actor
-from lepton.core.errors import Forbidden, InvalidInput, LeptonError
+from lepton.core.errors import Conflict, Forbidden, InvalidInput, LeptonError
 from lepton.core.ids import new_id
 from lepton.core.settings import Settings
 from lepton.runs.commands import COMMAND, Command
@@ -39,6 +39,7 @@ class Submission:
         key: Of two submissions of a user with the same key, the second is the first.
         scheduling: How it is queued; its key and its resources are those of the submission and the command.
         reuse: Whether the results of a run with the same command, settings and folder are taken, if there is one.
+        like: Id of the run whose folder is taken; empty: one comes along.
     """
 
     command: Command
@@ -47,6 +48,7 @@ class Submission:
     key: str | None = None
     scheduling: Scheduling = AS_USUAL
     reuse: bool = False
+    like: str = ""
 
 
 class Scripts:
@@ -59,6 +61,25 @@ class Scripts:
         self._blobs = blobs
         self._max_bytes = settings.max_bundle_bytes
         self._arriving: set[str] = set()
+
+    def like(self, actor: Actor, run_id: str, *, project: str = "default") -> Submission:
+        """Return what was submitted as a run, to be submitted again with changes.
+
+        Its secrets are in it only if it is the actor's own run: who changes the command could make it tell them.
+
+        Raises:
+            NotFound: if the project has no such run.
+            Conflict: if it was none of a command.
+        """
+        given = self._runs.given(actor, run_id, project=project)
+        if given.task != COMMAND:
+            raise Conflict(f"Run {run_id} is {given.task}, not a command of one's own. Name one of: lepton runs submit")
+        command = Command.from_json(given.arguments)
+        if given.user_id != actor.user_id:
+            command = replace(command, secrets={})
+        params = {name: value for name, value in given.params.items() if name not in ("command", "name")}
+        name = str(given.params.get("name", ""))
+        return Submission(command, name, params, scheduling=given.scheduling, like=run_id)
 
     def submit(
         self,
@@ -74,7 +95,8 @@ class Scripts:
         Args:
             actor: Who asks; the run acts with its rights.
             submission: What is to be run.
-            chunks: The folder, as a tar archive packed with gzip.
+            chunks: The folder, as a tar archive packed with gzip; nothing for one that is like an earlier run, which
+                has that run's.
             project: Where.
             again: Says who asks when the folder has come; raises if that is nobody now.
 
@@ -94,6 +116,8 @@ class Scripts:
             known = self._runs.submitted(actor, key, project=project)
             if known is not None:
                 return known
+        if submission.like:
+            return self._submit_like(actor, submission, project=project)
         bundle = new_id()
         self._arriving.add(bundle)
         kept = False
@@ -107,6 +131,7 @@ class Scripts:
             with self._guard.allow(actor, "runs.submit", project=project) as tx:
                 run = self._queue(tx, actor, submission, command, project=project)
             kept = run is not None
+            self._runs.changed.set()  # it can be seen now
         except sa.exc.IntegrityError:  # two with the same key at the same moment, on PostgreSQL
             if key is None:
                 raise
@@ -115,6 +140,19 @@ class Scripts:
             if not kept:
                 self._remove(project, bundle)
             self._arriving.discard(bundle)
+        return run or self._twin(actor, submission, project)
+
+    def _submit_like(self, actor: Actor, submission: Submission, *, project: str) -> Run:
+        command = submission.command
+        submission = replace(submission, scheduling=_scheduling(submission, command, command.bundle))
+        try:
+            with self._guard.allow(actor, "runs.submit", project=project) as tx:
+                run = self._queue(tx, actor, submission, command, project=project)
+            self._runs.changed.set()  # it can be seen now
+        except sa.exc.IntegrityError:  # as above
+            if submission.key is None:
+                raise
+            run = None
         return run or self._twin(actor, submission, project)
 
     def assignment(self, actor: Actor, run_id: str) -> Command:
@@ -162,6 +200,7 @@ class Scripts:
             arguments=command.to_json(),
             workers=command.workers,
             params=params | dict(submission.params),
+            retry_of=submission.like or None,
             scheduling=submission.scheduling,
         )
 

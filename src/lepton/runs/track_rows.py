@@ -13,10 +13,11 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from lepton.runs.batch import Batch
-from lepton.runs.filters import Condition, Order, Search
+from lepton.runs.filters import Column, Condition, Order, Search
 from lepton.runs.points import CHUNK_POINTS, POINT_BYTES, Curve, Points, by_key, extended, pack, unpack
-from lepton.runs.records import Artifact, MetricPoint, RunState
+from lepton.runs.records import Artifact, MetricPoint, Param, RunState
 from lepton.runs.rows import OUTSIDE, RunRow, row_of, runs
+from lepton.runs.thinning import Window, thinned
 from lepton.store.database import UtcDateTime, metadata
 
 run_artifacts = sa.Table(
@@ -165,16 +166,21 @@ def add_metrics(tx: sa.Connection, run_id: str, points: Sequence[MetricPoint]) -
     add_points(tx, run_id, by_key(points))
 
 
-def metrics(tx: sa.Connection, run_id: str, key: str | None = None) -> list[MetricPoint]:
-    """Return the points of a run by curve, those of each in the order in which they were added."""
+def metrics(
+    tx: sa.Connection, run_id: str, keys: Sequence[str] = (), window: Window | None = None
+) -> list[MetricPoint]:
+    """Return the points of a run by curve, those of each in the order in which they were added, or thinned."""
     chunk = sa.select(run_chunks.c.key, run_chunks.c.data).where(run_chunks.c.run_id == run_id)
     tail = sa.select(run_curves.c.key, run_curves.c.tail).where(run_curves.c.run_id == run_id)
-    if key is not None:
-        chunk, tail = chunk.where(run_chunks.c.key == key), tail.where(run_curves.c.key == key)
+    if keys:
+        chunk, tail = chunk.where(run_chunks.c.key.in_(keys)), tail.where(run_curves.c.key.in_(keys))
     data: dict[str, list[bytes]] = {}
     for name, part in (*tx.execute(chunk.order_by(run_chunks.c.id)), *tx.execute(tail)):
         data.setdefault(name, []).append(part)
-    return [point for name in sorted(data) for point in unpack(name, b"".join(data[name]))]
+    whole = {name: b"".join(parts) for name, parts in sorted(data.items())}
+    if window is not None:
+        whole = {name: thinned(points, window) for name, points in whole.items()}
+    return [point for name, points in whole.items() for point in unpack(name, points)]
 
 
 def set_fields(tx: sa.Connection, run_id: str, kind: str, fields: Mapping[str, str]) -> None:
@@ -219,6 +225,26 @@ def curves(tx: sa.Connection, run_ids: Sequence[str]) -> dict[str, dict[str, Cur
     return found
 
 
+def columns(tx: sa.Connection, run_ids: Sequence[str], wanted: Sequence[Column]) -> dict[str, dict[str, Param]]:
+    """Return what runs have told under some names: by run, then by name, such as ``metrics.loss``."""
+    found: dict[str, dict[str, Param]] = {}
+    for table, kinds in ((run_curves, ("metric",)), (run_fields, ("param", "tag"))):
+        asked = [column for column in wanted if column.kind in kinds]
+        if not asked or not run_ids:
+            continue
+        kind = sa.literal("metric") if table is run_curves else run_fields.c.kind
+        value = run_curves.c.last_value if table is run_curves else run_fields.c.value
+        query = sa.select(table.c.run_id, kind.label("kind"), table.c.key, value.label("value"))
+        query = query.where(table.c.run_id.in_(run_ids), sa.or_(*(_is_column(kind, table.c.key, c) for c in asked)))
+        for row in tx.execute(query.order_by(table.c.run_id, table.c.key)):
+            found.setdefault(row.run_id, {})[f"{row.kind}s.{row.key}"] = row.value
+    return found
+
+
+def _is_column(kind: sa.ColumnElement[str], key: sa.ColumnElement[str], column: Column) -> sa.ColumnElement[bool]:
+    return kind == column.kind if column.key == "*" else sa.and_(kind == column.kind, key == column.key)
+
+
 def search(tx: sa.Connection, project: str, wanted: Search) -> list[RunRow]:
     """Return the runs of a project that fulfil all conditions, in the order that is wanted."""
     order, source = wanted.order, runs
@@ -231,6 +257,8 @@ def search(tx: sa.Connection, project: str, wanted: Search) -> list[RunRow]:
         source = sorted_by.join(runs, runs.c.id == sorted_by.c.run_id)  # type: ignore[assignment]
         query = query.select_from(source)
     query = query.where(runs.c.deleted_at.is_(None), *(holds(condition) for condition in wanted.conditions))
+    if wanted.ids:
+        query = query.where(runs.c.id.in_(wanted.ids))
     columns = [*columns, runs.c.id]
     direction = [column.desc() for column in columns] if order.descending else columns
     return [row_of(row) for row in tx.execute(query.order_by(*direction).limit(wanted.limit).offset(wanted.offset))]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import builtins
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
@@ -23,7 +24,7 @@ from lepton.runs import rows, track_rows
 from lepton.runs.artifacts import check_path
 from lepton.runs.batch import Batch, check_fields
 from lepton.runs.dispatch import sealing
-from lepton.runs.records import Artifact, CurveSummary, Receipt, Run, RunState, Tracked
+from lepton.runs.records import Artifact, CurveSummary, Given, Receipt, Run, RunState, Scheduling, Tracked
 from lepton.runs.rows import RunRow
 from lepton.store.blobs import BlobStore
 from lepton.store.database import Database
@@ -154,7 +155,9 @@ class Tracking:
             track_rows.set_fields(tx, run_id, "tag", batch.tags)
         return Receipt(batch.batch, is_new, kept, state)
 
-    def end(self, actor: Actor, run_id: str, state: RunState, message: str = "") -> None:
+    def end(
+        self, actor: Actor, run_id: str, state: RunState, message: str = "", *, ended_at: datetime | None = None
+    ) -> None:
         """End a run that is recorded from outside; does nothing if it has ended already.
 
         Args:
@@ -162,6 +165,7 @@ class Tracking:
             run_id: The run.
             state: How it ended.
             message: Why it failed; kept encrypted.
+            ended_at: When it ended; None is now.
 
         Raises:
             InvalidInput: if the state is none in which a run can end.
@@ -175,7 +179,7 @@ class Tracking:
             row = rows.find(tx, run_id)
             if row is None or row.task != rows.OUTSIDE:
                 raise Conflict("Lepton runs this one itself and sees how it ends. Stop it with: lepton runs cancel")
-            self._end_outside(tx, row, state, message)
+            self._end_outside(tx, row, state, message, ended_at)
 
     def tracked(self, actor: Actor, run_id: str) -> Tracked:
         """Return params, tags and the curves of a run in short."""
@@ -189,6 +193,24 @@ class Tracking:
             for key, c in curves.items()
         )
         return Tracked(fields.get("param", {}), fields.get("tag", {}), tuple(summaries))
+
+    def given(self, actor: Actor, run_id: str, *, project: str) -> Given:
+        """Return what a run of a project was given, secrets included: for the platform, which may not pass them on.
+
+        Raises:
+            NotFound: if the project has no such run, or its key was shredded.
+        """
+        with self._guard.allow(actor, "runs.get", project=project, target=f"run:{run_id[:40]}") as tx:
+            _check_run(tx, run_id, project)
+            row = rows.find(tx, run_id)
+        assert row is not None  # runs are not deleted
+        seal = sealing(self._keyring, project, run_id)
+        arguments, params = (
+            json.loads(seal.open(name, sealed)) if sealed else {}
+            for name, sealed in (("arguments", row.sealed_arguments), ("params", row.sealed_params))
+        )
+        scheduling = Scheduling(row.resources, row.priority, row.preemptible, row.retries, row.timeout_s)
+        return Given(row.task, row.user_id, arguments, params, scheduling)
 
     def give_up_silent(self) -> int:
         """End the runs from outside of which nothing was heard for too long; looks once a minute at most.
@@ -211,14 +233,17 @@ class Tracking:
                     self._end_outside(tx, row, RunState.FAILED, f"Nothing was heard of this run for {hours} hours.")
         return len(lost)
 
-    def _end_outside(self, tx: sa.Connection, row: RunRow, state: RunState, message: str) -> None:
+    def _end_outside(
+        self, tx: sa.Connection, row: RunRow, state: RunState, message: str, ended_at: datetime | None = None
+    ) -> None:
         sealed = None
         if state is RunState.FAILED and message:
             with suppress(NotFound):  # without its key the code alone has to do
                 sealed = sealing(self._keyring, row.project, row.id).close("error", message)
         code = "run_failed" if state is RunState.FAILED else None
         progress = 1.0 if state is RunState.SUCCEEDED else row.progress
-        rows.move(tx, row.id, state, ended_at=self._clock(), error_code=code, sealed_error=sealed, progress=progress)
+        now = ended_at or self._clock()
+        rows.move(tx, row.id, state, ended_at=now, error_code=code, sealed_error=sealed, progress=progress)
 
     def _outside(self, actor: Actor, project: str, run_id: str, started_at: datetime | None) -> RunRow:
         self._keyring.create(project, _scope(run_id))

@@ -49,7 +49,10 @@ def judge(
         return _WANTED[None if cancel_asked else stopping]
     again = f"Nothing was half-written; start it again with: lepton runs retry {run_id}"
     if status.phase is EnginePhase.LOST:
-        return _lost(f"The workers were lost together with the process that watched them. {again}")
+        how = "The workers were lost together with the process that watched them."
+        if status.hung:
+            how = f"The process that watched the workers hung: it {_HUNG}."
+        return _lost(f"{how} {again}")
     by_itself = [e for e in status.exits if not e.stopped]
     culprit = next((e for e in by_itself if e.signal is not None or e.code not in _QUIET), None)
     if culprit is not None:
@@ -87,6 +90,8 @@ def judge_command(
             return _lost(f"The workers were told to end, but nobody asked for it. Again: lepton runs retry {run_id}")
         return Verdict(RunState.SUCCEEDED)
     who = _who(culprit, workers)
+    if culprit.hung:
+        return _lost(f"{who} hung: what keeps its command {_HUNG}. See: lepton runs logs {run_id}")
     code, message = WORKER_FAILED, f"{who} ended with exit code {culprit.code}."
     if culprit.signal is not None:
         message = f"{who} was ended by {_signal_name(culprit.signal)}."
@@ -94,11 +99,16 @@ def judge_command(
         code, text = _OF_LAUNCHERS[LaunchExit(culprit.code)]
         memory_mb, timeout_s = (command.resources.memory_mb, command.timeout_s) if command else (0, 0)
         message = text.format(
-            who=who, memory=size(memory_mb), more=size(max(memory_mb * 2, 256)), timeout=f"{timeout_s:,} s"
+            who=who,
+            memory=size(memory_mb),
+            more=size(max(memory_mb * 2, 256)),
+            timeout=f"{timeout_s:,} s",
+            hang=f"{command.hang_timeout_s if command else 0:,} s",
         )
     return Verdict(RunState.FAILED, code, f"{message} See: lepton runs logs {run_id}", again=True)
 
 
+_HUNG = "was stopped or waited for a device that did not answer, for more than 7 s, and was ended"
 _OF_LAUNCHERS = {
     LaunchExit.OUT_OF_MEMORY: (
         OUT_OF_MEMORY,
@@ -113,6 +123,11 @@ _OF_LAUNCHERS = {
         TIMED_OUT,
         "{who} took longer than the {timeout} it was given and was ended. Give it more: --timeout.",
     ),
+    LaunchExit.SILENT: (
+        WORKER_LOST,
+        "{who} hung: for {hang} there was no sign that it works, neither a line nor a heartbeat nor the use of a "
+        "processor, and it was ended. If it only waits, give it more: --hang-timeout.",
+    ),
     LaunchExit.NO_ENVIRONMENT: (WORKER_FAILED, "The environment could not be built; the log says why."),
     LaunchExit.NOT_STARTED: (WORKER_FAILED, "{who} could not start the command; the log says why."),
     LaunchExit.UNCONFINED: (
@@ -121,6 +136,7 @@ _OF_LAUNCHERS = {
         "Landlock is needed.",
     ),
     LaunchExit.ALONE: (WORKER_LOST, "The workers lost contact with each other before the command began."),
+    LaunchExit.HUNG: (WORKER_LOST, f"{{who}} hung: a process of its command {_HUNG}."),
 }
 
 
@@ -130,6 +146,8 @@ def size(memory_mb: int) -> str:
 
 
 def _blame(culprit: Exit, who: str, run_id: str, again: str) -> Verdict:
+    if culprit.hung:
+        return _lost(f"{who} hung: its process {_HUNG}. {again}")
     if culprit.signal is not None:
         return _lost(f"{who} was ended by {_signal_name(culprit.signal)}. {again}")
     if culprit.code == WorkerExit.STORAGE_FULL:

@@ -14,7 +14,7 @@ import pytest
 
 from lepton.core.ids import new_id
 from lepton.runs.engines.port import Engine, EnginePhase, EngineSpec, EngineStatus
-from lepton.runs.records import LogLine
+from lepton.runs.records import LogLine, Resources
 
 LOG_KEY = bytes(range(32))
 
@@ -209,6 +209,13 @@ while True: signal.pause()
             (1, signal.SIGKILL, False),
             (0, signal.SIGTERM, True),
         ]
+
+    def test_what_waits_for_room_is_heard_and_is_not_started(self, engine: Engine) -> None:
+        """However often it is said, and that nothing waits."""
+        run_id = new_id()
+        for waiting in ({run_id: Resources(10_000)}, {run_id: Resources(10_000)}, {}, {}):
+            engine.want(waiting)
+            assert engine.status(run_id).phase is EnginePhase.UNKNOWN
 
     def test_there_is_room_for_two_workers(self, engine: Engine) -> None:
         """Even on the smallest machine."""

@@ -12,7 +12,7 @@ const NOW_AND_THEN = 15_000;
 
 export const isOpen = (run: Run): boolean => run.state === "queued" || run.state === "running";
 
-const get = <T>(path: string, query: Record<string, string | number | null> = {}) => ({
+const get = <T>(path: string, query: Record<string, string | number | string[] | null> = {}) => ({
   queryKey: [...path.split("/").filter(Boolean), address("", query)],
   queryFn: ({ signal }: { signal: AbortSignal }) => request<T>("GET", path, { query, signal }),
 });
@@ -29,17 +29,48 @@ export const rows = (ref: string, offset: number, limit: number) =>
   queryOptions({ ...get<Rows>(`/datasets/${part(ref)}/rows`, { offset, limit }), staleTime: 300_000 });
 export const report = (ref: string) => queryOptions({ ...get<Report>(`/datasets/${part(ref)}/report`), staleTime: 300_000 });
 
-export const runs = (state: string | null = null, filter = "", orderBy = "") =>
+export const RUNS_PAGE = 100;
+
+export interface RunsWanted {
+  state: string | null;
+  filter: string;
+  /** Such as "metrics.loss desc"; empty: the newest first. */
+  order: string;
+  columns: string[];
+}
+
+/** A page of the runs that are wanted; looked at again while one of them is unfinished. */
+export const runsPage = ({ state, filter, order, columns }: RunsWanted, page: number) =>
   queryOptions({
-    ...get<Items<Run>>("/runs", { state, limit: 200, filter: filter || null, order_by: orderBy || null }),
+    ...get<Items<Run>>("/runs", {
+      state, filter: filter || null, order_by: order || null, limit: RUNS_PAGE, offset: page * RUNS_PAGE || null, column: ["tags.name", ...columns],
+    }),
     refetchInterval: ({ state: { data } }) => (data?.items.some(isOpen) ? SOON : NOW_AND_THEN),
   });
+/** The newest runs with all that they tell: what there is to choose columns from. */
+export const runNames = () =>
+  queryOptions({ ...get<Items<Run>>("/runs", { limit: 50, column: ["params.*", "metrics.*", "tags.*"] }), staleTime: 60_000 });
 /** A run; `told` says that a stream tells of its changes, so that nobody has to ask. */
 export const run = (id: string, told = false) =>
   queryOptions({ ...get<Run>(`/runs/${part(id)}`), refetchInterval: ({ state: { data } }) => pauseOf(told, data) });
 export const pauseOf = (told: boolean, run: Run | undefined): number | false => (told || (run && !isOpen(run)) ? false : SOON);
 export const runMetrics = (id: string, open: boolean) =>
-  queryOptions({ ...get<{ metrics: MetricSeries[] }>(`/runs/${part(id)}/metrics`), refetchInterval: open ? SOON : false });
+  queryOptions({ ...get<{ metrics: MetricSeries[] }>(`/runs/${part(id)}/metrics`, { points: 1000 }), refetchInterval: open ? SOON : false });
+
+/** Some runs with all that they tell of themselves. */
+export const runsOf = (ids: string[]) =>
+  queryOptions({
+    ...get<Items<Run>>("/runs", { id: ids, column: ["params.*", "metrics.*", "tags.name"], limit: 500 }),
+    refetchInterval: ({ state: { data } }) => (data?.items.some(isOpen) ? NOW_AND_THEN / 3 : false),
+  });
+/** Some curves of a run, thinned to what a picture can show, between two steps or whole. */
+export const runCurves = (id: string, open: boolean, keys: string[], steps: readonly [number, number] | null) =>
+  queryOptions({
+    ...get<{ metrics: MetricSeries[] }>(`/runs/${part(id)}/metrics`, { key: keys, points: 800, from_step: steps?.[0] ?? null, to_step: steps?.[1] ?? null }),
+    refetchInterval: open ? NOW_AND_THEN / 3 : false,
+    staleTime: open ? 0 : 60_000,
+    enabled: keys.length > 0,
+  });
 
 /** Files, and what a run tells of itself; both can grow while it goes on. */
 export const runArtifacts = (id: string, open: boolean) =>

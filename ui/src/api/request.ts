@@ -1,5 +1,5 @@
 /** One way to the server: JSON in, JSON out, and every failure as an ApiError with one sentence. */
-import type { ErrorBody } from "./types";
+import type { ErrorBody, Run } from "./types";
 
 export class ApiError extends Error {
   constructor(
@@ -68,17 +68,20 @@ const REFUSED = "The platform could not do this";
 interface Options {
   query?: Query;
   body?: unknown;
+  /** Sent as it is, instead of a body of JSON. */
+  raw?: string;
   signal?: AbortSignal;
 }
 
-async function send(method: string, path: string, { query, body, signal }: Options): Promise<Response> {
+async function send(method: string, path: string, { query, body, raw, signal }: Options): Promise<Response> {
   let answer: Response;
+  const type = raw !== undefined ? "application/octet-stream" : body !== undefined ? "application/json" : null;
   try {
     answer = await fetch(address(path, query), {
       method,
       signal,
-      headers: body === undefined ? { Accept: "application/json" } : { Accept: "application/json", "Content-Type": "application/json" },
-      body: body === undefined ? undefined : JSON.stringify(body),
+      headers: { Accept: "application/json", ...(type && { "Content-Type": type }) },
+      body: raw ?? (body === undefined ? undefined : JSON.stringify(body)),
     });
   } catch (error) {
     if (signal?.aborted) throw error;
@@ -91,6 +94,11 @@ async function send(method: string, path: string, { query, body, signal }: Optio
 export async function request<T>(method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE", path: string, options: Options = {}): Promise<T> {
   const answer = await send(method, path, options);
   return (answer.status === 204 ? undefined : await answer.json()) as T;
+}
+
+/** Submit a command again, with the folder of an earlier run and whatever else is not said. */
+export function submitLike(changes: { like: string } & Record<string, unknown>): Promise<Run> {
+  return request<Run>("POST", "/runs/submit", { raw: `${JSON.stringify(changes)}\n` });
 }
 
 /** Read a file. */

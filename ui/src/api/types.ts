@@ -144,6 +144,8 @@ export interface Run {
   timeout_s: number | null;
   after: string[];
   reused_from: string | null;
+  /** What a list was asked for, such as metrics.loss. */
+  columns: Record<string, Scalar>;
 }
 
 export interface Resources {

@@ -15,6 +15,7 @@ import { Page, Panel, RowsSkeleton, Tiles } from "../parts/page";
 import css from "../parts/parts.module.css";
 import { Empty, NameLink, Problem, RefChip, When } from "../parts/words";
 import { useSession } from "../session";
+import { RunHistory } from "./history";
 import { memory, sum, useResources } from "./resources";
 
 const PARTS = ["cpus", "memory_mb", "gpus", "running", "hours"] as const;
@@ -244,6 +245,7 @@ export function ComputePage() {
           <Projects queue={data} onEdit={me?.is_admin && may("runs.limit") ? setEdited : null} />
           <Waiting queue={data} />
           <Schedules />
+          {may("runs.list") && <RunHistory />}
         </div>
       )}
       <Dialog opened={edited !== null} onClose={() => setEdited(null)} title={t("compute.quotaOf", { project: edited?.project ?? "" })}>

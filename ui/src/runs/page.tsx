@@ -2,54 +2,79 @@
 import { Button, Progress, Skeleton } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
-import { lazy, Suspense } from "react";
+import { lazy, Suspense, useState } from "react";
 
 import { isOpen, run as runQuery, runMetrics, runTracked } from "../api/queries";
-import { request } from "../api/request";
+import { request, submitLike } from "../api/request";
 import { useRunLog } from "../api/stream";
 import type { MetricSeries, Run } from "../api/types";
 import { duration, moment, percent } from "../format";
-import { useSpeech } from "../i18n";
+import { type Translate, useSpeech } from "../i18n";
 import { Icon } from "../icons";
 import { Facts, Page, PageSkeleton, Panel, Tiles } from "../parts/page";
 import { Problem, RefChip, StateBadge, When } from "../parts/words";
 import { isHeldOut, metricName, metricText } from "../models/metrics";
 import { useSession } from "../session";
 import { Artifacts } from "./artifacts";
+import { CloneDialog } from "./clone-dialog";
+import { Code } from "./code";
 import { RunLog } from "./log";
 import { useResources } from "./resources";
 import css from "./runs.module.css";
 
 const Curve = lazy(() => import("../charts/curve").then(({ Curve: component }) => ({ default: component })));
 
+const SYSTEM = "system/";
+
+function CurveGrid({ series, nameOf }: { series: MetricSeries[]; nameOf: (key: string) => string }) {
+  return (
+    <div className={css.curves}>
+      {series.map((one) => (
+        <Suspense key={one.key} fallback={<Skeleton height={216} radius="md" />}>
+          <Curve series={one} label={nameOf(one.key)} />
+        </Suspense>
+      ))}
+    </div>
+  );
+}
+
 function Metrics({ run }: { run: Run }) {
   const { t, tag, say } = useSpeech();
   const open = isOpen(run);
   const { data } = useQuery(runMetrics(run.id, open));
-  const metrics: MetricSeries[] = data?.metrics ?? [];
+  const all: MetricSeries[] = data?.metrics ?? [];
+  const metrics = all.filter(({ key }) => !key.startsWith(SYSTEM));
+  const system = all.filter(({ key }) => key.startsWith(SYSTEM));
   const curves = metrics.filter(({ points }) => points.length > 1);
   const single = metrics.filter(({ points }) => points.length === 1);
-  if (metrics.length === 0 && !run.task.startsWith("models.")) return null;
   return (
-    <Panel title={t("runs.metrics")}>
-      {!data && <Skeleton height={190} radius="md" />}
-      {data && metrics.length === 0 && <span style={{ color: "var(--faint)" }}>{open ? t("runs.metricsSoon") : t("runs.metricsNone")}</span>}
-      {curves.length > 0 && (
-        <div className={css.curves}>
-          {curves.map((series) => (
-            <Suspense key={series.key} fallback={<Skeleton height={216} radius="md" />}>
-              <Curve series={series} label={metricName(series.key, say)} />
-            </Suspense>
-          ))}
-        </div>
+    <>
+      {(metrics.length > 0 || run.task.startsWith("models.")) && (
+        <Panel title={t("runs.metrics")}>
+          {!data && <Skeleton height={190} radius="md" />}
+          {data && metrics.length === 0 && <span style={{ color: "var(--faint)" }}>{open ? t("runs.metricsSoon") : t("runs.metricsNone")}</span>}
+          {curves.length > 0 && <CurveGrid series={curves} nameOf={(key) => metricName(key, say)} />}
+          {single.length > 0 && (
+            <div style={{ marginTop: curves.length ? 22 : 0 }}>
+              <Tiles tiles={single.map(({ key, points }) => ({ label: metricName(key, say), value: metricText(key, points[0]?.value ?? null, tag), note: isHeldOut(key) ? t("metric.heldOut") : undefined }))} />
+            </div>
+          )}
+        </Panel>
       )}
-      {single.length > 0 && (
-        <div style={{ marginTop: curves.length ? 22 : 0 }}>
-          <Tiles tiles={single.map(({ key, points }) => ({ label: metricName(key, say), value: metricText(key, points[0]?.value ?? null, tag), note: isHeldOut(key) ? t("metric.heldOut") : undefined }))} />
-        </div>
+      {system.length > 0 && (
+        <Panel title={t("runs.system")} hint={t("runs.systemHint")}>
+          <CurveGrid series={system} nameOf={(key) => systemName(key, t, say)} />
+        </Panel>
       )}
-    </Panel>
+    </>
   );
+}
+
+/** What a machine measures of itself, in words; GPUs carry their number. */
+function systemName(key: string, t: Translate, say: (prefix: string, word: string) => string): string {
+  const name = key.slice(SYSTEM.length);
+  const gpu = /^gpu(\d+)_(.+)$/.exec(name);
+  return gpu ? `${t("system.gpu", { n: gpu[1] ?? "" })} · ${say("system.of", gpu[2] ?? "")}` : say("system", name);
 }
 
 function Chips({ ids, kind }: { ids: string[]; kind?: "dataset" | "run" }) {
@@ -57,12 +82,15 @@ function Chips({ ids, kind }: { ids: string[]; kind?: "dataset" | "run" }) {
   return <span style={{ display: "flex", flexWrap: "wrap", gap: 6 }}>{ids.map((id) => <RefChip key={id} id={id} kind={kind} />)}</span>;
 }
 
+const NOTED = /^(command|python|system|git\..*)$/;
+
 function Details({ run }: { run: Run }) {
   const { t, tag } = useSpeech();
   const words = useResources();
   const { data: tracked } = useQuery(runTracked(run.id, isOpen(run)));
   const params = [...Object.entries(run.params).filter(([, value]) => value !== null), ...Object.entries(tracked?.params ?? {})];
-  const tags = Object.entries(tracked?.tags ?? {});
+  // What was noted by itself is in the panel about the code.
+  const tags = Object.entries(tracked?.tags ?? {}).filter(([name]) => !NOTED.test(name));
   return (
     <div style={{ display: "grid", gap: 20 }}>
       <Panel title={t("word.details")}>
@@ -113,7 +141,13 @@ function Actions({ run }: { run: Run }) {
     mutationFn: () => request<Run>("POST", `${path}/retry`),
     onSuccess: (answer) => void navigate({ to: "/runs/$id", params: { id: answer.id } }),
   });
+  const again = useMutation({
+    mutationFn: () => submitLike({ like: run.id }),
+    onSuccess: (answer) => void navigate({ to: "/runs/$id", params: { id: answer.id } }),
+  });
+  const [cloning, setCloning] = useState(false);
   const asked = cancel.isSuccess && isOpen(run);
+  const isCommand = run.task === "runs.submit" && may("runs.submit");
   return (
     <>
       {isOpen(run) && may("runs.cancel") && (
@@ -121,7 +155,12 @@ function Actions({ run }: { run: Run }) {
           {asked ? t("runs.cancelAsked") : t("do.cancelRun")}
         </Button>
       )}
-      {(run.state === "failed" || run.state === "cancelled") && may("runs.retry") && (
+      {isCommand && <Button variant="default" leftSection={<Icon name="copy" size={17} />} onClick={() => setCloning(true)}>{t("clone.open")}</Button>}
+      {isCommand && run.state === "succeeded" && (
+        <Button variant="default" leftSection={<Icon name="retry" size={17} />} loading={again.isPending} onClick={() => again.mutate()}>{t("runs.again")}</Button>
+      )}
+      {cloning && <CloneDialog run={run} onClose={() => setCloning(false)} />}
+      {(run.state === "failed" || run.state === "cancelled") && run.task !== "runs.create" && may("runs.retry") && (
         <Button leftSection={<Icon name="retry" size={17} />} loading={retry.isPending} onClick={() => retry.mutate()}>{t("do.retry")}</Button>
       )}
     </>
@@ -163,23 +202,26 @@ export function RunPage() {
   const { id } = useParams({ from: "/shell/runs/$id" });
   const log = useRunLog(id);
   const { data: run, error, refetch } = useQuery(runQuery(id, log.live));
+  const { data: tracked } = useQuery({ ...runTracked(id, false), enabled: run?.task === "runs.create" });
+  const name = String(tracked?.tags.name ?? run?.params.name ?? "");
   const parent = { to: "/runs", label: t("nav.runs"), icon: "runs" } as const;
   if (error) return <Page title={id} parent={parent}><Problem error={error} onRetry={() => void refetch()} /></Page>;
   if (!run) return <PageSkeleton />;
   return (
     <Page
-      title={say("task", run.task)}
+      title={name || say("task", run.task)}
       parent={parent}
       beside={<StateBadge state={run.state} />}
-      lead={<><span className="mono">{run.id}</span> · <When time={run.created_at} /> · {run.submitted_by} · {t("count.workers", { n: run.workers })}</>}
+      lead={<>{name && <>{say("task", run.task)} · </>}<span className="mono">{run.id}</span> · <When time={run.created_at} /> · {run.submitted_by} · {t("count.workers", { n: run.workers })}</>}
       actions={<Actions run={run} />}
     >
       <Verdict run={run} />
       <div className={css.columns}>
         <div className={css.main}>
           <Metrics run={run} />
+          {run.task !== "runs.create" && <RunLog log={log} workers={run.workers} />}
           <Artifacts run={run} />
-          <RunLog log={log} />
+          <Code run={run} />
         </div>
         <Details run={run} />
       </div>

@@ -8,17 +8,21 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from lepton.core.errors import Internal
 from lepton.runs.engines import folder
+from lepton.runs.engines.ends import Ends
+from lepton.runs.engines.forkserver import ForkServer
 from lepton.runs.engines.journal import MAX_LOG_BYTES, JournalError, JournalReader
 from lepton.runs.engines.port import NODE_ADDRESS, EnginePhase, EngineSpec, EngineStatus
-from lepton.runs.engines.processes import memory_mb
+from lepton.runs.engines.processes import ProcessMark, memory_mb
+from lepton.runs.engines.stillness import Stillness
 from lepton.runs.records import LogLine, Resources
 
 START_TIMEOUT_S = 30.0
@@ -45,6 +49,9 @@ class LocalEngine:
         slots: How many processors runs may take; None: those of this machine, at least two.
         grace_s: How long a worker that was told to end may take.
         max_log_bytes: How much of a run's log is kept.
+
+    Attributes:
+        ended: Called, by another thread, when a run that it was asked about has ended.
     """
 
     def __init__(
@@ -63,6 +70,16 @@ class LocalEngine:
         self._max_log_bytes = max_log_bytes
         self._readers: OrderedDict[str, JournalReader] = OrderedDict()
         self._lock = threading.Lock()
+        self._forks = ForkServer(environment({}, bare=True))
+        self._stillness: dict[str, Stillness] = {}
+        self._hung: set[str] = set()
+        self._ends = Ends(self._tell)
+        self.ended: Callable[[], None] = lambda: None
+
+    def close(self) -> None:
+        """Let go of what starts runs; they go on."""
+        self._forks.close()
+        self._ends.close()
 
     def submit(self, spec: EngineSpec) -> None:
         """Start a supervisor, unless the run has, or has had, one; return when it has begun.
@@ -78,11 +95,14 @@ class LocalEngine:
         config = replace(config, environment=environment(spec.environment, bare=spec.bare))
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            answer = _launch(path, config)
+            answer = self._forks.start(path, config) or _launch(path, config)
         except OSError as error:
             raise folder.refusal(full=folder.is_full(error)) from error
         if answer not in (folder.STARTED, folder.TAKEN):
             raise folder.refusal(full=answer == folder.FULL)
+        supervisor = folder.claimed_by(path)
+        if supervisor is not None:
+            self._ends.watch(supervisor.pid)
 
     def status(self, run_id: str) -> EngineStatus:
         """Say how the run stands, from its files and the table of processes alone."""
@@ -93,9 +113,25 @@ class LocalEngine:
             if supervisor is None:
                 return EngineStatus(EnginePhase.UNKNOWN)
             if supervisor.is_alive():
+                self._ends.watch(supervisor.pid)
+                self._end_hung(run_id, supervisor)
                 return EngineStatus(EnginePhase.RUNNING)
             exits = folder.read_exits(path)  # it may have ended well between the two looks
-        return EngineStatus(EnginePhase.LOST) if exits is None else EngineStatus(EnginePhase.EXITED, exits)
+        self._stillness.pop(run_id, None)
+        if exits is None:
+            return EngineStatus(EnginePhase.LOST, hung=run_id in self._hung)
+        return EngineStatus(EnginePhase.EXITED, exits)
+
+    def _tell(self) -> None:
+        self.ended()
+
+    def _end_hung(self, run_id: str, supervisor: ProcessMark) -> None:
+        """End a supervisor that hangs; the kernel ends its workers with it, and the next look finds it gone."""
+        with self._lock:
+            stillness = self._stillness.setdefault(run_id, Stillness())
+            if stillness.look([supervisor.pid], time.monotonic()) is not None:
+                self._hung.add(run_id)
+                supervisor.send(signal.SIGKILL)
 
     def logs(self, run_id: str, log_key: bytes, *, after: int = 0, limit: int = 1000) -> list[LogLine]:
         """Return at most `limit` lines with a `seq` above `after`, oldest first.
@@ -122,6 +158,9 @@ class LocalEngine:
     def machines(self) -> tuple[Resources, ...]:
         """Return what this machine has for runs."""
         return (Resources(float(self._slots), self._memory_mb, self._gpus),)
+
+    def want(self, waiting: Mapping[str, Resources]) -> None:
+        """Do nothing: this machine does not grow."""
 
     def _path(self, run_id: str) -> Path:
         if not run_id.isalnum():

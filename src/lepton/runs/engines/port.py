@@ -38,20 +38,29 @@ class Exit:
         code: Its exit code, None if a signal ended it.
         signal: Number of the signal, None if it ended by itself.
         stopped: Whether the engine had told it to end, because of a cancel or because another worker had died.
+        hung: Whether the engine has ended it because it did not go on.
     """
 
     rank: int
     code: int | None
     signal: int | None
     stopped: bool = False
+    hung: bool = False
 
 
 @dataclass(frozen=True)
 class EngineStatus:
-    """What an engine knows of a run; `exits` in the order in which the workers ended."""
+    """What an engine knows of a run.
+
+    Attributes:
+        phase: How it stands.
+        exits: How its workers ended, in the order in which they did.
+        hung: Whether it was lost because whoever kept its workers did not go on, and was ended.
+    """
 
     phase: EnginePhase
     exits: tuple[Exit, ...] = ()
+    hung: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,3 +119,12 @@ class Engine(Protocol):
 
     def machines(self) -> tuple[Resources, ...]:
         """Return what each machine has for runs."""
+
+    def want(self, waiting: Mapping[str, Resources]) -> None:
+        """Hear which runs wait for room, first to start first, and get more machines for them if that can be done.
+
+        It is called again and again, also with none. What there is then, `machines` says.
+
+        Raises:
+            Unavailable: if whoever has machines does not answer.
+        """

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,44 @@ def worker_of(supervisor: int) -> Callable[[], None]:
             Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
 
     return prepare
+
+
+def children() -> set[int]:
+    """Return the children of this process, also those that have ended and were not collected."""
+    mine = os.getpid()
+    try:
+        lists = [path.read_text() for path in Path("/proc/self/task").glob("*/children")]
+        return {int(word) for text in lists for word in text.split()}
+    except OSError:  # a kernel without these lists
+        return {int(path.name) for path in Path("/proc").glob("[0-9]*") if _parent_of(path) == mine}
+
+
+def collect_children_but(kept: Collection[int]) -> None:
+    """Collect children that have ended by themselves, as far as none of the kept ones has."""
+    with suppress(ChildProcessError):
+        while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if ended.si_pid in kept:
+                return
+            os.waitpid(ended.si_pid, 0)
+
+
+def end_children_but(kept: Collection[int], *, within_s: float = 5.0) -> None:
+    """End and collect the children of this process but some, and what these have started: it must adopt orphans."""
+    deadline = time.monotonic() + within_s
+    while (others := children().difference(kept)) and time.monotonic() < deadline:
+        for pid in others:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        time.sleep(0.002)
+
+
+def _parent_of(path: Path) -> int | None:
+    try:
+        return int((path / "stat").read_text().rpartition(")")[2].split()[1])
+    except (OSError, IndexError, ValueError):
+        return None
 
 
 def memory_mb() -> int:

@@ -30,7 +30,8 @@ from lepton.runs.engines.agent import KIND
 from lepton.runs.engines.journal import MAX_LOG_BYTES, SUPERVISOR_RANK, JournalError, JournalReader, JournalWriter
 from lepton.runs.engines.local import GRACE_S
 from lepton.runs.engines.port import EnginePhase, EngineSpec, EngineStatus, Exit
-from lepton.runs.engines.ray_dashboard import OVER, Dashboard, Job
+from lepton.runs.engines.ray_dashboard import OVER, Dashboard, Job, Refused
+from lepton.runs.engines.ray_room import Scouts
 from lepton.runs.records import LogLine, Resources
 
 AGENT_TIMEOUT_S = 5.0
@@ -69,6 +70,7 @@ class RayEngine:
         self._hellos: dict[str, Hello] = {}
         self._readers: dict[str, JournalReader] = {}
         self._over: set[str] = set()
+        self._scouts = Scouts(self._dashboard, cpus, self._over.add)
         self._placing = threading.Lock()
         self._locks: dict[str, threading.RLock] = {}
 
@@ -90,6 +92,7 @@ class RayEngine:
                     self._note(spec, self._number(spec.run_id) + 1)
             except LeptonError:
                 del self._untold[spec.run_id]  # with its key
+                self._over.add(self._job(spec.run_id))  # it may be there all the same
                 raise
         self._forget_jobs()
 
@@ -141,9 +144,19 @@ class RayEngine:
                 self._dashboard.stop(self._job(run_id))
 
     def machines(self) -> tuple[Resources, ...]:
-        """Return what each machine has that is there now."""
+        """Return what each machine has that is there now and runs anything; a head often does not."""
         nodes = self._dashboard.nodes()
-        return tuple(Resources(node.cpus / self._cpus, node.memory_mb, node.gpus) for node in nodes)
+        return tuple(Resources(node.cpus / self._cpus, node.memory_mb, node.gpus) for node in nodes if node.cpus)
+
+    def want(self, waiting: Mapping[str, Resources]) -> None:
+        """Ask Ray for room for runs that wait, as an autoscaler may make some.
+
+        Raises:
+            Unavailable: if the dashboard does not answer.
+        """
+        self._scouts.want(waiting)
+        if not waiting:
+            self._forget_jobs()
 
     def _number(self, run_id: str) -> int:
         """Return which job of a run is the one that counts, from 0: one that was never told anything is replaced."""
@@ -185,19 +198,25 @@ class RayEngine:
                 why = _OTHER_VERSION.format(hello.address, hello.version, __version__)
                 self._refuse(config, why)
                 raise Unavailable(why)
-            (self._path(run_id) / _TOLD).touch()  # before: without it, nothing was started
-            told = json.loads(config.to_json())
+            told = self._path(run_id) / _TOLD
+            told.touch()  # before: without it, nothing was started
+            start = json.loads(config.to_json())
             try:
-                conversation.ask(hello, context, "start", told, timeout_s=AGENT_TIMEOUT_S)
+                conversation.ask(hello, context, "start", start, timeout_s=AGENT_TIMEOUT_S)
             except Unavailable:
                 self._hellos.pop(run_id, None)
                 raise
             del self._untold[run_id]
+            with suppress(OSError):  # where it is, for when Ray forgets; with a full disk Ray alone knows
+                told.write_text(hello.to_line())
         return conversation.ask(hello, context, verb, body, timeout_s=AGENT_TIMEOUT_S)
 
     def _hear(self, run_id: str) -> Hello | None:
-        lines = self._dashboard.log(self._job(run_id)).splitlines()
-        hello = next((found for line in reversed(lines) if (found := Hello.from_line(line, KIND))), None)
+        told = self._path(run_id) / _TOLD
+        hello = Hello.from_line(told.read_text(), KIND) if told.exists() else None
+        if hello is None:
+            lines = self._dashboard.log(self._job(run_id)).splitlines()
+            hello = next((found for line in reversed(lines) if (found := Hello.from_line(line, KIND))), None)
         if hello is not None:
             self._hellos[run_id] = hello
         return hello
@@ -279,9 +298,13 @@ class RayEngine:
     def _forget_jobs(self) -> None:
         """Have Ray forget jobs whose end is kept here; it keeps them for ever, and lists them all when it is asked."""
         for job in list(self._over):
-            with suppress(Unavailable):  # one that is just ending is refused, and tried again
+            try:
                 self._dashboard.forget(job)
-                self._over.discard(job)
+            except Refused:  # it is just ending, and is tried again
+                continue
+            except Unavailable:
+                return
+            self._over.discard(job)
 
     def _path(self, run_id: str) -> Path:
         if not run_id.isalnum():

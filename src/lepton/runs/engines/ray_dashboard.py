@@ -28,6 +28,10 @@ _NOT_LET_IN = (
 )
 
 
+class Refused(Unavailable):
+    """The dashboard answers, and does not do what it was asked to."""
+
+
 @dataclass(frozen=True)
 class Job:
     """What is to be started. Everybody who may look at the dashboard reads it: nothing of it is secret.
@@ -158,7 +162,7 @@ class Dashboard:
         if answer.status_code == 404:
             return None
         if answer.status_code != 200:
-            raise Unavailable(f"Ray refused (status {answer.status_code}). Look at its dashboard at {self._url}.")
+            raise Refused(f"Ray refused (status {answer.status_code}). Look at its dashboard at {self._url}.")
         return answer.json()
 
 

@@ -17,24 +17,40 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from lepton.runs.engines import folder
+from lepton.core.confine import adopt_orphans
+from lepton.runs.engines import folder, forks
 from lepton.runs.engines.journal import MAX_TEXT_BYTES, SUPERVISOR_RANK, JournalWriter
 from lepton.runs.engines.port import Exit
-from lepton.runs.engines.processes import ProcessMark, worker_of
+from lepton.runs.engines.processes import ProcessMark, collect_children_but, end_children_but, worker_of
+from lepton.runs.engines.stillness import LOOK_EVERY_S, Stillness
 
 DRAIN_S = 1.0
 _CANNOT_START = 127
 
 
+Programs = Mapping[tuple[str, ...], Callable[[Sequence[str]], object]]
+"""What can be become instead of started: by the beginning of a command, what is given its other arguments."""
+
+
+class _Process(Protocol):
+    @property
+    def pid(self) -> int: ...
+
+    def wait(self) -> int: ...
+
+
 @dataclass
 class _Worker:
     rank: int
-    process: subprocess.Popen[bytes]
+    process: _Process
     told: bool = False
+    hung: bool = False
     unfinished: bytearray = field(default_factory=bytearray)
     skipping: bool = False
 
@@ -44,11 +60,19 @@ class _Worker:
 
 
 class Supervisor:
-    """Watches the workers of one run until the last has ended."""
+    """Watches the workers of one run until the last has ended.
 
-    def __init__(self, config: folder.Config, journal: JournalWriter) -> None:
+    Args:
+        config: What is to be started.
+        journal: Where what they write goes.
+        programs: What workers can become without being started; only for a process of one thread.
+    """
+
+    def __init__(self, config: folder.Config, journal: JournalWriter, *, programs: Programs | None = None) -> None:
         self._config = config
         self._journal = journal
+        self._programs = programs or {}
+        self._stillness = Stillness()
         self._selector = selectors.DefaultSelector()
         self._live: list[_Worker] = []
         self._exits: list[Exit] = []
@@ -65,9 +89,11 @@ class Supervisor:
 
     def run(self) -> list[Exit]:
         """Start all workers, or none, and return how they ended, first to end first."""
+        adopt_orphans()  # what a launcher that was killed has left is then found, and ended
         self._start_all()
         while self._live:
             self._look(self._patience())
+            self._end_hung()
             self._reap()
             self._end_the_rest()
         drained = time.monotonic() + DRAIN_S
@@ -102,6 +128,31 @@ class Supervisor:
             if rank == 0:
                 inherited = (listener.fileno(),)
                 environment["LEPTON_MASTER_FD"] = str(listener.fileno())
+        process, stdout = self._process(environment, secret, inherited)
+        worker = _Worker(rank, process)
+        os.set_blocking(stdout, False)
+        self._selector.register(stdout, selectors.EVENT_READ, worker)
+        self._live.append(worker)
+
+    def _process(self, environment: dict[str, str], secret: bytes, inherited: tuple[int, ...]) -> tuple[_Process, int]:
+        """Start a worker, or fork one; return it, and where it is heard."""
+        prepare = worker_of(os.getpid())
+        argv = self._config.argv
+        beginning = next((words for words in self._programs if tuple(argv[: len(words)]) == words), None)
+        if beginning is not None:
+            program = self._programs[beginning]
+
+            def become() -> None:
+                prepare()
+                os.environ.clear()
+                os.environ.update(environment)
+                program(argv[len(beginning) :])
+
+            reader, writer = os.pipe()
+            os.write(writer, secret)
+            os.close(writer)
+            forked = forks.fork(become, stdin=reader, inherited=inherited)
+            return forked, forked.stdout.fileno()
         process = subprocess.Popen(  # noqa: S603 - the command of the engine
             self._config.argv,
             env=environment,
@@ -110,20 +161,18 @@ class Supervisor:
             stderr=subprocess.STDOUT,
             pass_fds=inherited,
             start_new_session=True,
-            preexec_fn=worker_of(os.getpid()),  # noqa: PLW1509 - this process has one thread
+            preexec_fn=prepare,  # noqa: PLW1509 - this process has one thread
         )
         assert process.stdin is not None
         assert process.stdout is not None
         with suppress(BrokenPipeError):
             process.stdin.write(secret)
             process.stdin.close()
-        worker = _Worker(rank, process)
-        os.set_blocking(process.stdout.fileno(), False)
-        self._selector.register(process.stdout, selectors.EVENT_READ, worker)
-        self._live.append(worker)
+        return process, process.stdout.fileno()
 
-    def _patience(self) -> float | None:
-        return None if self._stopping_until is None else max(0.05, self._stopping_until - time.monotonic())
+    def _patience(self) -> float:
+        left = LOOK_EVERY_S if self._stopping_until is None else self._stopping_until - time.monotonic()
+        return min(max(0.05, left), LOOK_EVERY_S)
 
     def _look(self, timeout: float | None) -> None:
         for key, _ in self._selector.select(timeout):
@@ -162,10 +211,22 @@ class Supervisor:
             worker.signal_group(signal.SIGKILL)  # what it started, while its number is still its own
             status = worker.process.wait()
             code, number = (status, None) if status >= 0 else (None, -status)
-            self._exits.append(Exit(worker.rank, code, number, worker.told))
+            self._exits.append(Exit(worker.rank, code, number, worker.told, worker.hung))
             self._live.remove(worker)
             if number is not None:
                 self._say(f"worker {worker.rank + 1} of {self._config.workers} was ended by {_name(number)}")
+            end_children_but({worker.process.pid for worker in self._live})
+        collect_children_but({worker.process.pid for worker in self._live})
+
+    def _end_hung(self) -> None:
+        """End a worker whose own process hangs; what it has started is its affair, and ends with it."""
+        workers = {worker.process.pid: worker for worker in self._live}
+        hung = self._stillness.look(workers, time.monotonic())
+        if hung is not None:
+            worker = workers[hung.pid]
+            worker.hung = True
+            self._say(f"worker {worker.rank + 1} of {self._config.workers} hangs and is ended: its process {hung.why}")
+            worker.signal_group(signal.SIGKILL)
 
     def _end_the_rest(self) -> None:
         if self._stopping_until is None and (self._cancelled or any(exit_.code != 0 for exit_ in self._exits)):
@@ -189,30 +250,39 @@ def main() -> None:
     config = folder.Config.from_json(sys.stdin.buffer.read())
     if os.fork():
         os._exit(0)
+    keep(path, config, answer=os.dup(1))
+
+
+def keep(path: Path, config: folder.Config, *, answer: int, programs: Programs | None = None) -> None:
+    """Claim the run's folder and supervise its workers.
+
+    Args:
+        path: The folder.
+        config: What is to be started.
+        answer: Where one word is written of how it began; then closed.
+        programs: What workers can become without being started.
+    """
     os.umask(0o077)
     # A core dump would be a copy of the data in plain text.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    try:
-        journal = JournalWriter(path / folder.LOG, config.run_id, config.log_key, max_bytes=config.max_log_bytes)
-        supervisor = Supervisor(config, journal)
-        mark = ProcessMark.of(os.getpid())
-        answer = folder.STARTED if mark is not None and folder.claim(path, mark, config.workers) else folder.TAKEN
-    except OSError as error:
-        answer = folder.FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else folder.FAILED
-    _answer(answer)
-    if answer == folder.STARTED:
-        exits = supervisor.run()
-        journal.close()
-        folder.write_exits(path, exits)
-
-
-def _answer(word: str) -> None:
-    with suppress(BrokenPipeError):  # the control plane was killed meanwhile; the run goes on
-        os.write(1, f"{word}\n".encode())
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1):
         os.dup2(nothing, stream)
     os.close(nothing)
+    try:
+        journal = JournalWriter(path / folder.LOG, config.run_id, config.log_key, max_bytes=config.max_log_bytes)
+        supervisor = Supervisor(config, journal, programs=programs)
+        mark = ProcessMark.of(os.getpid())
+        word = folder.STARTED if mark is not None and folder.claim(path, mark, config.workers) else folder.TAKEN
+    except OSError as error:
+        word = folder.FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else folder.FAILED
+    with suppress(BrokenPipeError):  # the control plane was killed meanwhile; the run goes on
+        os.write(answer, f"{word}\n".encode())
+    os.close(answer)
+    if word == folder.STARTED:
+        exits = supervisor.run()
+        journal.close()
+        folder.write_exits(path, exits)
 
 
 def _torchrun(rank: int, count: int) -> dict[str, str]:

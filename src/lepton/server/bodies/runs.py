@@ -8,9 +8,13 @@ from datetime import datetime
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
 from lepton.access.records import DEFAULT_PROJECT
-from lepton.runs.filters import Condition, Order, Search, parse_filter, parse_order
+from lepton.runs.filters import Condition, Order, Search, parse_columns, parse_filter, parse_order
+from lepton.runs.points import MAX_INT
 from lepton.runs.records import Quota, Run, RunState
+from lepton.runs.thinning import Window
 from lepton.server.wire import Answer, Body, Scalar
+
+MAX_IDS = 500
 
 
 class ResourcesAnswer(Answer):
@@ -53,6 +57,7 @@ class RunAnswer(Answer):
     timeout_s: float | None
     after: list[str]
     reused_from: str | None
+    columns: Mapping[str, Scalar] = Field(description="What a list was asked for, such as metrics.loss.")
 
     @model_validator(mode="before")
     @classmethod
@@ -197,14 +202,34 @@ class ListQuery(BaseModel):
     order_by: str = Field(default="", description="Such as: metrics.loss desc. What lacks it is left out.")
     limit: int = Field(default=100, ge=1, le=1000, description="How many at most.")
     offset: int = Field(default=0, ge=0, le=1_000_000, description="How many to pass over.")
+    id: list[str] = Field(default=[], max_length=MAX_IDS, description="Only these.")
+    column: list[str] = Field(default=[], description="What to tell of each: metrics.NAME, params.NAME or params.*")
 
     def search(self) -> Search | None:
         """What is looked for; None if that is the newest."""
-        if not (self.filter or self.order_by or self.offset):
+        if not (self.filter or self.order_by or self.offset or self.id or self.column):
             return None
         state = () if self.state is None else (Condition("run", "state", "=", self.state.value),)
         order = parse_order(self.order_by) if self.order_by else Order("run", "created_at", descending=True)
-        return Search((*parse_filter(self.filter), *state), order, self.limit, self.offset)
+        columns = parse_columns(self.column)
+        return Search((*parse_filter(self.filter), *state), order, self.limit, self.offset, tuple(self.id), columns)
+
+
+class MetricsQuery(BaseModel):
+    """Which points of which curves are wanted."""
+
+    key: list[str] = Field(default=[], max_length=100, description="Only these curves.")
+    points: int | None = Field(
+        default=None, ge=2, le=10_000, description="About so many of each at most: the extremes stay, in their order."
+    )
+    from_step: int | None = Field(default=None, ge=-MAX_INT, le=MAX_INT, description="First step.")
+    to_step: int | None = Field(default=None, ge=-MAX_INT, le=MAX_INT, description="Last step.")
+
+    def window(self) -> Window | None:
+        """What part is wanted; None if that is all."""
+        if self.points is None and self.from_step is None and self.to_step is None:
+            return None
+        return Window(self.points, self.from_step, self.to_step)
 
 
 class CreateBody(Body):
@@ -223,6 +248,7 @@ class EndBody(Body):
 
     state: RunState = RunState.SUCCEEDED
     message: str = Field(default="", max_length=2000)
+    ended_at: AwareDatetime | None = Field(default=None, description="When; now if left out.")
 
 
 class ReceiptAnswer(Answer):

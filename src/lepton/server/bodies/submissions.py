@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import chain
 
 from fastapi.exceptions import RequestValidationError
@@ -21,12 +22,16 @@ MAX_SUBMISSION_BYTES = 1 << 20
 class SubmissionBody(Body):
     """The first line of a submission."""
 
-    command: list[str] = Field(description="Program and arguments.")
+    command: list[str] = Field(default_factory=list, description="Program and arguments.")
+    like: str = Field(
+        default="", max_length=40, description="A run whose folder, and whatever else is not said, is taken."
+    )
     workers: int = Field(default=1, description="Number of processes.")
     cpus: float = Field(default=1.0, description="Processors of each worker.")
     memory_mb: int = Field(default=0, description="Most memory of each worker, in MiB; 0: as much as there is.")
     gpus: int = Field(default=0, description="GPUs of each worker.")
     timeout_s: int = Field(default=0, description="How long the command may take; 0: as long as it likes.")
+    hang_timeout_s: int = Field(default=0, description="How long it may do nothing; 0: as long as it likes.")
     environment: str | None = Field(default=None, description="requirements.txt, uv.lock or pyproject.toml inside.")
     outputs: list[str] = Field(default_factory=list, description="Patterns of files to keep.")
     secrets: dict[str, str] = Field(default_factory=dict, description="Environment variables that no log shows.")
@@ -39,6 +44,25 @@ class SubmissionBody(Body):
     after: list[str] = Field(default_factory=list, description="Runs that must have succeeded before.")
     reuse: bool = Field(default=False, description="Take the results of a run with the same code and inputs.")
 
+    @classmethod
+    def of(cls, earlier: Submission) -> SubmissionBody:
+        """Write what was submitted earlier."""
+        command, needs, queued = earlier.command, earlier.command.resources, earlier.scheduling
+        return cls(
+            command=list(command.argv), like=earlier.like, workers=command.workers, cpus=needs.cpus,
+            memory_mb=needs.memory_mb, gpus=needs.gpus, timeout_s=command.timeout_s,
+            hang_timeout_s=command.hang_timeout_s, environment=command.environment, outputs=list(command.outputs),
+            secrets=dict(command.secrets), params=dict(earlier.params),
+            name=earlier.name, priority=queued.priority, preemptible=queued.preemptible, retries=queued.retries,
+        )  # fmt: skip
+
+    def over(self, earlier: Submission) -> Submission:
+        """Return what was submitted earlier with all that is said here; secrets come together, by name."""
+        before = self.of(earlier)
+        said = {name: getattr(self, name) for name in self.model_fields_set}
+        whole = before.model_copy(update={**said, "secrets": {**before.secrets, **self.secrets}}).submission()
+        return replace(whole, command=replace(whole.command, bundle=earlier.command.bundle))
+
     def submission(self) -> Submission:
         """Return what is submitted."""
         command = Command(
@@ -46,6 +70,7 @@ class SubmissionBody(Body):
             workers=self.workers,
             resources=Resources(self.cpus, self.memory_mb, self.gpus),
             timeout_s=self.timeout_s,
+            hang_timeout_s=self.hang_timeout_s,
             environment=self.environment,
             outputs=tuple(self.outputs),
             secrets=self.secrets,
@@ -53,7 +78,7 @@ class SubmissionBody(Body):
         scheduling = Scheduling(
             priority=self.priority, preemptible=self.preemptible, retries=self.retries, after=tuple(self.after)
         )
-        return Submission(command, self.name, self.params, self.key, scheduling, reuse=self.reuse)
+        return Submission(command, self.name, self.params, self.key, scheduling, reuse=self.reuse, like=self.like)
 
 
 class AssignmentAnswer(Answer):
@@ -65,6 +90,7 @@ class AssignmentAnswer(Answer):
     memory_mb: int
     gpus: int
     timeout_s: int
+    hang_timeout_s: int
     environment: str | None
     outputs: list[str]
     secrets: dict[str, str]
@@ -77,7 +103,7 @@ class AssignmentAnswer(Answer):
         return cls.model_validate({**values, "cpus": needs.cpus, "memory_mb": needs.memory_mb, "gpus": needs.gpus})
 
 
-def read_submission(chunks: Iterable[bytes]) -> tuple[Submission, Iterator[bytes]]:
+def read_submission(chunks: Iterable[bytes]) -> tuple[SubmissionBody, Iterator[bytes]]:
     """Read the first line, and return what it says and the rest, which has not come yet.
 
     Raises:
@@ -90,7 +116,7 @@ def read_submission(chunks: Iterable[bytes]) -> tuple[Submission, Iterator[bytes
         line += head
         if ends:
             try:
-                return SubmissionBody.model_validate_json(bytes(line)).submission(), chain([behind], rest)
+                return SubmissionBody.model_validate_json(bytes(line)), chain([behind], rest)
             except ValidationError as error:
                 wrong = [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False)]
                 raise RequestValidationError(wrong) from None

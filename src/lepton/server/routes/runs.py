@@ -20,6 +20,7 @@ from lepton.server.bodies.runs import (
     ListQuery,
     LogPageAnswer,
     MetricsAnswer,
+    MetricsQuery,
     QueueAnswer,
     QuotaAnswer,
     QuotaBody,
@@ -93,11 +94,16 @@ def schedule_run(platform: On, actor: Who, run_id: str, body: ScheduleBody) -> o
     openapi_extra={"requestBody": {"content": _SUBMISSION, "required": True}},
 )
 async def submit_run(platform: On, actor: Who, request: Request, project: Project = IN) -> object:
-    """Run a command in a folder: one line of JSON, a line end, and the folder as a tar archive packed with gzip."""
+    """Run a command in a folder: one line of JSON, a line end, and the folder as a tar archive packed with gzip.
+
+    With ``like`` there is no folder: it is that of an earlier run.
+    """
     again = partial(platform.access.renew, actor)
 
     def submit(chunks: Iterator[bytes]) -> object:
-        submission, folder = read_submission(chunks)
+        body, folder = read_submission(chunks)
+        like = body.like and platform.scripts.like(actor, body.like, project=project)
+        submission = body.over(like) if like else body.submission()
         return platform.scripts.submit(actor, submission, folder, project=project, again=again)
 
     return await with_chunks(request, submit)
@@ -124,9 +130,9 @@ def get_logs(
 
 
 @router.get("/{run_id}/metrics", operation_id="runs.metrics", response_model=MetricsAnswer)
-def get_metrics(platform: On, actor: Who, run_id: str, key: str | None = None) -> object:
-    """Get what the run measured: all curves, or the one that is named."""
-    points = sorted(platform.runs.metrics(actor, run_id, key), key=lambda point: point.key)
+def get_metrics(platform: On, actor: Who, run_id: str, query: Annotated[MetricsQuery, Query()]) -> object:
+    """Get what the run measured: all curves or those that are named, whole or thinned."""
+    points = sorted(platform.runs.metrics(actor, run_id, query.key, query.window()), key=lambda point: point.key)
     curves = groupby(points, key=lambda point: point.key)
     return {"metrics": [{"key": key, "points": list(curve)} for key, curve in curves]}
 
@@ -169,7 +175,7 @@ async def track_run(platform: On, actor: Who, request: Request, run_id: str) -> 
 @router.post("/{run_id}/end", operation_id="runs.end", status_code=204)
 def end_run(platform: On, actor: Who, run_id: str, body: EndBody) -> None:
     """End a run whose work is done elsewhere."""
-    platform.runs.end(actor, run_id, body.state, body.message)
+    platform.runs.end(actor, run_id, body.state, body.message, ended_at=body.ended_at)
 
 
 @router.get("/{run_id}/tracked", operation_id="runs.tracked", response_model=TrackedAnswer)

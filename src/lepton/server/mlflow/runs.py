@@ -275,7 +275,7 @@ def log_model(platform: On, actor: Who, body: _LogModel) -> Json:
 @router.get(f"{MLFLOW}/metrics/get-history")
 def get_history(platform: On, actor: Who, query: Annotated[_History, Query()]) -> Json:
     """Get the points of a curve."""
-    points = platform.runs.metrics(actor, query.run_id or query.run_uuid or "", query.metric_key)
+    points = platform.runs.metrics(actor, query.run_id or query.run_uuid or "", [query.metric_key])
     if query.max_results is None:
         return {"metrics": [point_answer(point) for point in points]}
     some, following = page(points, query.max_results, query.page_token)
@@ -287,7 +287,7 @@ def get_histories(platform: On, actor: Who, query: Annotated[_Interval, Query()]
     """Get the points of one curve of several runs between two steps, evenly thinned out to as many as are wanted."""
     found = []
     for run_id in query.run_ids:
-        points = platform.runs.metrics(actor, run_id, query.metric_key)
+        points = platform.runs.metrics(actor, run_id, [query.metric_key])
         low, high = query.start_step, query.end_step
         points = [p for p in points if (low is None or p.step >= low) and (high is None or p.step <= high)]
         every = -(-len(points) // query.max_results) or 1

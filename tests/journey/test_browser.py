@@ -471,7 +471,8 @@ def test_files_of_a_model_that_nothing_opens_are_called_so(page: Page, live: Liv
         mlflow.post("/mlflow/registered-models/create", json={"name": "Iris Model"}).raise_for_status()
         source = {"name": "Iris Model", "source": f"runs:/{run}/model", "run_id": run}
         mlflow.post("/mlflow/model-versions/create", json=source).raise_for_status()
-    page.goto(f"{url}/runs/{run}")
+    page.goto(f"{url}/#/experiments/0/runs/{run}")  # as MLflow's client prints it
+    expect(page).to_have_url(f"{url}/runs/{run}")
     expect(page.get_by_text("model/model.pkl")).to_be_visible()
     expect(page.get_by_text("never opened here")).to_be_visible()
     page.goto(f"{url}/models/iris-model@1")

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 import lepton
@@ -385,6 +386,10 @@ def test_a_model_that_autolog_has_logged_is_registered_as_files_that_nothing_ope
     ):
         with pytest.raises(InvalidInput, match="Files only"):
             refused()
+    environment = os.environ | {"LEPTON_URL": here.url, "LEPTON_TOKEN": os.environ["MLFLOW_TRACKING_TOKEN"]}
+    command = [sys.executable, "-m", "lepton.cli", "models", "get", "iris-model@1"]
+    shown = subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout
+    assert "iris-model@1 is files only" in shown
     back = Path(mlflow.artifacts.download_artifacts("models:/Iris Model/1", dst_path=str(tmp_path)))
     assert {"MLmodel", "model.pkl"} <= {file.name for file in back.iterdir()}
 
@@ -483,3 +488,18 @@ def test_what_is_no_source_of_files_is_refused(theirs: mlflow.MlflowClient, expe
     with pytest.raises(MlflowException) as error:
         theirs.create_model_version("sourceless", "runs:/01ARZ3NDEKTSV4RRFFQ69G5FAV/m", run_id)
     assert code_of(error) == "RESOURCE_DOES_NOT_EXIST"
+
+
+def test_curves_of_several_runs_come_thinned_between_two_steps(
+    here: lepton.Client, theirs: mlflow.MlflowClient
+) -> None:
+    experiment = theirs.create_experiment("thinned")
+    runs = [theirs.create_run(experiment).info.run_id for _ in range(2)]
+    for run_id in runs:
+        theirs.log_batch(run_id, [Metric("loss", float(step), step, step) for step in range(100)])
+    headers = {"Authorization": f"Bearer {os.environ['MLFLOW_TRACKING_TOKEN']}"}
+    wanted = {"run_ids": runs, "metric_key": "loss", "start_step": 10, "end_step": 59, "max_results": 10}
+    address = f"{here.url}/api/2.0/mlflow/metrics/get-history-bulk-interval"
+    points = httpx2.get(address, params=wanted, headers=headers).json()["metrics"]
+    steps = [point["step"] for point in points if point["run_id"] == runs[1]]
+    assert (steps[0], steps[-1], len(steps) <= 11) == (10, 59, True)

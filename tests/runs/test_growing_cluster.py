@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from ray_cluster import address_of, end_all
-from ray_growing import GrowingCluster
-from ray_provider import FIRST
+from ray_growing import FIRST, GrowingCluster
 from runs import killed
 from runs.test_kill_anything import begun
 from runs.test_lost_machines import WHERE, opened, places, program

@@ -59,6 +59,10 @@ class RayNode:
     folder: Path
 
 
+class NodeEnded(RuntimeError):
+    """A Ray node has ended by itself; the text is the end of what it wrote."""
+
+
 class RayCluster:
     """Starts a cluster when entered and ends it when left.
 
@@ -172,12 +176,18 @@ class RayCluster:
             "--head", f"--num-cpus={self._head_cpus}", f"--port={self._gcs_port}", "--dashboard-host=127.0.0.1",
             f"--dashboard-port={self._dashboard_port}", f"--ray-client-server-port={_free_port()}", *self._options,
         ]  # fmt: skip
-        # Ray takes the other nodes, which name the head on their command lines, for a head that lives.
-        (self.folder / "ray" / "ray_current_cluster").unlink(missing_ok=True)
-        head = self._launch(options)
-        self.nodes = [head, *self.nodes[:-1]]
-        self._wait(lambda: self._get("/api/version") is not None, "the head answers", head)
-        return head
+        for _ in range(2):
+            # Ray takes the other nodes, which name the head on their command lines, for a head that lives.
+            (self.folder / "ray" / "ray_current_cluster").unlink(missing_ok=True)
+            head = self._launch(options)
+            self.nodes = [head, *self.nodes[:-1]]
+            try:
+                self._wait(lambda: self._get("/api/version") is not None, "the head answers", head)
+            except NodeEnded:  # Ray gives a node 30 s to start, which on a busy machine is little
+                self.lose_node(head)
+            else:
+                return head
+        raise NodeEnded((head.folder / "start.log").read_text()[-2000:])
 
     def _launch(self, options: list[str]) -> RayNode:
         number = len(self._processes)
@@ -196,7 +206,7 @@ class RayCluster:
     def _wait(self, condition: Callable[[], bool], what: str, node: RayNode) -> None:
         def holds() -> bool:
             if self._processes[node.pid].poll() is not None:
-                raise RuntimeError(f"The Ray node has ended: {(node.folder / 'start.log').read_text()[-2000:]}")
+                raise NodeEnded((node.folder / "start.log").read_text()[-2000:])
             return condition()
 
         eventually(holds, what, within_s=START_TIMEOUT_S)

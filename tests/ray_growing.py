@@ -9,6 +9,9 @@ from ray_cluster import RayCluster
 IDLE_S = 5.0
 """How long a machine has nothing to do before it is removed."""
 
+FIRST = 100
+"""Below the number of the first node that is added."""
+
 
 class GrowingCluster(RayCluster):
     """A head that runs nothing, and up to so many machines.

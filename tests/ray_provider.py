@@ -1,4 +1,4 @@
-"""Machines for Ray's autoscaler: its fake provider of many nodes on one machine, with nodes as `ray_cluster` starts...
+"""Machines for Ray's autoscaler: its fake provider of many nodes, which are started as `ray_cluster` starts them.
 
 Ray's own starts nodes that listen on all interfaces. It is imported by the autoscaler's process, on the head.
 """
@@ -18,11 +18,9 @@ from ray.autoscaler.tags import (
     TAG_RAY_NODE_STATUS,
 )
 from ray_cluster import end_all, launch
+from ray_growing import FIRST
 
 from lepton.testing.engines import eventually
-
-FIRST = 100
-"""Number of the first node that is started here."""
 
 
 class Nodes(FakeMultiNodeProvider):

@@ -97,13 +97,13 @@ def places(client: lepton.Client, run_id: str) -> list[str]:
 def lose_one(client: lepton.Client, cluster: RayCluster, folder: Path, rng: random.Random) -> RayNode:
     """Submit a run, lose its machine at a random moment, and look what becomes of the run; return the machine."""
     run = client.runs.submit(["python", "train.py"], folder=folder, workers=2, cpus=1, retries=3)
-    eventually(lambda: bool(begun(client, run.id)), "it works", within_s=60)
+    eventually(lambda: bool(begun(client, run.id)), "it works", within_s=120)
     moment_s = rng.uniform(0.8, STEPS * PAUSE_S * 0.8)
     due_s = time.monotonic() + moment_s
     eventually(lambda: time.monotonic() > due_s, "the moment has come")
     node = next(one for one in cluster.nodes if one.address in places(client, run.id))
     cluster.lose_node(node)
-    eventually(lambda: client.runs.get(run.id).ended, "it has ended", within_s=90)
+    eventually(lambda: client.runs.get(run.id).ended, "it has ended", within_s=150)
     ended = client.runs.get(run.id)
     assert ended.state == "succeeded", (ended.error, texts(client, run.id))
     assert json.loads(client.runs.get_artifact(run.id, "result.json")) == killed.result(steps=STEPS)
@@ -145,7 +145,7 @@ def test_a_head_that_comes_back_finds_runs_where_they_were_and_what_waited_begin
         command = ["python", "train.py", str(listener.getsockname()[1])]
         with opened(home, cluster) as client:
             runs = [client.runs.submit(command, folder=folder, workers=2)]
-            eventually(lambda: texts(client, runs[0].id) == ["here"] * 2, "it works", within_s=60)
+            eventually(lambda: texts(client, runs[0].id) == ["here"] * 2, "it works", within_s=120)
             cluster.lose_node(cluster.nodes[0])
             runs.append(client.runs.submit(command, folder=folder))
             eventually(lambda: "does not answer" in client.runs.get(runs[1].id).message, "it says what it waits for")
@@ -153,7 +153,7 @@ def test_a_head_that_comes_back_finds_runs_where_they_were_and_what_waited_begin
         with opened(home, cluster) as client:  # the platform is started anew meanwhile
             assert [client.runs.get(run.id).state for run in runs] == ["running", "queued"]
             cluster.start_head()
-            eventually(lambda: texts(client, runs[1].id) == ["here"], "what waited works", within_s=60)
+            eventually(lambda: texts(client, runs[1].id) == ["here"], "what waited works", within_s=150)
             for _ in range(3):
                 listener.accept()[0].close()
             for run in runs:

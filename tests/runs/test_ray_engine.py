@@ -114,7 +114,7 @@ class TestRayEngine(EngineContract):
     def test_processors_of_the_cluster_are_counted(self, tmp_path: Path) -> None:
         assert sum(machine.cpus for machine in self.make_engine(tmp_path).machines()) == 120
 
-    def test_the_first_that_wait_for_room_have_scouts_until_they_do_not_wait_any_more(self, tmp_path: Path) -> None:
+    def test_the_first_that_wait_for_room_have_scouts_and_one_that_finds_room_ends(self, tmp_path: Path) -> None:
         def scouts() -> list[str]:
             jobs = [job for job in self.cluster.jobs() if job["submission_id"].startswith("lepton-room-")]
             return [job["status"] for job in jobs if job["submission_id"].split("-")[2] in waiting]
@@ -125,11 +125,15 @@ class TestRayEngine(EngineContract):
             engine.want(waiting)
             assert scouts() == ["PENDING"] * 4
 
+        waiting = {new_id(): Resources(1)}
+        engine.want(waiting)
+        eventually(lambda: scouts() == ["SUCCEEDED"], "it has found room and ended")
+
         def gone() -> bool:
             engine.want({})
             return not scouts()
 
-        eventually(gone, "they are gone, and forgotten")
+        eventually(gone, "it is forgotten")
 
     def test_a_node_that_is_killed_loses_its_runs_and_leaves_no_process(self, tmp_path: Path) -> None:
         node = self.cluster.add_node()

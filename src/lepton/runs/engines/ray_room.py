@@ -40,14 +40,16 @@ class Scouts:
         self._looked_s = 0.0
 
     def want(self, waiting: Mapping[str, Resources]) -> None:
-        """Have a scout for each of the first of these runs, and for no other.
+        """Have a scout for each of the first of these runs.
+
+        Others are told to end. Ray lets a job hear that only when it has its place, or gives up after 15 minutes.
 
         Raises:
             Unavailable: if the dashboard does not answer.
         """
         wanted = dict(itertools.islice(waiting.items(), MOST))
         for run_id in self._sent.keys() - wanted.keys():
-            with suppress(Unavailable):  # it ends by itself, when there is room for it
+            with suppress(Unavailable):  # it ends by itself as well
                 self._dashboard.stop(self._sent[run_id])
             self._over(self._sent.pop(run_id))
         if self._sent and time.monotonic() - self._looked_s >= LOOK_EVERY_S:

@@ -15,13 +15,11 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
-from lepton.client.sdk import Client
 from lepton.core.confine import adopt_orphans
-from lepton.core.errors import LeptonError
 from lepton.core.title import Title
+from lepton.launch import warm
 from lepton.launch.__main__ import main as launch
 from lepton.runs.engines import folder, forks, supervisor
 from lepton.runs.engines.processes import collect_children_but, end_children_but
@@ -52,7 +50,7 @@ class ForkServer:
     def serve(self) -> None:
         """Fork until the engine is gone."""
         adopt_orphans()
-        _warm_up()
+        warm.up()
         gc.collect()
         gc.freeze()  # what is shared with the children stays shared
         with selectors.DefaultSelector() as selector:
@@ -112,12 +110,6 @@ class ForkServer:
             self._supervisors.discard(pid)
         collect_children_but(self._supervisors)
         end_children_but(self._supervisors)
-
-
-def _warm_up() -> None:
-    """Call nobody: what a call loads is then there before the first fork."""
-    with suppress(LeptonError), Client("http://127.0.0.1:1", None) as client:
-        client.health()
 
 
 def main() -> None:

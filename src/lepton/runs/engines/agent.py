@@ -1,7 +1,8 @@
-"""What stands for an engine on another machine: keeps the workers of one run there, ``python -m …engines.agent``.
+"""What stands for an engine on another machine: keeps the workers of one run there. Started as ``lepton.launch.agent``.
 
 It is started with nothing but the engine's certificate, says in its log where it is, and is told the rest over TLS: no
-secret is in its arguments, its environment or its log. The workers are kept by the same supervisor as at home.
+secret is in its arguments, its environment or its log. The workers are kept by the same supervisor as at home, in a
+child that is forked before there is a second thread, and that imports what it needs while the agent is looked for.
 """
 
 from __future__ import annotations
@@ -10,25 +11,32 @@ import base64
 import json
 import os
 import resource
+import select
 import shutil
 import signal
 import socket
 import sys
 import tempfile
 import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from lepton import __version__
+from lepton.core.confine import adopt_orphans
 from lepton.core.conversation import CALLER, Hello, serve
 from lepton.core.errors import InvalidInput
 from lepton.core.tls import Identity
-from lepton.runs.engines import folder
-from lepton.runs.engines.journal import JournalWriter
+from lepton.runs.engines import folder, supervisor
+from lepton.runs.engines.forks import end_after
 from lepton.runs.engines.local import environment
 from lepton.runs.engines.port import NODE_ADDRESS, Exit
-from lepton.runs.engines.supervisor import Supervisor
+from lepton.runs.engines.processes import dies_with, end_children_but
+from lepton.runs.engines.stillness import LOOK_EVERY_S, Stillness
+from lepton.runs.engines.supervisor import Programs
 
 KIND = "agent"
 PATIENCE_S = 120.0
@@ -44,13 +52,16 @@ class Agent:
 
     Args:
         path: Its folder on this machine, for as long as this lives.
+        supervisor: The child that keeps the workers.
+        config: Where that reads what to start.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, supervisor: int, config: int) -> None:
         self._path = path
+        self._supervisor = supervisor
+        self._pipe = config
         self._told = threading.Event()
         self._let_go = threading.Event()
-        self._cancelled = False
         self._config: folder.Config | None = None
         self._exits: list[Exit] | None = None
 
@@ -69,24 +80,33 @@ class Agent:
             return self._let_go.set()
         raise InvalidInput("An agent can be asked to start, cancel and let go, for its status and for its log.")
 
+    @property
+    def is_told(self) -> bool:
+        """Whether there are workers, or are about to be."""
+        return self._told.is_set()
+
     def cancel(self) -> None:
         """Tell the workers to end; does nothing when they have."""
-        self._cancelled = True
         if self._exits is None:
-            os.kill(os.getpid(), signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                os.kill(self._supervisor, signal.SIGTERM)
 
     def run(self) -> None:
         """Wait for what to start, keep it, and keep what is left of it until the engine has that."""
         if not self._told.wait(PATIENCE_S) or self._config is None:
             return
-        config = self._config
-        journal = JournalWriter(self._path / folder.LOG, config.run_id, config.log_key, max_bytes=config.max_log_bytes)
-        supervisor = Supervisor(config, journal)
-        if self._cancelled:
-            os.kill(os.getpid(), signal.SIGTERM)
-        exits = supervisor.run()
-        journal.close()
-        self._exits = exits
+        with open(self._pipe, "wb") as pipe:
+            pipe.write(self._config.to_json())
+        stillness, ended = Stillness(), os.pidfd_open(self._supervisor)
+        while not select.select([ended], [], [], LOOK_EVERY_S)[0]:
+            if stillness.look([self._supervisor], time.monotonic()) is not None:
+                os.kill(self._supervisor, signal.SIGKILL)
+        os.waitpid(self._supervisor, 0)
+        end_children_but(())  # what it has left if it was killed
+        exits = folder.read_exits(self._path)
+        if exits is None:
+            sys.exit(1)  # how the workers ended nobody knows: the run is lost
+        self._exits = list(exits)
         self._let_go.wait(LINGER_S)
 
     def _start(self, body: Any) -> None:
@@ -107,16 +127,22 @@ class Agent:
             return ""
 
 
-def main() -> None:
-    """Keep a run until it has ended, or until whoever started this has."""
+def main(programs: Callable[[], Programs]) -> None:
+    """Keep a run until it has ended, or until whoever started this has.
+
+    Args:
+        programs: Imports what workers can become without being started; called in the child that keeps them.
+    """
     os.umask(0o077)
     # A core dump would be a copy of the data in plain text.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     path = Path(tempfile.mkdtemp(prefix="lepton-run-"))
     try:
+        adopt_orphans()
+        agent = Agent(path, *_supervise(path, programs))
         _end_with(os.getppid(), path)
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # until there are workers to tell
-        agent, identity = Agent(path), Identity.new()
+        signal.signal(signal.SIGTERM, lambda *_: agent.cancel() if agent.is_told else sys.exit(1))
+        identity = Identity.new()
         address = os.environ[NODE_ADDRESS] = os.environ.get(NODE_ADDRESS) or _own_address()
         with socket.create_server((address, 0)) as listener:
             serve(listener, identity.server(os.environ.pop(CALLER)), agent.answer)
@@ -125,6 +151,30 @@ def main() -> None:
             agent.run()
     finally:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _supervise(path: Path, programs: Callable[[], Programs]) -> tuple[int, int]:
+    """Fork the child that keeps the workers; return it, and where it is told what to start."""
+    reader, writer = os.pipe()
+    end_with_us = dies_with(os.getpid())
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # in the child, until there are workers to tell
+    pid = os.fork()
+    if pid == 0:
+
+        def keep() -> None:
+            end_with_us()
+            os.close(writer)
+            found = programs()
+            with open(reader, "rb") as pipe:
+                told = pipe.read()
+            if told:
+                nobody = os.open(os.devnull, os.O_WRONLY)
+                supervisor.keep(path, folder.Config.from_json(told), answer=nobody, programs=found)
+
+        end_after(keep)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    os.close(reader)
+    return pid, writer
 
 
 def _own_address() -> str:
@@ -145,7 +195,3 @@ def _end_with(parent: int, path: Path) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
-
-
-if __name__ == "__main__":
-    main()

@@ -84,6 +84,7 @@ class RayEngine:
         with self._placing, self._locked(spec.run_id):
             if self.status(spec.run_id).phase is not EnginePhase.UNKNOWN:
                 return
+            self._hellos.pop(spec.run_id, None)  # of an agent that waited in vain
             self._untold[spec.run_id] = folder.Config.of(spec, grace_s=self._grace_s, max_log_bytes=self._max_log_bytes)
             try:
                 self._note(spec, self._number(spec.run_id))
@@ -173,7 +174,7 @@ class RayEngine:
         return Job(
             id=self._job(spec.run_id),
             # exec: the agent watches its parent, which is to be Ray and not a shell.
-            entrypoint=shlex.join(["exec", sys.executable, "-P", "-m", "lepton.runs.engines.agent"]),
+            entrypoint=shlex.join(["exec", sys.executable, "-P", "-m", "lepton.launch.agent"]),
             cpus=self._cpus * spec.resources.cpus * spec.workers,
             memory_bytes=(spec.resources.memory_mb << 20) * spec.workers,
             gpus=spec.resources.gpus * spec.workers,

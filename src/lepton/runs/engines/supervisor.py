@@ -272,6 +272,7 @@ def keep(path: Path, config: folder.Config, *, answer: int, programs: Programs |
     try:
         journal = JournalWriter(path / folder.LOG, config.run_id, config.log_key, max_bytes=config.max_log_bytes)
         supervisor = Supervisor(config, journal, programs=programs)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # now it is heard
         mark = ProcessMark.of(os.getpid())
         word = folder.STARTED if mark is not None and folder.claim(path, mark, config.workers) else folder.TAKEN
     except OSError as error:

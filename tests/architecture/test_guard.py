@@ -41,7 +41,7 @@ def test_every_verb_of_commands_opens_the_guard_or_is_for_the_run_itself() -> No
     asked = {name for name, method in known.items() if name[0] != "_" and "actor" in arguments(method)}
     for name in asked:
         assert opens_guard(name, known) or "self._itself(actor, run_id)" in ast.unparse(known[name]), name
-    assert asked == {"submit", "assignment", "bundle"}
+    assert asked == {"submit", "like", "assignment", "bundle"}
 
 
 def arguments(method: ast.FunctionDef) -> set[str]:

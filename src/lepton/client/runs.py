@@ -388,14 +388,13 @@ class Runs:
             TooLarge: if the folder is; it names the largest files.
             InvalidInput: if the command, or what it asks for, makes no sense.
         """
+        words = shlex.split(command) if isinstance(command, str) else command and list(command)
         asked = {
-            "command": shlex.split(command) if isinstance(command, str) else command and list(command),
-            "like": like, "workers": workers, "cpus": cpus, "gpus": gpus,
-            "memory_mb": None if memory is None else submitting.megabytes(memory),
+            "command": words, "like": like, "workers": workers, "cpus": cpus,
+            "memory_mb": None if memory is None else submitting.megabytes(memory), "gpus": gpus,
             "timeout_s": timeout_s, "hang_timeout_s": hang_timeout_s, "environment": environment,
             "outputs": None if outputs is None else list(outputs),
-            "secrets": submitting.secrets_of(secrets),
-            "params": None if params is None else dict(params),
+            "secrets": submitting.secrets_of(secrets), "params": None if params is None else dict(params),
             "name": name, "key": key, "priority": priority, "preemptible": preemptible, "retries": retries,
             "after": list(after), "reuse": reuse,
         }  # fmt: skip

@@ -71,7 +71,8 @@ class Scripts:
             NotFound: if the project has no such run.
             Conflict: if it was none of a command.
         """
-        given = self._runs.given(actor, run_id, project=project)
+        with self._guard.allow(actor, "runs.get", project=project, target=f"run:{run_id[:40]}") as tx:
+            given = self._runs.given(tx, run_id, project=project)
         if given.task != COMMAND:
             raise Conflict(f"Run {run_id} is {given.task}, not a command of one's own. Name one of: lepton runs submit")
         command = Command.from_json(given.arguments)

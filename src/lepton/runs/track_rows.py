@@ -228,27 +228,23 @@ def curves(tx: sa.Connection, run_ids: Sequence[str]) -> dict[str, dict[str, Cur
 def columns(tx: sa.Connection, run_ids: Sequence[str], wanted: Sequence[Column]) -> dict[str, dict[str, Param]]:
     """Return what runs have told under some names: by run, then by name, such as ``metrics.loss``."""
     found: dict[str, dict[str, Param]] = {}
-    for table, kinds in ((run_curves, ("metric",)), (run_fields, ("param", "tag"))):
-        asked = [column for column in wanted if column.kind in kinds]
-        if not asked or not run_ids:
-            continue
-        kind = sa.literal("metric") if table is run_curves else run_fields.c.kind
-        value = run_curves.c.last_value if table is run_curves else run_fields.c.value
-        query = sa.select(table.c.run_id, kind.label("kind"), table.c.key, value.label("value"))
-        query = query.where(table.c.run_id.in_(run_ids), sa.or_(*(_is_column(kind, table.c.key, c) for c in asked)))
+    for kind in sorted({column.kind for column in wanted}) if run_ids else ():
+        table, value = (run_curves, "last_value") if kind == "metric" else (run_fields, "value")
+        query = sa.select(table.c.run_id, table.c.key, table.c[value].label("value")).where(table.c.run_id.in_(run_ids))
+        if kind != "metric":
+            query = query.where(run_fields.c.kind == kind)
+        keys = {column.key for column in wanted if column.kind == kind}
+        if "*" not in keys:  # of an expression, or SQLite would walk all runs that have the name
+            query = query.where((table.c.key + "").in_(sorted(keys)))
         for row in tx.execute(query.order_by(table.c.run_id, table.c.key)):
-            found.setdefault(row.run_id, {})[f"{row.kind}s.{row.key}"] = row.value
+            found.setdefault(row.run_id, {})[f"{kind}s.{row.key}"] = row.value
     return found
-
-
-def _is_column(kind: sa.ColumnElement[str], key: sa.ColumnElement[str], column: Column) -> sa.ColumnElement[bool]:
-    return kind == column.kind if column.key == "*" else sa.and_(kind == column.kind, key == column.key)
 
 
 def search(tx: sa.Connection, project: str, wanted: Search) -> list[RunRow]:
     """Return the runs of a project that fulfil all conditions, in the order that is wanted."""
     order, source = wanted.order, runs
-    query = sa.select(runs).where(runs.c.project == project)
+    query = sa.select(runs.c.id).where(runs.c.project == project)  # whole rows make sorting slow, so they come after
     if order.kind == "run":
         columns: list[sa.ColumnElement[Any]] = [runs.c[order.key]]
         query = query.where(columns[0].is_not(None))
@@ -261,7 +257,9 @@ def search(tx: sa.Connection, project: str, wanted: Search) -> list[RunRow]:
         query = query.where(runs.c.id.in_(wanted.ids))
     columns = [*columns, runs.c.id]
     direction = [column.desc() for column in columns] if order.descending else columns
-    return [row_of(row) for row in tx.execute(query.order_by(*direction).limit(wanted.limit).offset(wanted.offset))]
+    ids = list(tx.execute(query.order_by(*direction).limit(wanted.limit).offset(wanted.offset)).scalars())
+    found = {row.id: row_of(row) for row in tx.execute(sa.select(runs).where(runs.c.id.in_(ids)))}
+    return [found[run_id] for run_id in ids]
 
 
 def _sorting(order: Order) -> tuple[sa.Subquery, list[sa.ColumnElement[Any]]]:

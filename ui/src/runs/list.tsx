@@ -1,5 +1,5 @@
 /** All runs: found by a filter, sorted by any column, compared when chosen. Only what is in sight is asked for and drawn. */
-import { Button, Checkbox, SegmentedControl, TextInput } from "@mantine/core";
+import { Button, SegmentedControl, TextInput } from "@mantine/core";
 import { useQueries } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { type SyntheticEvent, useCallback, useEffect, useMemo, useRef, useState } from "react";
@@ -119,7 +119,7 @@ function RunTable({ wanted, chosen, onChoose, onOrder }: TableProps) {
           <thead>
             <tr aria-rowindex={1}>
               <th className={css.tick}>
-                <Checkbox size="xs" aria-label={t("runs.chooseSeen")} checked={all} indeterminate={!all && chosen.size > 0} onChange={(event) => onChoose(loaded, event.currentTarget.checked)} />
+                <input type="checkbox" className={css.check} aria-label={t("runs.chooseSeen")} checked={all} onChange={(event) => onChoose(loaded, event.currentTarget.checked)} />
               </th>
               <th scope="col">{t("word.name")}</th>
               {HEAD_FIELDS.map(({ field, word, numeric }) => <Head key={word} label={t(word)} field={field} numeric={numeric} {...head} />)}

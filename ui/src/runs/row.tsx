@@ -1,12 +1,15 @@
-/** One run in the list: all rows are as high, so that what is out of sight need not be drawn. */
-import { Checkbox, Progress, Skeleton } from "@mantine/core";
+/**
+ * One run in the list: all rows are as high, so that what is out of sight need not be drawn. Plain elements, as many rows come and go
+ * while one scrolls: boxes and tooltips of Mantine took most of the time.
+ */
+import { Progress, Skeleton } from "@mantine/core";
 import { memo } from "react";
 
 import type { Run, Scalar } from "../api/types";
-import { duration, number, percent } from "../format";
+import { ago, duration, moment, number, percent } from "../format";
 import { useSpeech } from "../i18n";
 import type { Key } from "../i18n/en";
-import { NameLink, StateBadge, When } from "../parts/words";
+import { NameLink, StateBadge } from "../parts/words";
 import css from "./list.module.css";
 import { bare, calledOf } from "./told";
 
@@ -43,7 +46,7 @@ export const RunRow = memo(function RunRow({ place, run, columns, chosen, onChoo
   return (
     <tr aria-rowindex={place} data-chosen={chosen} style={{ height: ROW_PX }}>
       <td className={css.tick}>
-        <Checkbox size="xs" aria-label={t("runs.choose", { name })} checked={chosen} onChange={(event) => onChoose([run.id], event.currentTarget.checked)} />
+        <input type="checkbox" className={css.check} aria-label={t("runs.choose", { name })} checked={chosen} onChange={(event) => onChoose([run.id], event.currentTarget.checked)} />
       </td>
       <td>
         <div className={css.name}><NameLink to={`/runs/${run.id}`}>{name}</NameLink></div>
@@ -53,7 +56,7 @@ export const RunRow = memo(function RunRow({ place, run, columns, chosen, onChoo
         <StateBadge state={run.state} />
         {run.state === "running" && <Progress mt={5} size={3} value={run.progress * 100} aria-label={`${t("runs.progress")} ${percent(run.progress, tag)}`} />}
       </td>
-      <td className={css.quiet}><When time={run.created_at} /></td>
+      <td className={css.quiet}><time dateTime={run.created_at} title={moment(run.created_at, tag)}>{ago(run.created_at, tag)}</time></td>
       <td className={css.numeric}>{run.started_at ? duration(run.started_at, run.ended_at) : "–"}</td>
       {columns.map((column) => {
         const own = column.startsWith("params.") ? run.params[bare(column)] : undefined;

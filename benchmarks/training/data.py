@@ -32,7 +32,8 @@ class Source:
 
     def blocks(self, columns: list[str], first: int = 0, end: int | None = None) -> Iterator[pl.DataFrame]:
         """Read a range of rows block by block, decrypting; nothing is kept."""
-        for _, frame in read_blocks(self.tables.scan(PROJECT, self.table, columns), first, end):
+        rows = (first, self.table.rows if end is None else end)
+        for _, frame in read_blocks(self.tables.scan(PROJECT, self.table, columns, rows=rows)):
             yield frame
 
     def batches(self, target: str, rank: int = 0, world_size: int = 1) -> Iterator[Any]:

@@ -351,7 +351,7 @@ def test_a_scorecard_is_a_table_and_a_file_that_a_spreadsheet_opens(
 ) -> None:
     lines = [
         {"column": "age", "condition": "per unit", "points": 1.5},
-        {"column": "=x", "condition": "= a", "points": -2},
+        {"column": "=x", "condition": "is a", "points": -2},
     ]
     fake.on(
         "GET", "/v1/models/m/scorecard",
@@ -359,12 +359,13 @@ def test_a_scorecard_is_a_table_and_a_file_that_a_spreadsheet_opens(
     )  # fmt: skip
     path = tmp_path / "card.csv"
     assert run(["models", "scorecard", "m", "--pdo", "20", "--good", "yes", "--to", str(path)]) == 0
-    assert fake.seen[0].query == "base=600.0&odds=50.0&pdo=20.0&good=yes"
+    asked = fake.seen[0].query
+    assert [asked[key] for key in ("base", "odds", "pdo", "good")] == [["600.0"], ["50.0"], ["20.0"], ["yes"]]
     told = capsys.readouterr().out
     assert "600 points are odds of 50 to 1 for yes; 20 more double them." in told
     assert "480.2" in told
     assert path.read_text().splitlines() == [
-        "column,condition,points", ",start,480.25", "age,per unit,1.5", "'=x,'= a,-2",
+        "column,condition,points", ",start,480.25", "age,per unit,1.5", "'=x,is a,-2",
     ]  # fmt: skip
 
 

@@ -99,7 +99,7 @@ def score(card: Scorecard, row: dict[str, Any]) -> float:
         elif value is None:
             total += line.points * (line.condition == "missing")
         else:
-            total += line.points * (line.condition == f"= {value}")
+            total += line.points * (line.condition == f"is {value}")
     return total
 
 

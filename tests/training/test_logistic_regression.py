@@ -218,3 +218,17 @@ def test_probabilities_stay_between_0_and_1_far_from_the_data():
         probabilities = model.predict_proba(features * 1e6)
         assert np.isfinite(model.predict_log_proba(features * 1e6)).all()
         assert np.allclose(probabilities.sum(axis=1), 1.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("rows", [2_000, 120_000])
+def test_rows_of_float32_that_are_not_all_here_end_at_the_same_optimum(rows):
+    """With and without a start from a sample; one column is far from 0, as years and coordinates are."""
+    features, target = draw(rows=rows)
+    features = (features + np.array([0, 0, 0, 2000])).astype(np.float32)
+    blocks = [(np.asfortranarray(features[i : i + 500]), target[i : i + 500]) for i in range(0, rows, 500)]
+    model = LogisticRegression().fit_batches(lambda: iter(blocks))
+    expected = LogisticRegression().fit(features.astype(np.float64), target)
+    # single precision carries 6e-8 of a value; the scores that weights are fitted to are sums of four of these
+    assert np.allclose(model.coef_, expected.coef_, atol=1e-5)
+    assert np.allclose(model.predict_proba(features), expected.predict_proba(features), atol=OPTIMUM)
+    assert np.allclose(model.inference_.errors, expected.inference_.errors, rtol=2e-3)

@@ -93,7 +93,7 @@ def _parts(features: Features, weights: Floats) -> Iterator[Part]:
             yield Part(name, "missing", own[0] / item.std * item.median)
         elif isinstance(item, CategoryFeature):
             for category, weight in zip(item.categories, own, strict=True):
-                yield Part(name, f"= {category}" if category else "missing", weight)
+                yield Part(name, f"is {category}" if category else "missing", weight)
         else:
             for word, weight in zip(item.words, own, strict=True):
                 yield Part(name, f"has {word}", weight)

@@ -94,11 +94,11 @@ def test_a_slice_is_the_same_rows_wherever_parts_begin(
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_a_range_of_rows_opens_only_the_files_that_hold_it(tables: TableStore, settings: Settings) -> None:
+def test_a_range_of_rows_opens_only_the_files_that_hold_it(tables: TableStore, embedded: Settings) -> None:
     table = tables.write("default", "T", [people(250)], CLASSES)
     for part in (table.parts[0], table.parts[2]):
         for _, name in part.files:
-            next(settings.objects.rglob(name)).unlink()
+            next(embedded.objects.rglob(name)).unlink()
     found = tables.scan("default", table, ["age"], rows=(120, 180)).collect(engine="streaming")
     assert_frame_equal(found, people(250).select("age").slice(120, 60))
 

@@ -8,7 +8,7 @@ UI_SOURCES := $(shell find ui -type f -not -path '*/node_modules/*' 2>/dev/null)
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check ui docs programs bench bench-serving bench-tracking bench-runs clean
+.PHONY: help demo test check ui docs programs bench bench-serving bench-tracking bench-runs bench-training clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ bench-tracking: $(VENV)/.installed-dev  ## Measure tracking against MLflow's ser
 
 bench-runs: $(VENV)/.installed-dev  ## Measure runs against Ray Jobs (10 minutes). Fewer: make bench-runs ARGS=--quick
 	@PYTHONPATH=$(CURDIR) $(BIN)/python -m benchmarks.runs $(ARGS)
+
+bench-training: $(VENV)/.installed-dev  ## Measure the linear models against scikit-learn (15 minutes). Fewer rows: make bench-training ARGS=--quick
+	@PYTHONPATH=$(CURDIR) $(BIN)/python -m benchmarks.training $(ARGS)
 
 clean:  ## Remove everything that make made
 	rm -rf $(VENV) .bench site dist ui/node_modules src/lepton/server/static

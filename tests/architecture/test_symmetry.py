@@ -34,6 +34,7 @@ READS_AS = {
     "runs.tracked": "runs.get",
     "runs.download": "runs.artifacts",
     "models.lineage": "models.get",
+    "models.scorecard": "models.get",
     "endpoints.metrics": "endpoints.get",
 }
 """Operations that are allowed by the action of another: different views of the same thing."""

@@ -346,6 +346,29 @@ def test_the_lineage_is_a_tree_that_leads_back(fake: FakePlatform, capsys: pytes
     ]
 
 
+def test_a_scorecard_is_a_table_and_a_file_that_a_spreadsheet_opens(
+    fake: FakePlatform, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    lines = [
+        {"column": "age", "condition": "per unit", "points": 1.5},
+        {"column": "=x", "condition": "is a", "points": -2},
+    ]
+    fake.on(
+        "GET", "/v1/models/m/scorecard",
+        {"good": "yes", "base": 600, "odds": 50, "pdo": 20, "start": 480.25, "lines": lines},
+    )  # fmt: skip
+    path = tmp_path / "card.csv"
+    assert run(["models", "scorecard", "m", "--pdo", "20", "--good", "yes", "--to", str(path)]) == 0
+    asked = fake.seen[0].query
+    assert [asked[key] for key in ("base", "odds", "pdo", "good")] == [["600.0"], ["50.0"], ["20.0"], ["yes"]]
+    told = capsys.readouterr().out
+    assert "600 points are odds of 50 to 1 for yes; 20 more double them." in told
+    assert "480.2" in told
+    assert path.read_text().splitlines() == [
+        "column,condition,points", ",start,480.25", "age,per unit,1.5", "'=x,is a,-2",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("typed", [["--help"], ["datasets", "--help"], ["version"], ["version", "--json"]])
 def test_a_reader_that_has_seen_enough_is_no_failure(typed: list[str]) -> None:
     read, write = os.pipe()

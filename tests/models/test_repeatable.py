@@ -51,7 +51,7 @@ for part in (target.values, train, test):
     digest.update(np.ascontiguousarray(part).tobytes())
 whole = True
 for first, end in (share_of_rows(train, rank, 2) for rank in (0, 1)):
-    for start, frame in read_blocks(plan, first, end):
+    for start, frame in read_blocks(store.scan("default", table, names, rows=(first, end)), first):
         there = np.arange(start, start + frame.height)
         for found, expected in (
             (frame["number"], there), (frame["secret"], -there), (target.values[there], there % 3 == 0)

@@ -78,10 +78,11 @@ class FakeDatasets:
             version, frame, _ = self._find(ref)
         schema = self._schema(actor, ref)
 
-        def scan(columns: Any) -> pl.LazyFrame:
+        def scan(columns: Any, rows: tuple[int, int] | None) -> pl.LazyFrame:
             if hidden := set(columns) & set(schema.masked):
                 raise Forbidden(f"You may not read {sorted(hidden)}.")
-            return frame.lazy().select(columns)
+            first, end = rows or (0, frame.height)
+            return frame.lazy().select(columns).slice(first, end - first)
 
         return OpenDataset(version, schema, scan)
 

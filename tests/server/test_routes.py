@@ -75,6 +75,7 @@ CALLS = {
     "models.evaluate": a_call("POST", "/v1/models/m/evaluate", "models.evaluate", json={"dataset": "x"}),
     "models.predict": a_call("POST", "/v1/models/m/predict", "models.predict", json={"dataset": "x"}),
     "models.lineage": a_call("GET", "/v1/models/m/lineage", "models.get"),
+    "models.scorecard": a_call("GET", "/v1/models/m/scorecard", "models.get"),
     "models.export": a_call("GET", "/v1/models/m/export", "models.export"),
     "models.delete": a_call("DELETE", "/v1/models/m", "models.delete"),
     "endpoints.list": a_call("GET", "/v1/endpoints", "endpoints.list"),

@@ -90,6 +90,17 @@ def test_a_slice_is_the_same_rows_wherever_parts_begin(
     store, table, whole = sliced
     found = store.read_slice("default", table, columns=columns, offset=offset, length=length)
     assert_frame_equal(found, whole.select(columns or whole.columns).slice(offset, length))
+    assert_frame_equal(store.scan("default", table, columns, rows=(offset, offset + length)).collect(), found)
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_range_of_rows_opens_only_the_files_that_hold_it(tables: TableStore, embedded: Settings) -> None:
+    table = tables.write("default", "T", [people(250)], CLASSES)
+    for part in (table.parts[0], table.parts[2]):
+        for _, name in part.files:
+            next(embedded.objects.rglob(name)).unlink()
+    found = tables.scan("default", table, ["age"], rows=(120, 180)).collect(engine="streaming")
+    assert_frame_equal(found, people(250).select("age").slice(120, 60))
 
 
 @pytest.fixture(scope="module")

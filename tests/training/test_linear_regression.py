@@ -16,6 +16,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from lepton import LinearRegression
 from lepton.core.errors import InvalidInput
 from lepton.training.context import TrainingContext
+from lepton.training.problems import CollinearWarning
 
 EXACT = 1e-9  # normal equations of standardized columns lose about the square of their condition, at most 100 here
 
@@ -27,11 +28,14 @@ def draw(rows=500, columns=3, noise=0.1, seed=0):
 
 
 @pytest.mark.parametrize(
-    "model", [LinearRegression(), LinearRegression(solver="gd"), LinearRegression(l2=0.1)], ids=str
+    "model",
+    [LinearRegression(), LinearRegression(solver="gd"), LinearRegression(l2=0.1), LinearRegression(l1=0.1)],
+    ids=str,
 )
 def test_scikit_learns_own_checks_pass(model):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # some checks fit columns that are far from scaled
+        warnings.simplefilter("ignore", CollinearWarning)  # and some, columns that are all the same
         results = check_estimator(model, on_skip=None)
     assert {result["check_name"] for result in results if result["status"] != "passed"} <= {"check_array_api_input"}
     assert len(results) > 40
@@ -103,7 +107,9 @@ def test_exact_reproduces_any_linear_target_collinear_or_not(features, weights, 
     if collinear:
         features[:, 2] = 2 * features[:, 0] - features[:, 1]
     target = features @ weights + 1.0
-    model = LinearRegression().fit(features, target)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CollinearWarning)
+        model = LinearRegression().fit(features, target)
     assert np.allclose(model.predict(features), target, rtol=1e-6, atol=1e-6 * max(1.0, np.abs(target).max()))
 
 
@@ -120,7 +126,10 @@ def test_columns_of_very_different_size_and_place_keep_their_digits():
 def test_more_columns_than_rows_fit_exactly():
     random = np.random.default_rng(3)
     features, target = random.normal(size=(10, 30)), random.normal(size=10)
-    assert LinearRegression().fit(features, target).score(features, target) == pytest.approx(1.0, abs=1e-12)
+    with pytest.warns(CollinearWarning, match="and 22 more"):
+        model = LinearRegression().fit(features, target)
+    assert model.score(features, target) == pytest.approx(1.0, abs=1e-12)
+    assert model.rank_ == 10
 
 
 def test_a_walk_that_is_too_short_says_what_to_do():
@@ -140,6 +149,8 @@ def test_a_step_that_is_too_long_is_refused_before_numbers_overflow():
     [
         ({"solver": "newton"}, "There is no solver 'newton'; choose one of auto, exact, gd"),
         ({"l2": -1.0}, "l2=-1.0 is not possible"),
+        ({"l1": -1.0}, "l1=-1.0 is not possible"),
+        ({"l1": 1.0, "solver": "gd"}, "l1 is not for solver='gd'"),
         ({"l2": float("nan")}, "l2=nan is not possible"),
         ({"max_iterations": 1.5}, "max_iterations=1.5 is not possible; give a whole number of at least 1"),
         ({"solver": "gd", "learning_rate": 0.0}, "learning_rate=0.0 is not possible"),

@@ -27,6 +27,13 @@ def table():
 CASES = {
     "linear exact": (LinearRegression(), "number", "stripes"),
     "linear exact l2": (LinearRegression(l2=30.0), "number", "stripes"),
+    "linear exact elastic net": (LinearRegression(l1=200.0, l2=30.0), "number", "stripes"),
+    "linear exact weights": (LinearRegression(), "number", "weighted"),
+    "linear gd weights": (LinearRegression(solver="gd"), "number", "weighted"),
+    "binary newton elastic net": (LogisticRegression(l1=20.0, l2=3.0), "binary", "stripes"),
+    "binary newton weights": (LogisticRegression(class_weight={0: 2.0, 1: 0.5}), "binary", "weighted"),
+    "three newton balanced": (LogisticRegression(class_weight="balanced"), "three", "classes apart"),
+    "three newton elastic net": (LogisticRegression(l1=20.0), "three", "stripes"),
     "linear gd": (LinearRegression(solver="gd"), "number", "stripes"),
     "linear gd empty worker": (LinearRegression(solver="gd"), "number", "last empty"),
     "linear exact empty worker": (LinearRegression(), "number", "last empty"),
@@ -55,7 +62,11 @@ def shard(name, rank, world_size):
     if cut == "last empty" and world_size > 1:
         mine = np.arange(rank, ROWS, world_size - 1) if rank < world_size - 1 else np.arange(0)
     features, target = features[mine], targets[column][mine]
-    return [(features[i : i + 1000], target[i : i + 1000]) for i in range(0, len(features), 1000)]
+    parts = [(features[i : i + 1000], target[i : i + 1000]) for i in range(0, len(features), 1000)]
+    if cut != "weighted":
+        return parts
+    counted = (1.0 + np.arange(ROWS) % 3)[mine]
+    return [(*part, counted[i * 1000 : (i + 1) * 1000]) for i, part in enumerate(parts)]
 
 
 def fit_all(collective):
@@ -65,7 +76,10 @@ def fit_all(collective):
         model.fit_batches(lambda batches=batches: iter(batches), context=TrainingContext(collective=collective))
         weights = np.append(np.ravel(model.coef_), np.ravel(model.intercept_))
         classes = model.classes_.tolist() if hasattr(model, "classes_") else None
+        errors = None if model.inference_ is None else np.ravel(model.inference_.errors)
         found[name] = {"weights": [float(w).hex() for w in weights], "classes": classes}
+        if errors is not None and not np.isnan(errors).any():
+            found[name]["errors"] = [float(e).hex() for e in errors]
     return found
 
 

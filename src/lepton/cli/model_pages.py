@@ -15,10 +15,11 @@ from lepton.cli.tables import facts, metrics_line, state, table
 from lepton.cli.words import bars, curve, duration, number, share, size, when
 from lepton.client.answers import Cell
 from lepton.client.endpoints import Compared, Endpoint, Machine, Predictions
-from lepton.client.models import Evaluation, Lineage, ModelDetail, Node, Plot, Signature
+from lepton.client.models import Evaluation, Lineage, ModelDetail, Node, Plot, Scorecard, Signature
 from lepton.client.runs import Metrics, Run
 
 _SHOWN_COEFFICIENTS = 10
+_SHOWN_TERMS = 30
 
 
 def model(detail: ModelDetail) -> list[RenderableType]:
@@ -30,7 +31,7 @@ def model(detail: ModelDetail) -> list[RenderableType]:
     ]
     if detail.metrics:
         parts.append(metrics(detail.metrics, title="On rows held out from training"))
-    for kind, draw in (("confusion", confusion), ("coefficients", coefficients)):
+    for kind, draw in (("confusion", confusion), ("coefficients", coefficients), ("summary", summary)):
         if (plot := detail.plot(kind)) is not None:
             parts.append(draw(plot))
     if detail.recipe != "files":
@@ -98,6 +99,32 @@ def coefficients(plot: Plot) -> Table:
         for name, value in ranked[:_SHOWN_COEFFICIENTS]
     ]
     return table(["moved most by", ">coefficient", ""], rows)
+
+
+def summary(plot: Plot) -> Group:
+    """Show the weights with their certainty, in the columns' own units."""
+    terms, found = plot.data.get("terms"), plot.data.get("facts")
+    if not isinstance(terms, list) or not isinstance(found, dict):
+        return Group()
+    keys = ("estimate", "error", "p", "low", "high")
+    rows = [
+        (f"{term['of']}: {term['name']}" if term["of"] else term["name"], *(number(term[key]) for key in keys))
+        for term in terms[:_SHOWN_TERMS]
+    ]
+    more = [] if len(terms) <= _SHOWN_TERMS else [Text(f"and {len(terms) - _SHOWN_TERMS} more: --json", "dim")]
+    heads = ["weight of", ">estimate", ">std. error", ">p", ">from", ">to (95%)"]
+    line = ", ".join(f"{name} {number(value)}" for name, value in found.items())
+    return Group(table(heads, rows), *more, Text(f"On the rows learned from: {line}"))
+
+
+def scorecard(found: Scorecard) -> list[RenderableType]:
+    """Show points to add up."""
+    means = f"{found.base:g} points are odds of {found.odds:g} to 1 for {found.good}; {found.pdo:g} more double them."
+    rows = [
+        ("", "start", f"{found.start:.1f}"),
+        *((line.column, line.condition, f"{line.points:.3g}") for line in found.lines),
+    ]
+    return [means, table(["column", "when", ">points"], rows)]
 
 
 def lineage(found: Lineage) -> list[RenderableType]:

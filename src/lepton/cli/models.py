@@ -141,6 +141,28 @@ def lineage(door: Door, ref: Ref) -> None:
     door.answer(found.body, *model_pages.lineage(found))
 
 
+@verb(MODELS, "lepton models scorecard churn@3 --pdo 20 --base 600 --odds 50 --to churn.csv")
+def scorecard(
+    door: Door,
+    ref: Ref,
+    *,
+    base: Annotated[float, typer.Option(help="The score at the odds given.")] = 600.0,
+    odds: Annotated[float, typer.Option(help="Odds of the good class, to 1.")] = 50.0,
+    pdo: Annotated[float, typer.Option(help="Points that double the odds.")] = 20.0,
+    good: Annotated[
+        str | None, typer.Option(help="Class that a high score speaks for; the second if absent.", metavar="CLASS")
+    ] = None,
+    to: Annotated[Path | None, typer.Option(help="CSV file to write.")] = None,
+) -> None:
+    """Show a logistic regression of two classes as points to add up."""
+    from lepton.cli import model_pages
+
+    found = door.client.models.scorecard(ref, base=base, odds=odds, pdo=pdo, good=good)
+    if to is not None:
+        to.write_text(found.to_csv(), encoding="utf-8")
+    door.answer(found.body, *model_pages.scorecard(found))
+
+
 @verb(MODELS, "lepton models export houses@1 --to houses.onnx")
 def export(
     door: Door,

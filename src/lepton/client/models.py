@@ -111,6 +111,43 @@ class ModelDetail(ModelVersion):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Line:
+    """Points of one thing; those of ``per unit`` are multiplied with the number."""
+
+    column: str
+    condition: str
+    points: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scorecard(Answer):
+    """Points to add up to a score.
+
+    Attributes:
+        good: The class that a high score speaks for.
+        base: The score at `odds`.
+        odds: Of the good class, to 1.
+        pdo: Points that double the odds.
+        start: Points that every row has.
+        lines: What is added to them.
+    """
+
+    good: str
+    base: float
+    odds: float
+    pdo: float
+    start: float
+    lines: tuple[Line, ...]
+
+    def to_csv(self) -> str:
+        """Return a table of ``column``, ``condition`` and ``points``; its first line is the start."""
+        from lepton.training import scorecard as cards
+
+        lines = tuple(cards.Line(line.column, line.condition, line.points) for line in self.lines)
+        return cards.Scorecard(self.good, self.base, self.odds, self.pdo, self.start, lines).to_csv()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Node:
     """Something that a model comes from or leads to."""
 
@@ -332,6 +369,24 @@ class Models:
     def lineage(self, ref: str) -> Lineage:
         """Return what a version was made from and what it predicted."""
         return decode(Lineage, self._transport.get(path_of("models", ref, "lineage")))
+
+    def scorecard(
+        self, ref: str, *, base: float = 600.0, odds: float = 50.0, pdo: float = 20.0, good: str | None = None
+    ) -> Scorecard:
+        """Return a logistic regression of two classes as points to add up.
+
+        Args:
+            ref: The version.
+            base: The score at `odds`.
+            odds: Of the good class, to 1.
+            pdo: Points that double the odds.
+            good: The class that a high score speaks for; None for the second one.
+
+        Raises:
+            InvalidInput: if the model is none of two classes, or has no such class.
+        """
+        asked = {"base": str(base), "odds": str(odds), "pdo": str(pdo), "good": good}
+        return decode(Scorecard, self._transport.get(path_of("models", ref, "scorecard"), asked))
 
     def export(self, ref: str, to: str | Path | BinaryIO) -> Export:
         """Write a version to a file: one ONNX graph that takes raw columns."""

@@ -351,10 +351,10 @@ class Datasets:
         with self._guard.allow(actor, "datasets.rows", project=project, target=f"dataset:{ref}") as tx:
             opened = self._open(tx, actor, ref, project, (SCHEMA,))
 
-        def scan(columns: Sequence[str]) -> pl.LazyFrame:
+        def scan(columns: Sequence[str], rows: tuple[int, int] | None) -> pl.LazyFrame:
             for name in columns:
                 _check_readable(opened.schema, name)
-            return self._tables.scan(project, opened.table, columns)
+            return self._tables.scan(project, opened.table, columns, rows=rows)
 
         return OpenDataset(opened.version, opened.schema, scan)
 

@@ -183,21 +183,23 @@ class OpenDataset:
 
     version: DatasetVersion
     schema: Schema
-    _scan: Callable[[Sequence[str]], pl.LazyFrame] = field(repr=False)
+    _scan: Callable[[Sequence[str], tuple[int, int] | None], pl.LazyFrame] = field(repr=False)
 
     @property
     def ref(self) -> Ref:
         """The exact version."""
         return Ref(self.version.name, self.version.version)
 
-    def scan(self, columns: Sequence[str] | None = None) -> pl.LazyFrame:
+    def scan(self, columns: Sequence[str] | None = None, *, rows: tuple[int, int] | None = None) -> pl.LazyFrame:
         """Read columns lazily, in the order asked for; None means all the actor may read.
+
+        With ``rows``, only the rows from the first to before the end; a slice of the plan would decode all before it.
 
         Raises:
             InvalidInput: if a column does not exist.
             Forbidden: if the actor may not read a column.
         """
-        return self._scan(self.schema.visible if columns is None else columns)
+        return self._scan(self.schema.visible if columns is None else columns, rows)
 
 
 @dataclass(frozen=True)

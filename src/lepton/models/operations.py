@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -44,6 +45,9 @@ from lepton.runs.operations import Runs
 from lepton.runs.records import Run
 from lepton.store.blobs import BlobStore
 from lepton.store.keys import Keyring
+
+if TYPE_CHECKING:
+    from lepton.training.scorecard import Scale, Scorecard
 
 REGISTERED = {"python": "Code of a user's own", "openai": "Another server, which is asked"}
 """By recipe, what was registered and has no graph."""
@@ -291,6 +295,34 @@ class Models:
             for run in self._readers(actor, version)
         ]
         return draw(version, datasets, runs, predicted)
+
+    def scorecard(
+        self, actor: Actor, ref: Ref, *, scale: Scale, good: str | None = None, project: str = "default"
+    ) -> Scorecard:
+        """Return a version of two classes as points to add up.
+
+        Args:
+            actor: Who asks.
+            ref: The version.
+            scale: What the points mean.
+            good: The class that a high score speaks for; None for the second one.
+            project: Project of the model.
+
+        Raises:
+            InvalidInput: if it is no logistic regression of two classes, or has no such class.
+            Forbidden: if it has learned values of a column the actor may not read.
+        """
+        with self._guard.allow(actor, "models.get", project=project, target=f"model:{ref}") as tx:
+            row = _found(tx, project, ref)
+        documents = self._documents(row)
+        if hidden := self._hidden(actor, documents.signature(row.sealed_signature), project):
+            raise Forbidden(
+                f"Model {row.name}@{row.version} has learned from {hidden} columns, whose values are in its scorecard, "
+                "and you may not read those. Ask an owner of the project."
+            )
+        from lepton.models.scorecards import scorecard_of
+
+        return scorecard_of(documents.plots(row.sealed_plots), good=good, scale=scale)
 
     def export(self, actor: Actor, ref: Ref, *, project: str = "default") -> bytes:
         """Return the ONNX graph of a version, with an input for every column.

@@ -17,14 +17,12 @@ from lepton.models.graph import Linear, Logistic, features_graph, model_graph
 from lepton.models.prediction import Arrays, open_session
 from lepton.models.records import Plot
 from lepton.models.signature import LABEL, PREDICTION, PROBABILITIES, Signature
+from lepton.models.summaries import Estimator, summary_plot
 from lepton.models.values import Array
 from lepton.training.linear import LinearRegression
-from lepton.training.logistic import LogisticRegression
 
 TOLERANCE = 1e-6
 """How far the packed graph may be from the predictions of the trainer, relative to their size."""
-
-Estimator = LinearRegression | LogisticRegression
 
 
 def pack(features: Features, estimator: Estimator, signature: Signature) -> bytes:
@@ -90,6 +88,12 @@ def measure(
         learned_from |= signature.classes_held | {classes[column.name] for column in signature.inputs}
         return regression_report(truth, predicted, learned_from=learned_from)
     return classification_report(truth, predicted, signature.classes, learned_from=learned_from)
+
+
+def weights_plots(features: Features, estimator: Estimator, signature: Signature) -> tuple[Plot, ...]:
+    """Say what the weights of an estimator are: the heaviest as a picture, all with their certainty as a table."""
+    summary = summary_plot(features, estimator, signature)
+    return (weights_plot(features, estimator, signature), *([] if summary is None else [summary]))
 
 
 def weights_plot(features: Features, estimator: Estimator, signature: Signature) -> Plot:

@@ -30,7 +30,7 @@ class TrainRequest:
         project: Project of both.
         recipe: ``"auto"``, ``"linear_regression"`` or ``"logistic_regression"``.
         workers: Number of processes that share the rows.
-        params: Settings of the estimator: ``solver``, ``l2``, ``learning_rate``, ``max_iterations``, ``tolerance``.
+        params: Settings of the estimator: ``solver``, ``l1``, ``l2``, ``class_weight``, ``tolerance`` and the like.
         test_fraction: Share of the rows held out to evaluate on, above 0 and below 1.
         seed: Seed of the split and of the solver.
         features: Columns to predict from; None takes every column that can be used and read.

@@ -20,11 +20,13 @@ RECIPES = (AUTO, LINEAR, LOGISTIC)
 _TEXT, _NUMBER, _WHOLE = (str,), (int, float), (int,)
 _PARAMS: Mapping[str, tuple[type, ...]] = {
     "solver": _TEXT,
+    "l1": _NUMBER,
     "l2": _NUMBER,
     "learning_rate": (*_NUMBER, *_TEXT),  # or "auto"
     "max_iterations": _WHOLE,
     "tolerance": _NUMBER,
     "batch_size": _WHOLE,
+    "class_weight": _TEXT,
 }
 _FEATURE_TYPES = (ColumnType.NUMBER, ColumnType.INTEGER, ColumnType.BOOLEAN, ColumnType.TEXT)
 

@@ -57,14 +57,14 @@ class Shard:
             chosen: Which rows of the table to take [N].
             rows: First and end of the range.
         """
-        self._plan = dataset.scan([column.name for column in inputs])
+        self._plan = dataset.scan([column.name for column in inputs], rows=rows)
         self._inputs = inputs
         self._session = session
         self._target = target
         self._chosen = chosen
-        self._first, self._end = rows
+        self._first = rows[0]
         self._kept: list[Batch] | None = None
-        self.rows = int(chosen[self._first : self._end].sum())
+        self.rows = int(chosen[rows[0] : rows[1]].sum())
 
     def batches(self) -> Iterator[Batch]:
         """Pass over the rows once: features float64 [n, d] and targets [n], the same batches in each pass."""
@@ -73,7 +73,7 @@ class Shard:
             return
         kept: list[Batch] | None = []
         size_bytes = 0
-        for start, frame in read_blocks(self._plan, self._first, self._end):
+        for start, frame in read_blocks(self._plan, self._first):
             here = self._chosen[start : start + frame.height]
             if not here.any():
                 continue
@@ -87,15 +87,10 @@ class Shard:
         self._kept = kept
 
 
-def read_blocks(plan: pl.LazyFrame, first: int = 0, end: int | None = None) -> Iterator[tuple[int, pl.DataFrame]]:
-    """Read a range of rows, in order, in blocks of `BLOCK_ROWS`; yields each with its first row's number."""
+def read_blocks(plan: pl.LazyFrame, first: int = 0) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Read rows, in order, in blocks of `BLOCK_ROWS`; yields each with its first row's number, counted from `first`."""
     from lepton.store.parquet import mapped_errors
 
-    length = None if end is None else end - first
-    if length == 0:
-        return
-    if first or length is not None:
-        plan = plan.slice(first, length)
     with mapped_errors():
         for frame in plan.collect_batches(chunk_size=BLOCK_ROWS, maintain_order=True, engine="streaming"):
             yield first, frame

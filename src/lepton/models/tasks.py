@@ -29,12 +29,13 @@ from lepton.models.fitting import fit_features
 from lepton.models.frames import check_columns, predict_frame
 from lepton.models.graph import features_graph
 from lepton.models.operations import Models
-from lepton.models.packing import Estimator, measure, pack, prove, weights_plot
+from lepton.models.packing import measure, pack, prove, weights_plots
 from lepton.models.prediction import Arrays, Session, open_session
 from lepton.models.records import OpenModel, Trained, TrainingProfile, TrainRequest
 from lepton.models.requests import Choice, check_target, choose_columns, from_arguments
 from lepton.models.shards import Mask, Shard, read_blocks, share_of_rows
 from lepton.models.signature import Input, Signature, Task
+from lepton.models.summaries import Estimator
 from lepton.models.target import MISSING, Target, class_codes, hold_out, number_values, read_target
 from lepton.models.values import Array
 from lepton.runs.context import TaskContext
@@ -177,6 +178,8 @@ def _gather_material(models: Models, context: TaskContext) -> _Material:
     with mapped_errors():
         column = dataset.scan([request.target]).collect(engine="streaming").to_series()
     target = read_target(column, dataset.schema.column(request.target).type, request.recipe)
+    if target.task is Task.REGRESSION and "class_weight" in request.params:
+        raise InvalidInput("class_weight is for classes, and this target is a number. Leave it out.")
     train, test = hold_out(target, request.test_fraction, request.seed)
     target = target.restricted(train)
     test &= target.known
@@ -271,7 +274,7 @@ def _pack(material: _Material, features: Features, estimator: Estimator) -> Trai
         signature=signature,
         graph=graph,
         metrics=report.metrics,
-        plots=(*report.plots, weights_plot(features, estimator, signature)),
+        plots=(*report.plots, *weights_plots(features, estimator, signature)),
         notes=(*material.choice.notes, *features.notes),
     )
 

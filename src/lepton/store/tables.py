@@ -136,7 +136,14 @@ class TableStore:
             size_bytes=size_bytes,
         )
 
-    def scan(self, project: str, table: Table, columns: Sequence[str] | None = None) -> pl.LazyFrame:
+    def scan(
+        self,
+        project: str,
+        table: Table,
+        columns: Sequence[str] | None = None,
+        *,
+        rows: tuple[int, int] | None = None,
+    ) -> pl.LazyFrame:
         """Return a plan over the table's rows; only the classes of the wanted columns are opened.
 
         Collecting it raises Polars's own errors if a file is damaged: wrap it in `parquet.mapped_errors`.
@@ -145,12 +152,13 @@ class TableStore:
             project: The project's id.
             table: What to read.
             columns: Which columns, in which order; None is all of them, in theirs.
+            rows: First and end of a range; what lies before it is not decoded, which a slice of the plan would do.
 
         Raises:
             InvalidInput: if the table has no such column, or none is wanted.
             NotFound: if a key was shredded.
         """
-        return self._plan(project, table, columns, [(part, 0, part.rows) for part in table.parts])
+        return self._plan(project, table, columns, _pieces(table, *(rows or (0, table.rows))))
 
     def read_slice(
         self, project: str, table: Table, *, columns: Sequence[str] | None, offset: int, length: int
@@ -166,15 +174,8 @@ class TableStore:
 
         if offset < 0 or length < 0:
             raise InvalidInput("Offset and length of rows cannot be negative. Use 0 or more.")
-        pieces: list[tuple[Part, int, int]] = []
-        start = 0
-        for part in table.parts:
-            first, last = max(offset - start, 0), min(offset + length - start, part.rows)
-            if first < last:
-                pieces.append((part, first, last - first))
-            start += part.rows
         with mapped_errors():
-            return self._plan(project, table, columns, pieces or [(table.parts[0], 0, 0)]).collect()
+            return self._plan(project, table, columns, _pieces(table, offset, offset + length)).collect()
 
     def delete(self, table_id: str) -> None:
         """Remove a table's files, if they are there. Its keys are shredded apart, by scope."""
@@ -222,6 +223,18 @@ class TableStore:
         if not _ID.fullmatch(table_id) or table_id.startswith("."):
             raise NotFound("There is no such stored table: its id is malformed.")
         return self._root / "tables" / table_id
+
+
+def _pieces(table: Table, first: int, end: int) -> list[tuple[Part, int, int]]:
+    """Return the parts that hold a range of rows, each with its first row and how many; at least one, maybe of none."""
+    pieces: list[tuple[Part, int, int]] = []
+    start = 0
+    for part in table.parts:
+        begin, last = max(first - start, 0), min(end - start, part.rows)
+        if begin < last:
+            pieces.append((part, begin, last - begin))
+        start += part.rows
+    return pieces or [(table.parts[0], 0, 0)]
 
 
 def _parts(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:

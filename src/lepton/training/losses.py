@@ -22,18 +22,28 @@ class Loss(Protocol):
     def smoothness(self) -> float:
         """Upper bound of the second derivative in the scores."""
 
-    def evaluate(self, scores: Floats, targets: NDArray[Any]) -> tuple[float, Floats]:
-        """Return the sum of losses and its derivative in the scores [n, outputs]."""
+    def evaluate(self, scores: Floats, targets: NDArray[Any]) -> tuple[Floats, Floats]:
+        """Return the loss of each row [n] and its derivative in the scores [n, outputs]."""
 
 
 class CurvedLoss(Loss, Protocol):
     """A loss that Newton's method can use."""
 
-    def curvature(self, features: Floats, slope: Floats, targets: NDArray[Any]) -> Floats:
+    def curvature(
+        self, features: NDArray[np.floating], slope: Floats, targets: NDArray[Any], weights: Floats | None
+    ) -> Floats:
         """Return the sum of second derivatives in the weights [outputs * m, outputs * m] for features [n, m].
 
-        ``slope`` is the derivative that ``evaluate`` returned for the same rows.
+        ``slope`` is the derivative that ``evaluate`` returned for the same rows; ``weights`` [n] are how much each row
+        counts, None for 1.
         """
+
+
+def weigh(losses: Floats, slope: Floats, weights: Floats | None) -> tuple[float, Floats]:
+    """Return the sum of losses and the derivative, each row counted as often as its weight says; None for once."""
+    if weights is None:
+        return float(losses.sum()), slope
+    return float(weights @ losses), slope * weights[:, None]
 
 
 @dataclass(frozen=True)
@@ -43,10 +53,10 @@ class SquaredLoss:
     outputs: int = 1
     smoothness: float = 1.0
 
-    def evaluate(self, scores: Floats, targets: NDArray[Any]) -> tuple[float, Floats]:
-        """Return the sum of losses and the residuals."""
+    def evaluate(self, scores: Floats, targets: NDArray[Any]) -> tuple[Floats, Floats]:
+        """Return half the squared residuals and the residuals."""
         residual = scores - targets[:, None]
-        return 0.5 * float(np.vdot(residual, residual)), residual
+        return 0.5 * residual[:, 0] ** 2, residual
 
 
 @dataclass(frozen=True)
@@ -59,20 +69,24 @@ class LogisticLoss:
     outputs: int = 1
     smoothness: float = 0.25
 
-    def evaluate(self, scores: Floats, targets: NDArray[Any]) -> tuple[float, Floats]:
-        """Return the sum of losses and probability minus target."""
+    def evaluate(self, scores: Floats, targets: NDArray[Any]) -> tuple[Floats, Floats]:
+        """Return the losses and probability minus target."""
         z = scores[:, 0]
         # exp(-|z|) never overflows: log(1 + e^z) = max(z, 0) + log1p(e^-|z|)
         decay = np.exp(-np.abs(z))
-        total = float(np.sum(np.maximum(z, 0.0) + np.log1p(decay)) - z @ targets)
+        losses = np.maximum(z, 0.0) + np.log1p(decay) - z * targets
         probability = np.where(z >= 0, 1.0, decay) / (1.0 + decay)
-        return total, (probability - targets)[:, None]
+        return losses, (probability - targets)[:, None]
 
-    def curvature(self, features: Floats, slope: Floats, targets: NDArray[Any]) -> Floats:
-        """Return X' diag(p (1 - p)) X."""
+    def curvature(
+        self, features: NDArray[np.floating], slope: Floats, targets: NDArray[Any], weights: Floats | None
+    ) -> Floats:
+        """Return X' diag(w p (1 - p)) X."""
         probability = slope[:, 0] + targets
-        weighted: Floats = features * np.sqrt(np.maximum(probability * (1.0 - probability), 0.0))[:, None]
-        return weighted.T @ weighted
+        curve = np.maximum(probability * (1.0 - probability), 0.0)
+        root = np.sqrt(curve if weights is None else curve * weights).astype(features.dtype, copy=False)
+        weighted = features * root[:, None]
+        return np.asarray(weighted.T @ weighted, dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -86,23 +100,28 @@ class SoftmaxLoss:
     outputs: int
     smoothness: float = 0.5
 
-    def evaluate(self, scores: Floats, targets: NDArray[Any]) -> tuple[float, Floats]:
-        """Return the sum of losses and probabilities minus one-hot targets."""
+    def evaluate(self, scores: Floats, targets: NDArray[Any]) -> tuple[Floats, Floats]:
+        """Return the losses and probabilities minus one-hot targets."""
         rows = np.arange(len(scores))
         probability = scores - scores.max(axis=1, keepdims=True)
         chosen = probability[rows, targets]
         np.exp(probability, out=probability)
         sums = probability.sum(axis=1, keepdims=True)
-        total = float(np.sum(np.log(sums)) - np.sum(chosen))
+        losses: Floats = np.log(sums[:, 0]) - chosen
         probability /= sums
         probability[rows, targets] -= 1.0
-        return total, probability
+        return losses, probability
 
-    def curvature(self, features: Floats, slope: Floats, targets: NDArray[Any]) -> Floats:
-        """Return the sum over rows of (diag(p) - p p') times x x' (Kronecker)."""
+    def curvature(
+        self, features: NDArray[np.floating], slope: Floats, targets: NDArray[Any], weights: Floats | None
+    ) -> Floats:
+        """Return the sum over rows of w (diag(p) - p p') times x x' (Kronecker)."""
         rows, width = features.shape
         probability = slope.copy()
         probability[np.arange(rows), targets] += 1.0
+        features = features.astype(np.float64, copy=False)
+        if weights is not None:
+            features = features * np.sqrt(weights)[:, None]
         joined = (probability[:, :, None] * features[:, None, :]).reshape(rows, -1)
         hessian: Floats = -(joined.T @ joined)
         for k in range(self.outputs):

@@ -283,12 +283,16 @@ export interface Signature {
   classes: Scalar[] | null;
 }
 
+/** A weight with its certainty; null where it cannot be known. */
+export type SummaryTerm = Record<"name" | "of", string> & Record<"estimate", number> & Record<"error" | "p" | "low" | "high", number | null>;
+
 export type Plot =
   | { kind: "roc"; data: { fpr: number[]; tpr: number[]; auc: number } }
   | { kind: "confusion"; data: { classes: Scalar[]; counts: number[][] } }
   | { kind: "residuals"; data: { predicted: number[]; residual: number[] } }
   | { kind: "predicted"; data: { predicted: number[]; actual?: number[]; observed?: number[] } }
   | { kind: "coefficients"; data: { names: string[]; values: number[] } }
+  | { kind: "summary"; data: { terms: SummaryTerm[]; facts: Record<string, number>; notes: string[] } }
   | { kind: "calibration"; data: { predicted: number[]; observed: number[]; counts: number[] } };
 
 export interface Evaluation {

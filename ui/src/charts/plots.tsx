@@ -150,6 +150,47 @@ function Coefficients({ names, values }: Data<"coefficients">) {
   );
 }
 
+const FEW_TERMS = 12;
+
+function Summary({ terms, facts, notes }: Data<"summary">) {
+  const { t, tag } = useSpeech();
+  const [all, setAll] = useState(false);
+  const shown = (value: number | null) => (value === null ? "" : compact(value, tag));
+  return (
+    <div style={{ overflowX: "auto" }}>
+      <table className={css.terms} aria-label={t("plot.summary")}>
+        <thead>
+          <tr>
+            <td />
+            <th scope="col">{t("plot.estimate")}</th>
+            <th scope="col">{t("plot.error")}</th>
+            <th scope="col">p</th>
+            <th scope="col">95%</th>
+          </tr>
+        </thead>
+        <tbody>
+          {(all ? terms : terms.slice(0, FEW_TERMS)).map((term) => (
+            <tr key={`${term.of} ${term.name}`}>
+              <th scope="row">{term.of ? `${term.of}: ${term.name}` : term.name}</th>
+              <td title={String(term.estimate)}>{compact(term.estimate, tag)}</td>
+              <td>{shown(term.error)}</td>
+              <td>{shown(term.p)}</td>
+              <td>{term.low !== null && term.high !== null && `${shown(term.low)} … ${shown(term.high)}`}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {terms.length > FEW_TERMS && (
+        <Button size="compact-xs" variant="subtle" mt={10} onClick={() => setAll(!all)}>
+          {all ? t("do.showLess") : t("do.showMore", { n: terms.length })}
+        </Button>
+      )}
+      <p className={css.facts}>{Object.entries(facts).map(([name, value]) => `${name} ${compact(value, tag)}`).join(" · ")}</p>
+      {notes.map((note) => <p className={css.facts} key={note}>{note}</p>)}
+    </div>
+  );
+}
+
 /** Draw any plot of a model version. */
 export function ModelPlot({ plot }: { plot: Plot }) {
   const { t } = useSpeech();
@@ -160,6 +201,8 @@ export function ModelPlot({ plot }: { plot: Plot }) {
       return <Confusion {...plot.data} />;
     case "coefficients":
       return <Coefficients {...plot.data} />;
+    case "summary":
+      return <Summary {...plot.data} />;
     case "calibration":
       return <Calibration {...plot.data} />;
     case "residuals":

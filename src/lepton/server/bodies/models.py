@@ -85,6 +85,25 @@ class DetailAnswer(VersionAnswer):
     notes: list[str]
 
 
+class LineAnswer(Answer):
+    """Points of one thing; those of ``per unit`` are multiplied with the number."""
+
+    column: str
+    condition: str
+    points: float
+
+
+class ScorecardAnswer(Answer):
+    """Points to add up: at `odds` to 1 of the good class the score is `base`, and each `pdo` points double them."""
+
+    good: str
+    base: float
+    odds: float
+    pdo: float
+    start: float
+    lines: list[LineAnswer]
+
+
 class NodeAnswer(Answer):
     """A thing in a lineage."""
 

@@ -14,6 +14,7 @@ from lepton.server.bodies.models import (
     LineageAnswer,
     ModelAnswer,
     PredictBody,
+    ScorecardAnswer,
     TrainBody,
     VersionAnswer,
 )
@@ -77,6 +78,25 @@ def predict_dataset(platform: On, actor: Who, ref: ModelRef, body: PredictBody, 
 def trace_model(platform: On, actor: Who, ref: ModelRef, project: Project = IN) -> object:
     """Get what a version was made from, and what it predicted."""
     return platform.models.lineage(actor, ref, project=project)
+
+
+@router.get("/{ref}/scorecard", operation_id="models.scorecard", response_model=ScorecardAnswer)
+def score_model(  # noqa: PLR0913 - a route's parameters are those of its address
+    platform: On,
+    actor: Who,
+    ref: ModelRef,
+    *,
+    base: float = 600.0,
+    odds: float = 50.0,
+    pdo: float = 20.0,
+    good: str | None = None,
+    project: Project = IN,
+) -> object:
+    """Get a logistic regression of two classes as points to add up."""
+    from lepton.training.scorecard import Scale
+
+    scale = Scale(base=base, odds=odds, pdo=pdo)
+    return platform.models.scorecard(actor, ref, scale=scale, good=good, project=project)
 
 
 @router.get(

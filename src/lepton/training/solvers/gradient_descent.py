@@ -12,15 +12,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lepton.training.context import TrainingContext
-from lepton.training.losses import Loss
+from lepton.training.losses import Loss, weigh
 from lepton.training.problems import TrainingDataError
-from lepton.training.shards import Shard
+from lepton.training.shards import Chunk, Shard
 from lepton.training.solvers.solution import Solution
 
 Floats = NDArray[np.float64]
@@ -49,11 +48,11 @@ class Descent:
     seed: int = 0
 
 
-def gradient_descent(loss: Loss, shard: Shard, plan: Descent, context: TrainingContext) -> Solution:
+def gradient_descent(loss: Loss, shard: Shard, plan: Descent, start: Floats, context: TrainingContext) -> Solution:
     """Minimize the mean loss by steps against the gradient of all rows; ``shard`` is this worker's partition (1)."""
-    weights = np.zeros((loss.outputs, shard.scaling.width))  # 2. initialize
+    weights = start  # 2. initialize
     curve: list[float] = []
-    first_length = 0.0
+    first_length = _length_at_zero(loss, shard, plan, start, context) if start.any() else 0.0
     for _ in range(plan.max_iterations):
         mine = _sums(loss, shard.chunks(), weights)  # 3. gradient on this worker's rows
         everyone = context.collective.all_reduce(mine)  # 4. aggregate
@@ -71,7 +70,7 @@ def gradient_descent(loss: Loss, shard: Shard, plan: Descent, context: TrainingC
     return _out_of_iterations(weights, curve)
 
 
-def mini_batch_descent(loss: Loss, shard: Shard, plan: Descent, context: TrainingContext) -> Solution:
+def mini_batch_descent(loss: Loss, shard: Shard, plan: Descent, start: Floats, context: TrainingContext) -> Solution:
     """Minimize the mean loss with an update after every few rows; steps shrink with the root of the pass's number.
 
     Every worker takes its share of ``batch_size`` for each update; one that runs out of rows before the others adds
@@ -80,7 +79,7 @@ def mini_batch_descent(loss: Loss, shard: Shard, plan: Descent, context: Trainin
     collective = context.collective
     size = max(1, round((plan.batch_size or 1) / collective.world_size))
     random = np.random.default_rng([plan.seed, collective.rank])
-    weights = np.zeros((loss.outputs, shard.scaling.width))
+    weights = start
     curve: list[float] = []
     for epoch in range(1, plan.max_iterations + 1):
         portions = shard.mini_batches(size, random)
@@ -91,8 +90,10 @@ def mini_batch_descent(loss: Loss, shard: Shard, plan: Descent, context: Trainin
             )
             if everyone[-1] == 0:  # nobody has rows left: the pass is over
                 break
+            if everyone[-2] == 0:  # these rows do not count
+                continue
             value, gradient = _mean(everyone, weights, plan.penalty)
-            total, rows = total + value * everyone[-1], rows + everyone[-1]
+            total, rows = total + value * everyone[-2], rows + everyone[-2]
             weights = weights - plan.learning_rate / math.sqrt(epoch) * gradient
         curve.append(float(total / rows))
         context.report(epoch, loss=curve[-1])
@@ -102,6 +103,13 @@ def mini_batch_descent(loss: Loss, shard: Shard, plan: Descent, context: Trainin
         if context.stop_agreed():
             return Solution(weights, tuple(curve), converged=False, stopped=True)
     return _out_of_iterations(weights, curve)
+
+
+def _length_at_zero(loss: Loss, shard: Shard, plan: Descent, start: Floats, context: TrainingContext) -> float:
+    """Measure what a walk from 0 would begin with, so that one from near the optimum ends at the same place."""
+    zero = np.zeros_like(start)
+    _, gradient = _mean(context.collective.all_reduce(_sums(loss, shard.chunks(), zero)), zero, plan.penalty)
+    return float(np.linalg.norm(gradient))
 
 
 def safe_learning_rate(
@@ -130,30 +138,32 @@ def safe_learning_rate(
 
 
 def longest_row(shard: Shard, context: TrainingContext) -> float:
-    """Return the largest squared length of a row of any worker."""
-    mine = max((float(np.einsum("ij,ij->i", rows, rows).max()) for rows, _ in shard.chunks()), default=0.0)
+    """Return the largest squared length of a row of any worker, times its weight."""
+    lengths = ((np.einsum("ij,ij->i", rows, rows), weights) for rows, _, weights in shard.chunks())
+    mine = max((float((long if weights is None else long * weights).max()) for long, weights in lengths), default=0.0)
     place = np.zeros(context.collective.world_size)
     place[context.collective.rank] = mine
     return float(context.collective.all_reduce(place).max())
 
 
-def _sums(loss: Loss, portions: Iterable[tuple[Floats, NDArray[Any]]], weights: Floats) -> Floats:
-    """Return gradient, loss and number of rows of this worker's portions, in one array to add up over workers."""
-    slope, total, rows = np.zeros_like(weights), 0.0, 0
+def _sums(loss: Loss, portions: Iterable[Chunk], weights: Floats) -> Floats:
+    """Return gradient, loss, weight and number of this worker's rows, in one array to add up over workers."""
+    slope, total, counted, some = np.zeros_like(weights), 0.0, 0.0, 0.0
     with np.errstate(over="ignore", invalid="ignore"):  # a too long step is reported by _refuse_divergence
-        for features, targets in portions:
-            value, residual = loss.evaluate(features @ weights.T, targets)
+        for features, targets, rows in portions:
+            value, residual = weigh(*loss.evaluate(features @ weights.T, targets), rows)
             slope += residual.T @ features
             total += value
-            rows += len(features)
-    return np.concatenate([slope.ravel(), [total, rows]])
+            counted += len(features) if rows is None else float(rows.sum())
+            some += len(features)
+    return np.concatenate([slope.ravel(), [total, counted, some]])
 
 
 def _mean(sums: Floats, weights: Floats, penalty: Floats) -> tuple[float, Floats]:
     """Return mean loss plus penalty and its gradient, from the sums of all workers."""
     with np.errstate(over="ignore", invalid="ignore"):
-        value = sums[-2] / sums[-1] + 0.5 * np.sum(penalty * weights**2)
-        return float(value), sums[:-2].reshape(weights.shape) / sums[-1] + penalty * weights
+        value = sums[-3] / sums[-2] + 0.5 * np.sum(penalty * weights**2)
+        return float(value), sums[:-3].reshape(weights.shape) / sums[-2] + penalty * weights
 
 
 def _refuse_divergence(curve: list[float], learning_rate: float, *, slack: float) -> None:

@@ -28,7 +28,8 @@ def lbfgs(
     """Minimize from ``start`` [outputs, width] until the gradient is shorter than ``tolerance`` times the first one."""
     weights = start
     value, gradient = objective.gradient(loss, weights)
-    first_length = float(np.linalg.norm(gradient))
+    reference = objective.gradient(loss, np.zeros_like(start))[1] if start.any() else gradient
+    first_length = float(np.linalg.norm(reference))
     pairs: deque[tuple[Floats, Floats]] = deque(maxlen=_MEMORY)
     curve = [value]
     context.report(1, loss=value)

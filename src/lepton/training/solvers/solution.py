@@ -17,6 +17,9 @@ class Solution:
         loss_curve: mean loss plus penalty, one value for each pass over the rows.
         converged: whether the tolerance was reached.
         stopped: whether the run was asked to stop first.
+        hessian: second derivative of the mean loss plus penalty at the weights [outputs * width, outputs * width], if
+            the solver knows it.
+        loss: mean loss without penalties next to the weights, if the solver knows it.
         advice: for a warning when the solver did not converge or found the optimum at infinity; else empty.
     """
 
@@ -24,4 +27,6 @@ class Solution:
     loss_curve: tuple[float, ...]
     converged: bool
     stopped: bool = False
+    hessian: NDArray[np.float64] | None = None
+    loss: float | None = None
     advice: str = ""

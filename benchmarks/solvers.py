@@ -1,6 +1,6 @@
 """Lepton's linear models against scikit-learn's: CPU time to the optimum, one thread, the same process and data.
 
-Run: python benchmarks/training.py [rows] [columns]
+Run: python benchmarks/solvers.py [rows] [columns]
 
 Every solver gets the tolerance at which it is used here; how near it came is in the table, so that a fast answer that
 is a worse one can be seen: "gap" is the objective above the lowest one found, "off" the largest difference of a weight

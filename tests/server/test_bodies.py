@@ -83,6 +83,7 @@ RUN_JSON = {
     "timeout_s": None,
     "after": [],
     "reused_from": None,
+    "columns": {},
 }  # fmt: skip
 ENDPOINT = Endpoint(
     "E1", "default", "cancer", "cancer@1", "M1", "B1", 1, EndpointState.READY, "",

@@ -22,7 +22,6 @@ from lepton.datasets.operations import Datasets, check_whole
 from lepton.datasets.records import DatasetVersion
 from lepton.models import bundle, inert, rows
 from lepton.models.batch import check_inputs
-from lepton.models.declared import read_signature
 from lepton.models.documents import Card, Documents, scope_of
 from lepton.models.lineage import draw
 from lepton.models.records import (
@@ -38,9 +37,10 @@ from lepton.models.records import (
     Trained,
     TrainRequest,
 )
+from lepton.models.registration import REGISTERED, registered
 from lepton.models.requests import check_request, check_target, choose_columns, to_arguments
 from lepton.models.rows import EvaluationRow, ModelRow
-from lepton.models.signature import GENERATION, Signature, Task
+from lepton.models.signature import Signature, Task
 from lepton.runs.operations import Runs
 from lepton.runs.records import Run
 from lepton.store.blobs import BlobStore
@@ -48,9 +48,6 @@ from lepton.store.keys import Keyring
 
 if TYPE_CHECKING:
     from lepton.training.scorecard import Scale, Scorecard
-
-REGISTERED = {"python": "Code of a user's own", "openai": "Another server, which is asked"}
-"""By recipe, what was registered and has no graph."""
 
 
 class Models:
@@ -134,7 +131,7 @@ class Models:
         self._require(actor, "models.register", project, target)
         check_name(name, "model")
         files = bundle.unpack(bundle.receive(chunks))
-        made = _registered(name, files)
+        made = registered(name, files)
         actor = actor if again is None else again()
         row = self._store(actor, made, project=project, run_id=run_id)
         with self._withdrawing(row), self._guard.allow(actor, "models.register", project=project, target=target) as tx:
@@ -542,51 +539,6 @@ def _numbered(tx: sa.Connection, row: ModelRow) -> ModelRow:
     row = replace(row, version=rows.next_version(tx, row.project, row.name))
     rows.insert_version(tx, row)
     return row
-
-
-def _registered(name: str, files: dict[str, bytes]) -> Trained:
-    if bundle.GRAPH in files:
-        return _adopted(name, files)
-    if bundle.UPSTREAM in files:
-        recipe, signature = "openai", GENERATION
-    elif bundle.SIGNATURE in files:
-        recipe, signature = "python", read_signature(files.pop(bundle.SIGNATURE))
-    else:
-        raise InvalidInput(f"The code comes without a signature. Put a file {bundle.SIGNATURE} beside {bundle.ENTRY}.")
-    note = f"{REGISTERED[recipe]}: it answers at endpoints, and what it says was not measured."
-    return Trained(
-        name=name,
-        recipe=recipe,
-        dataset="",
-        signature=signature,
-        graph=bundle.pack(files),
-        metrics={},
-        plots=(),
-        notes=(note,),
-    )
-
-
-def _adopted(name: str, files: dict[str, bytes]) -> Trained:
-    from lepton.models import adopted, trial  # onnx, which only who registers a graph needs
-
-    written = files.get(bundle.SIGNATURE)
-    declared = None if written is None else read_signature(written)
-    foreign = adopted.read(files[bundle.GRAPH])
-    width = foreign.width or (len(declared.inputs) if declared else 1)
-    columns = trial.columns_of(
-        foreign.model.SerializeToString(), foreign.input, foreign.outputs[0], foreign.kind, width
-    )
-    signature = adopted.signature_of(foreign, columns, declared)
-    return Trained(
-        name=name,
-        recipe="onnx",
-        dataset="",
-        signature=signature,
-        graph=adopted.adopt(foreign, signature),
-        metrics={},
-        plots=(),
-        notes=("A graph that was made elsewhere. What it says was not measured here: lepton models evaluate does.",),
-    )
 
 
 def _check_opened(row: ModelRow) -> None:

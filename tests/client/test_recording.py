@@ -102,6 +102,12 @@ def test_surroundings_are_noted(client: lepton.Client) -> None:
     assert b"httpx2==" in client.runs.get_artifact(run.id, "environment.txt")
 
 
+def test_a_run_that_ends_at_once_has_its_surroundings_too(client: lepton.Client) -> None:
+    run = start()
+    run.end()
+    assert "environment.txt" in [file.path for file in client.runs.artifacts(run.id)]
+
+
 def test_a_run_fails_with_its_block_without_the_text_of_the_error(client: lepton.Client) -> None:
     with pytest.raises(ValueError, match="canary"), start() as run:
         raise ValueError("canary of the data")

@@ -12,11 +12,11 @@ from rich.text import Text
 from rich.tree import Tree
 
 from lepton.cli.tables import facts, metrics_line, state, table
-from lepton.cli.words import bars, curve, duration, number, share, size, when
+from lepton.cli.words import bars, number, size, when
 from lepton.client.answers import Cell
 from lepton.client.endpoints import Compared, Endpoint, Machine, Predictions
 from lepton.client.models import Evaluation, Lineage, ModelDetail, Node, Plot, Scorecard, Signature
-from lepton.client.runs import Metrics, Run
+from lepton.client.runs import Run
 
 _SHOWN_COEFFICIENTS = 10
 _SHOWN_TERMS = 30
@@ -154,39 +154,6 @@ def lineage(found: Lineage) -> list[RenderableType]:
 def _node(node: Node) -> Text:
     label = "" if node.label == node.kind else node.label
     return Text.assemble((f"{node.kind} ", "dim"), (label, "bold"), (f"  {node.detail}" if node.detail else "", "dim"))
-
-
-def run(found: Run, measured: Metrics) -> list[RenderableType]:
-    """Show a run and the curves of what it measured."""
-    head = Text.assemble(f"{found.id}  {found.task}  ", state(found.state))
-    if found.message and not found.ended:
-        head.append(f"  {share(round(found.progress * 100), 100)} {found.message}")
-    about = [
-        ("by", f"{found.submitted_by} at {when(found.created_at)}"),
-        ("workers", str(found.workers)),
-        ("took", _took(found)),
-        ("from", ", ".join(found.inputs)),
-        ("made", ", ".join(found.outputs)),
-        ("retry of", found.retry_of or ""),
-        *((key, number(value)) for key, value in found.params.items()),
-    ]
-    parts: list[RenderableType] = [head, facts(about)]
-    if found.error is not None:
-        parts.append(Text(found.error.message, "red"))
-    for metric in measured.metrics:
-        if values := measured.values(metric.key):
-            parts.append(
-                Text.assemble(
-                    f"{metric.key:<20} ", (curve(values), "cyan"), f" {number(values[0])} → {number(values[-1])}"
-                )
-            )
-    return parts
-
-
-def _took(found: Run) -> str:
-    if found.started_at is None or found.ended_at is None:
-        return ""
-    return duration((found.ended_at - found.started_at).total_seconds())
 
 
 def outputs(found: Run) -> str:

@@ -1,4 +1,4 @@
-"""The queue, quotas and schedules of runs for the terminal."""
+"""A run, and the queue, quotas and schedules of runs, for the terminal."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from rich.console import RenderableType
+from rich.text import Text
 
 from lepton.cli import tables
-from lepton.cli.words import ago, when
-from lepton.client.runs import Queue, Quota, Resources, Schedule
+from lepton.cli.tables import facts, name_of, state
+from lepton.cli.words import ago, curve, duration, number, share, when
+from lepton.client.runs import Metrics, Queue, Quota, Resources, Run, Schedule, Tracked
+
+_LONGEST = 100
+"""Of a value that is shown; all of it is in the files and the JSON."""
 
 
 def queue(found: Queue) -> list[RenderableType]:
@@ -84,3 +89,41 @@ def limits(found: Quota) -> str:
 def memory(megabytes: float) -> str:
     """Return an amount of memory, such as ``1.5 GB``; counted by 1024."""
     return f"{megabytes / 1024:.3g} GB" if megabytes >= 1024 else f"{megabytes:g} MB"
+
+
+def run(found: Run, measured: Metrics, told: Tracked) -> list[RenderableType]:
+    """Show a run, what it has told of itself, and the curves of what it measured."""
+    head = Text.assemble(f"{found.id}  {name_of(found, told.tags.get('name'))}  ", state(found.state))
+    if found.message and not found.ended:
+        head.append(f"  {share(round(found.progress * 100), 100)} {found.message}")
+    tags = {key: value for key, value in told.tags.items() if key != "name" and not key.startswith("mlflow.")}
+    about = [
+        ("by", f"{found.submitted_by} at {when(found.created_at)}"),
+        ("workers", str(found.workers)),
+        ("took", _took(found)),
+        ("from", ", ".join(found.inputs)),
+        ("made", ", ".join(found.outputs)),
+        ("retry of", found.retry_of or ""),
+        *((key, number(value)) for key, value in found.params.items() if key != "name"),
+        *((key, _short(value)) for key, value in (*told.params.items(), *tags.items())),
+    ]
+    parts: list[RenderableType] = [head, facts(about)]
+    if found.error is not None:
+        parts.append(Text(found.error.message, "red"))
+    widest = max((len(metric.key) for metric in measured.metrics), default=0)
+    for metric in measured.metrics:
+        if values := measured.values(metric.key):
+            drawn = (f"{metric.key:<{widest}}  ", (curve(values), "cyan"))
+            parts.append(Text.assemble(*drawn, f" {number(values[0])} → {number(values[-1])}"))
+    return parts
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+
+
+def _took(found: Run) -> str:
+    if found.started_at is None or found.ended_at is None:
+        return ""
+    return duration((found.ended_at - found.started_at).total_seconds())

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 RUNS = group("runs", "Slow work: what is going on, what came of it.")
 GROUPS = (RUNS,)
 
+_DRAWN = 400
+"""Points of a curve that are asked for: more than a line of a terminal shows."""
 RunId = Annotated[str, typer.Argument(help="Id of the run.", metavar="RUN")]
 
 
@@ -44,9 +46,10 @@ def list_(
     """List runs, the newest first."""
     from lepton.cli import tables
 
-    columns = column or ()
+    columns = column or []
+    asked = columns if door.json else [*columns, "tags.name"]
     items = door.client.runs.list(
-        state=state, filter=filter, order_by=order_by, limit=limit, offset=offset, columns=columns
+        state=state, filter=filter, order_by=order_by, limit=limit, offset=offset, columns=asked
     )
     door.answer(items.body, tables.runs(items, columns))
 
@@ -136,11 +139,15 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has many options
 
 @verb(RUNS, "lepton runs get 01J8ZQ4T6W")
 def get(door: Door, run_id: RunId) -> None:
-    """Show one run and the curves of what it measured."""
-    from lepton.cli import model_pages
+    """Show one run, its params and tags, and the curves of what it measured."""
+    from lepton.cli import run_pages
 
-    run = door.client.runs.get(run_id)
-    door.answer(run.body, *([] if door.json else model_pages.run(run, door.client.runs.metrics(run_id))))
+    runs = door.client.runs
+    run = runs.get(run_id)
+    if door.json:
+        door.print_body(run.body)
+    else:
+        door.answer(run.body, *run_pages.run(run, runs.metrics(run_id, points=_DRAWN), runs.tracked(run_id)))
 
 
 @verb(RUNS, "lepton runs logs 01J8ZQ4T6W", "lepton runs logs --follow 01J8ZQ4T6W")

@@ -18,6 +18,7 @@ from lepton.client.endpoints import Endpoint
 from lepton.client.models import Model, ModelVersion
 from lepton.client.runs import Artifact, Run
 
+_LONGEST_NAME = 40
 STATE_STYLES = {
     "succeeded": "green",
     "ready": "green",
@@ -99,20 +100,26 @@ def artifacts(items: Sequence[Artifact]) -> Table | str:
 
 
 def runs(items: Sequence[Run], columns: Sequence[str] = ()) -> Table | str:
-    """List runs, with what they have told under some names."""
+    """List runs, with what they have told under some names; their own is asked for as ``tags.name``."""
     if not items:
         return "No runs."
     now = datetime.now(UTC)
     return table(
-        ["run", "task", "state", *(f">{name}" for name in columns), "made", "at"],
+        ["run", "name", "state", *(f">{name}" for name in columns), "made", "at"],
         [
             (
-                r.id, r.task, _run_state(r), *(_told(r.columns.get(name)) for name in columns),
-                "\n".join(r.outputs), ago(r.created_at, now),
+                r.id, name_of(r, r.columns.get("tags.name")), _run_state(r),
+                *(_told(r.columns.get(name)) for name in columns), "\n".join(r.outputs), ago(r.created_at, now),
             )
             for r in items
         ],
     )  # fmt: skip
+
+
+def name_of(found: Run, tag: Cell = None) -> str:
+    """Return what a run is called: by whoever submitted or recorded it, or after what it does."""
+    name = str(found.params.get("name") or tag or found.params.get("command") or found.task)
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
 def _told(value: Cell) -> str:

@@ -34,6 +34,8 @@ _SEND_EVERY_S = 0.5
 _MEASURE_EVERY_S = 10.0
 _BEAT_EVERY_S = 300.0
 _LONGEST_WAIT_S = 30.0
+_NOTE_FOR_S = 10.0
+"""So long a run that ends is held up by what is noted of the code and the packages."""
 _KEY, _VALUE = 250, 8000
 
 
@@ -56,6 +58,7 @@ class TrackedRun:
         self._wake = threading.Event()
         self._sender = Sender(spool, client.runs)
         self._thread = threading.Thread(target=self._work, name="lepton-tracking", daemon=True)
+        self._noting: threading.Thread | None = None
 
     def metric(self, key: str, value: float, step: int = 0) -> None:
         """Add a point to a curve.
@@ -142,6 +145,8 @@ class TrackedRun:
             message: Why it failed.
             timeout_s: Longest wait.
         """
+        if self._noting is not None:  # which takes longer than a short run
+            self._noting.join(_NOTE_FOR_S)
         with self._lock:
             if self._ended:
                 return
@@ -179,7 +184,8 @@ class TrackedRun:
         atexit.register(self._at_exit)
         self._thread.start()
         if with_surroundings:
-            threading.Thread(target=self._note_surroundings, name="lepton-surroundings", daemon=True).start()
+            self._noting = threading.Thread(target=self._note_surroundings, name="lepton-surroundings", daemon=True)
+            self._noting.start()
         if with_machine:
             threading.Thread(target=self._measure, name="lepton-machine", daemon=True).start()
 

@@ -37,6 +37,14 @@ def main(uri: str) -> None:
     client.log_artifact(first, "model.pkl", "model")
     client.set_terminated(first, end_time=1_700_000_060_000)
 
+    client.create_registered_model("Iris Model", tags={"team": "botany"}, description="Tells flowers apart")
+    source = f"{client.get_run(first).info.artifact_uri}/model"
+    for _ in range(3):
+        client.create_model_version("Iris Model", source, first, tags={"checked": "yes"}, description="the first")
+    client.delete_model_version("Iris Model", "2")
+    client.set_registered_model_alias("Iris Model", "champion", "3")
+    client.create_registered_model("of nobody")
+
     client.set_terminated(client.create_run(flowers, run_name="bad").info.run_id, status="FAILED")
     client.set_terminated(client.create_run("0", run_name="stopped").info.run_id, status="KILLED")
     client.create_run("0", run_name="still running")

@@ -83,7 +83,7 @@ def sources(
 def brought(client: lepton.Client, source: str, **how: Any) -> Brought:
     store = open_store(source)
     try:
-        return bring(store, client.runs, project=client.transport.project, **how)
+        return bring(store, client.runs, transport=client.transport, project=client.transport.project, **how)
     finally:
         store.close()
 
@@ -129,6 +129,29 @@ def test_what_is_deleted_in_mlflow_stays_there(kind: str, sources: dict[str, str
     assert names == {"first", "bad", "stopped", "still running"}
 
 
+@pytest.mark.parametrize("kind", ["folder", "sqlite", "server"])
+def test_registered_models_come_as_files_that_nothing_opens(
+    kind: str, sources: dict[str, str], client: lepton.Client
+) -> None:
+    assert brought(client, sources[kind]).versions == 2  # and not the one that was deleted
+    (model,) = client.models.list()
+    assert (model.name, [version.recipe for version in model.versions]) == ("iris-model", ["files", "files"])
+    again = brought(client, sources[kind])
+    assert (again.versions, again.missing) == (0, [])
+    found = registered(client)
+    assert (found["name"], found["description"]) == ("Iris Model", "Tells flowers apart")
+    assert found["tags"] == [{"key": "team", "value": "botany"}]
+    assert found["aliases"] == [{"alias": "champion", "version": "2"}]  # which has number 3 in MLflow
+
+
+def registered(client: lepton.Client) -> dict[str, Any]:
+    """What MLflow's registry says of the only model that has versions."""
+    path = f"/projects/{client.transport.project}/api/2.0/mlflow/registered-models/search"
+    models = json.loads(client.transport.get(path))["registered_models"]
+    (found,) = [model for model in models if model["name"] != "of nobody"]
+    return {key: found.get(key) for key in ("name", "description", "tags", "aliases")}
+
+
 def test_a_run_that_has_not_ended_comes_as_failed_if_it_is_wanted(
     recorded: dict[str, str], client: lepton.Client
 ) -> None:
@@ -162,8 +185,9 @@ class BreaksOff:
 
 def test_one_that_was_broken_off_goes_on_where_it_was(recorded: dict[str, str], client: lepton.Client) -> None:
     store = open_store(recorded["sqlite"])
+    there = BreaksOff(client.runs)
     with pytest.raises(Unavailable):
-        bring(store, BreaksOff(client.runs), project=client.transport.project)  # type: ignore[arg-type]
+        bring(store, there, transport=client.transport, project=client.transport.project)  # type: ignore[arg-type]
     store.close()
     assert brought(client, recorded["sqlite"]).runs == 3
     assert len(values(client, named(client, "first").id, "train/loss")) == 5
@@ -179,7 +203,12 @@ def test_files_in_a_bucket_are_said_to_be_missing(
     rows.close()
     done = brought(client, str(copy))
     assert (done.runs, done.files) == (3, 0)
-    assert all(sentence.endswith("its files did not come, as they are elsewhere (s3).") for sentence in done.missing)
+    said = [sentence for sentence in done.missing if sentence.startswith("Run ")]
+    assert len(said) == 3
+    assert all(sentence.endswith("its files did not come, as they are elsewhere (s3).") for sentence in said)
+    assert [sentence[:36] for sentence in done.missing[3:]] == [
+        f"Version {n} of model 'Iris Model' did " for n in (1, 3)
+    ]
 
 
 def test_files_that_a_server_kept_are_found_beside_its_database(
@@ -244,8 +273,11 @@ def test_the_terminal_tells_what_came(recorded: dict[str, str], client: lepton.C
 
     said = typed()
     assert "Brought 3 runs with 2 files over." in said
+    assert "2 versions of registered models came too." in said
     assert "1 run did not come, not having ended. Bring them too with --unfinished." in said
-    assert json.loads(typed("--json")) == {"runs": 0, "known": 3, "unfinished": 1, "files": 0, "missing": []}
+    assert json.loads(typed("--json")) == {
+        "runs": 0, "known": 3, "unfinished": 1, "files": 0, "versions": 0, "missing": [],
+    }  # fmt: skip
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=3), st.integers(0, 45), max_size=6))

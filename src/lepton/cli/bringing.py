@@ -20,11 +20,16 @@ _SHOWN = 10
 def bring_mlflow(door: Door, source: str, *, artifacts: Path | None, unfinished: bool) -> None:
     """Bring a store of MLflow's over and say what came of it."""
     with closing(open_store(source, artifacts)) as store, _bar(door, store.count()) as on_run:
-        done = bring(store, door.client.runs, project=door.project, unfinished=unfinished, on_run=on_run)
+        client = door.client
+        done = bring(
+            store, client.runs, transport=client.transport, project=door.project, unfinished=unfinished, on_run=on_run
+        )
     if door.json:
         sys.stdout.write(encode(asdict(done)).decode() + "\n")
         return
     door.say(f"Brought {_count(done.runs, 'run')} with {_count(done.files, 'file')} over.")
+    if done.versions:
+        door.say(f"{_count(done.versions, 'version')} of registered models came too. See: lepton models list")
     if done.known:
         door.say(f"{_count(done.known, 'run')} had come before.")
     if done.unfinished:

@@ -253,8 +253,10 @@ def _plain(value: object) -> object:
 
 def _raise(response: httpx2.Response) -> NoReturn:
     try:
-        error = orjson.loads(response.content)["error"]
-        code, message = str(error["code"]), str(error["message"])
+        found = orjson.loads(response.content)
+        if "error_code" in found:  # an address of MLflow's protocol
+            raise InvalidInput(str(found["message"]))
+        code, message = str(found["error"]["code"]), str(found["error"]["message"])
     except (orjson.JSONDecodeError, KeyError, TypeError):
         if response.status_code >= 500:
             raise Unavailable(

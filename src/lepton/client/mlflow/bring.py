@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 
 from lepton.client.mlflow.folders import Folders
 from lepton.client.mlflow.records import OtherPoint, OtherRun, Store, Unreachable
+from lepton.client.mlflow.registry import ModelsBrought
 from lepton.client.mlflow.server import Server
 from lepton.client.mlflow.sqlite import SqliteFile
 from lepton.client.runs import Runs
+from lepton.client.transport import Transport
 from lepton.core.errors import InvalidInput, NotFound, TooLarge
 from lepton.core.ids import id_from
 
@@ -31,6 +33,7 @@ class Brought:
         known: Runs that had been before.
         unfinished: Runs that have not ended and were left where they are.
         files: Files that came with the runs.
+        versions: Versions of registered models that were brought over now.
         missing: What of which run could not come, in a sentence each.
     """
 
@@ -38,6 +41,7 @@ class Brought:
     known: int = 0
     unfinished: int = 0
     files: int = 0
+    versions: int = 0
     missing: list[str] = field(default_factory=list)
 
     @property
@@ -79,11 +83,12 @@ def bring(
     store: Store,
     runs: Runs,
     *,
+    transport: Transport,
     project: str,
     unfinished: bool = False,
     on_run: Callable[[Brought], None] = lambda _: None,
 ) -> Brought:
-    """Bring all runs of a store over, with params, tags, curves, times and files.
+    """Bring all runs of a store over, with params, tags, curves, times and files; then its registered models.
 
     A run keeps its id in the tag ``mlflow.run_id``; ours is made of that one and the project, and what it has is sent
     in the same batches each time. So one that was broken off goes on where it was.
@@ -91,6 +96,7 @@ def bring(
     Args:
         store: Where they are.
         runs: Where they go.
+        transport: The same platform, for what is registered.
         project: The project there.
         unfinished: Whether runs that have not ended come too, as failed ones.
         on_run: Called behind each run.
@@ -98,17 +104,22 @@ def bring(
     Raises:
         LeptonError: if the platform, or MLflow's server, cannot be reached any more.
     """
-    done = Brought()
+    done, ids = Brought(), {}
     for run in store.runs():
-        run_id = id_of(project, run)
+        run_id = ids[run.id] = id_of(project, run)
         if _is_complete(runs, run_id):
             done.known += 1
         elif run.state is None and not unfinished:
+            del ids[run.id]
             done.unfinished += 1
         else:
             _bring_one(store, runs, run, run_id=run_id, done=done)
             done.runs += 1
         on_run(done)
+    models = ModelsBrought(transport, project, ids)
+    models.bring(store)
+    done.versions = models.versions
+    done.missing += models.missing
     return done
 
 

@@ -12,7 +12,18 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 
-from lepton.client.mlflow.records import STATES, OtherFile, OtherPoint, OtherRun, Unreachable, finite, moment
+from lepton.client.mlflow.records import (
+    STATES,
+    OtherFile,
+    OtherModel,
+    OtherPoint,
+    OtherRun,
+    OtherVersion,
+    Unreachable,
+    finite,
+    moment,
+    path_of_source,
+)  # fmt: skip
 from lepton.core.errors import InvalidInput
 
 _STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
@@ -66,6 +77,25 @@ class Folders:
         for name, folder in self._models.get(run.id, []):
             yield from files_in(folder / "artifacts", under=f"{name}/")
 
+    def models(self) -> Iterator[OtherModel]:
+        """All registered models."""
+        names = {
+            model.name: name
+            for experiment in self._experiments
+            for found in _models(experiment / "models").values()
+            for name, model in found
+        }
+        for folder in _inside(self._root / "models"):
+            about = _meta(folder)
+            versions = (_version(inside, names) for inside in _inside(folder) if inside.name.startswith("version-"))
+            yield OtherModel(
+                name=str(about.get("name", folder.name)),
+                description=str(about.get("description") or ""),
+                tags={key: _text(path) for key, path in _files(folder / "tags")},
+                aliases={key: int(_text(path)) for key, path in _files(folder / "aliases") if _text(path).isdigit()},
+                versions=tuple(sorted((one for one in versions if one is not None), key=lambda one: one.number)),
+            )
+
     def close(self) -> None:
         """Nothing is held."""
 
@@ -113,6 +143,20 @@ def _run(folder: Path, run: Mapping[str, object], experiment: str) -> OtherRun:
         params={key: _text(path) for key, path in _files(folder / "params")},
         tags=tags,
         place=str(folder),  # what meta.yaml says is where it was made, perhaps on another machine
+    )
+
+
+def _version(folder: Path, names: Mapping[str, str]) -> OtherVersion | None:
+    about = _meta(folder)
+    number, run_id = str(about.get("version", "")), str(about.get("run_id") or "")
+    if not number.isdigit() or about.get("current_stage") == "Deleted_Internal":
+        return None
+    return OtherVersion(
+        number=int(number),
+        description=str(about.get("description") or ""),
+        tags={key: _text(path) for key, path in _files(folder / "tags")},
+        run_id=run_id,
+        path=path_of_source(str(about.get("source", "")), run_id, names.get),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from typing import BinaryIO, Protocol
 
 STATES = {"FINISHED": "succeeded", "FAILED": "failed", "KILLED": "cancelled"}
+_LOGGED = re.compile(r"\bm-[0-9a-f]{32}\b")
 _LARGEST = 1.7976931348623157e308
 """What MLflow's databases keep for an infinity."""
 
@@ -51,6 +53,33 @@ class OtherFile:
     open: Callable[[], AbstractContextManager[BinaryIO]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class OtherVersion:
+    """A version of one of MLflow's registered models.
+
+    Attributes:
+        run_id: The run that it comes from, empty if none is known.
+        path: Folder of its files among those of the run, as they come over; None if that is not known.
+    """
+
+    number: int
+    description: str
+    tags: Mapping[str, str]
+    run_id: str
+    path: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherModel:
+    """One of MLflow's registered models, its versions from the first on; `aliases` mean numbers of versions."""
+
+    name: str
+    description: str
+    tags: Mapping[str, str]
+    aliases: Mapping[str, int]
+    versions: tuple[OtherVersion, ...]
+
+
 class Store(Protocol):
     """Where MLflow keeps its runs. All that is deleted there is left out."""
 
@@ -69,6 +98,9 @@ class Store(Protocol):
         Raises:
             Unreachable: if they are where this store does not reach.
         """
+
+    def models(self) -> Iterator[OtherModel]:
+        """All registered models."""
 
     def close(self) -> None:
         """Let go of it."""
@@ -91,3 +123,18 @@ def moment(milliseconds: object) -> datetime | None:
 def finite(value: float) -> float | None:
     """Return a measured value; None if it is not finite, or stands for an infinity."""
     return value if -_LARGEST < value < _LARGEST else None
+
+
+def path_of_source(source: str, run_id: str, logged: Callable[[str], str | None]) -> str | None:
+    """Return the folder of a version among the files of its run; None if its source does not tell.
+
+    Args:
+        source: What MLflow says: a path or a URI.
+        run_id: Of the run.
+        logged: Returns the name of a logged model, by its id.
+    """
+    if found := _LOGGED.search(source):
+        return logged(found[0])
+    if run_id and (inside := re.search(rf"{re.escape(run_id)}/(?:artifacts/)?(.+)", source)):
+        return inside[1].rstrip("/")
+    return None

@@ -12,7 +12,18 @@ from urllib.parse import quote, urlsplit
 
 import httpx2
 
-from lepton.client.mlflow.records import STATES, OtherFile, OtherPoint, OtherRun, Unreachable, finite, moment
+from lepton.client.mlflow.records import (
+    STATES,
+    OtherFile,
+    OtherModel,
+    OtherPoint,
+    OtherRun,
+    OtherVersion,
+    Unreachable,
+    finite,
+    moment,
+    path_of_source,
+)  # fmt: skip
 from lepton.core.errors import InvalidInput, Unavailable
 
 _API = "/api/2.0/mlflow"
@@ -101,6 +112,35 @@ class Server:
             for path in self._below(place, {}, "artifact_directory_path"):
                 file = f"/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files"
                 yield OtherFile(f"{name}/{path}", partial(self._opened, file, {"artifact_file_path": path}))
+
+    def models(self) -> Iterator[OtherModel]:
+        """All registered models."""
+        for model in self._pages("registered-models/search", "registered_models", {}, method="GET", absent_ok=True):
+            name = str(model["name"])
+            asked = {"filter": f"name='{name}'"} if "'" not in name else {"filter": f'name="{name}"'}
+            found = self._pages("model-versions/search", "model_versions", asked, method="GET")
+            versions = sorted((self._version(one) for one in found), key=lambda one: one.number)
+            yield OtherModel(
+                name=name,
+                description=model.get("description") or "",
+                tags={item["key"]: item.get("value", "") for item in model.get("tags", [])},
+                aliases={item["alias"]: int(item["version"]) for item in model.get("aliases", [])},
+                versions=tuple(versions),
+            )
+
+    def _version(self, found: Mapping[str, Any]) -> OtherVersion:
+        run_id = found.get("run_id") or ""
+        return OtherVersion(
+            number=int(found["version"]),
+            description=found.get("description") or "",
+            tags={item["key"]: item.get("value", "") for item in found.get("tags", [])},
+            run_id=run_id,
+            path=path_of_source(found.get("source") or "", run_id, self._logged),
+        )
+
+    def _logged(self, model_id: str) -> str | None:
+        answer = self._ask("GET", f"{_API}/logged-models/{model_id}", absent_ok=True)
+        return None if answer.status_code == 404 else str(answer.json()["model"]["info"]["name"])
 
     def close(self) -> None:
         """Close the connections."""

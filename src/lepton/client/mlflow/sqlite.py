@@ -8,7 +8,17 @@ from pathlib import Path
 from urllib.parse import quote
 
 from lepton.client.mlflow.folders import files_in, folder_of
-from lepton.client.mlflow.records import STATES, OtherFile, OtherPoint, OtherRun, finite, moment
+from lepton.client.mlflow.records import (
+    STATES,
+    OtherFile,
+    OtherModel,
+    OtherPoint,
+    OtherRun,
+    OtherVersion,
+    finite,
+    moment,
+    path_of_source,
+)  # fmt: skip
 from lepton.core.errors import InvalidInput
 
 _RUNS = """
@@ -19,6 +29,14 @@ _RUNS = """
 _MODELS = """
     SELECT name, artifact_location FROM logged_models
     WHERE source_run_id = ? AND ifnull(lifecycle_stage, 'active') <> 'deleted'
+"""
+_MODELS_REGISTERED = "SELECT name, description FROM registered_models"
+_ALIASES = "SELECT alias, version FROM registered_model_aliases WHERE name = ?"
+_MODEL_TAGS = "SELECT key, value FROM registered_model_tags WHERE name = ?"
+_VERSION_TAGS = "SELECT key, value FROM model_version_tags WHERE name = ? AND version = ?"
+_VERSIONS = """
+    SELECT version, description, run_id, source FROM model_versions
+    WHERE name = ? AND current_stage <> 'Deleted_Internal' ORDER BY version
 """
 
 
@@ -49,6 +67,7 @@ class SqliteFile:
                 "the address of its server."
             )
         self._has_models = "logged_models" in tables
+        self._has_registry = {"registered_models", "model_versions", "registered_model_aliases"} <= tables
 
     def count(self) -> int | None:
         """How many runs there are."""
@@ -84,6 +103,36 @@ class SqliteFile:
         if self._has_models:
             for name, place in self._rows.execute(_MODELS, (run.id,)).fetchall():
                 yield from files_in(self._folder(place), under=f"{name}/")
+
+    def models(self) -> Iterator[OtherModel]:
+        """All registered models."""
+        if not self._has_registry:
+            return
+        for name, description in self._rows.execute(f"{_MODELS_REGISTERED} ORDER BY name").fetchall():
+            aliases = self._rows.execute(_ALIASES, (name,))
+            yield OtherModel(
+                name=name,
+                description=description or "",
+                tags={key: value or "" for key, value in self._rows.execute(_MODEL_TAGS, (name,))},
+                aliases={alias: int(version) for alias, version in aliases},
+                versions=tuple(self._version(name, row) for row in self._rows.execute(_VERSIONS, (name,)).fetchall()),
+            )
+
+    def _version(self, name: str, row: sqlite3.Row) -> OtherVersion:
+        tags = self._rows.execute(_VERSION_TAGS, (name, row["version"]))
+        run_id = row["run_id"] or ""
+        return OtherVersion(
+            number=row["version"],
+            description=row["description"] or "",
+            tags={key: value or "" for key, value in tags},
+            run_id=run_id,
+            path=path_of_source(row["source"] or "", run_id, self._logged),
+        )
+
+    def _logged(self, model_id: str) -> str | None:
+        query = "SELECT name FROM logged_models WHERE model_id = ?"
+        found = self._rows.execute(query, (model_id,)).fetchone() if self._has_models else None
+        return None if found is None else str(found[0])
 
     def close(self) -> None:
         """Close the file."""

@@ -26,7 +26,7 @@ from lepton.runs.engines.port import Engine, EnginePhase, EngineSpec, EngineStat
 from lepton.runs.launching import Launching
 from lepton.runs.queue import DEPTH, Decision, Started, Waiting, decide, used_by_project
 from lepton.runs.records import Quota, Resources, RunState, Stopping
-from lepton.runs.rows import RunRow, ScheduleRow
+from lepton.runs.rows import QueuedRow, RunRow, ScheduleRow
 from lepton.runs.verdict import Verdict, backoff_s, judge, judge_command
 from lepton.store.ciphers import derive
 from lepton.store.database import Database
@@ -89,7 +89,7 @@ class Dispatch:
                 self._reconcile(row, now)
         reasons = self._release(held, now)
         with self.database.read() as tx:
-            running, first = rows.running(tx), rows.first(tx, now, DEPTH)
+            running, first = rows.running(tx), rows.candidates(tx, now, DEPTH)
             quotas, counts = rows.quotas(tx), rows.count_unended(tx)
             counted = [project for project, quota in quotas.items() if quota.hours is not None]
             hours = rows.cpu_hours(tx, counted, month_of(now)) if counted else {}
@@ -104,22 +104,27 @@ class Dispatch:
                 reasons |= {row.id: error.message for row in mine}
                 continue
             reasons |= found.reasons
-            by_id = {row.id: row for row in (*mine, *running)}
-            for run_id in found.start:
-                self._start(by_id[run_id], engine)
-                running.append(by_id[run_id])  # it counts for the quotas of what starts elsewhere
-            for run_id in found.preempt:
-                self._stop(by_id[run_id], Stopping.PREEMPTED)
-            self._want(engine, {run_id: by_id[run_id].needs for run_id in found.lacking})
+            for row in self._rows_of(found.start):
+                self._start(row, engine)
+                running.append(row)  # it counts for the quotas of what starts elsewhere
+            for row in [row for row in running if row.id in found.preempt]:
+                self._stop(row, Stopping.PREEMPTED)
+            self._want(engine, {row.id: row.needs for row in mine if row.id in found.lacking})
         self.reasons = reasons
         return bool(counts)
+
+    def _rows_of(self, ids: Sequence[str]) -> list[RunRow]:
+        """Read runs that start, in the order in which they do; whoever is gone meanwhile does not."""
+        with self.database.read() as tx:
+            found = {row.id: row for row in rows.several(tx, ids)} if ids else {}
+        return [found[run_id] for run_id in ids if run_id in found]
 
     def _want(self, engine: Engine, lacking: Mapping[str, Resources]) -> None:
         with suppress(Unavailable):  # it is told again
             engine.want(lacking)
 
     def _decide(
-        self, engine: Engine, first: list[RunRow], running: list[RunRow], now: datetime, *,
+        self, engine: Engine, first: list[QueuedRow], running: list[RunRow], now: datetime, *,
         quotas: Mapping[str, Quota], hours: Mapping[str, float],
     ) -> Decision:  # fmt: skip
         """Decide what starts on the machines of one engine."""
@@ -140,7 +145,7 @@ class Dispatch:
         elsewhere = used_by_project((row.project, row.needs) for row in running if self.engine_of(row) is not engine)
         return decide(waiting, started, engine.machines(), quotas=quotas, hours=hours, elsewhere=elsewhere)
 
-    def engine_of(self, row: RunRow) -> Engine:
+    def engine_of(self, row: RunRow | QueuedRow) -> Engine:
         """Return what runs a run: users' own code may be elsewhere."""
         return self.engine if row.task != COMMAND or self.launching.engine is None else self.launching.engine
 

@@ -142,6 +142,19 @@ class RunRow:
         return self.resources.times(self.workers)
 
 
+@dataclass(frozen=True, slots=True)
+class QueuedRow:
+    """As much of a run that may start as it takes to decide whether it does: many are read, and few start."""
+
+    id: str
+    project: str
+    task: str
+    created_at: datetime
+    not_before: datetime | None
+    priority: int
+    needs: Resources
+
+
 @dataclass(frozen=True)
 class ScheduleRow:
     """A schedule, with everything that its runs need.
@@ -264,6 +277,22 @@ def waiting_for_a_time(tx: sa.Connection, now: datetime) -> list[RunRow]:
 
 def first(tx: sa.Connection, now: datetime, depth: int) -> list[RunRow]:
     """Return the runs that may start, at most `depth` of each project, first to start first."""
+    return [row_of(row) for row in tx.execute(_first(sa.select(runs), now, depth))]
+
+
+def candidates(tx: sa.Connection, now: datetime, depth: int) -> list[QueuedRow]:
+    """Return the same, with what is decided by alone."""
+    c = runs.c
+    about = (c.id, c.project, c.task, c.created_at, c.not_before, c.priority, c.workers)
+    query, found = sa.select(*about, c.cpus, c.memory_mb, c.gpus), []
+    for run_id, project, task, made, later, priority, workers, *needs in tx.execute(_first(query, now, depth)):
+        cpus, memory_mb, gpus = needs
+        each = Resources(1.0 if cpus is None else cpus, memory_mb or 0, gpus or 0)
+        found.append(QueuedRow(run_id, project, task, made, later, priority or 0, each.times(workers)))
+    return found
+
+
+def _first(query: sa.Select[Any], now: datetime, depth: int) -> sa.Select[Any]:
     order = (sa.func.coalesce(runs.c.priority, 0).desc(), runs.c.created_at, runs.c.id)
     number = sa.func.row_number().over(partition_by=runs.c.project, order_by=order)
     waiting = sa.select(runs.c.id, number.label("number")).where(
@@ -272,8 +301,7 @@ def first(tx: sa.Connection, now: datetime, depth: int) -> list[RunRow]:
         sa.or_(runs.c.not_before.is_(None), runs.c.not_before <= now),
     )
     numbered = waiting.subquery()
-    query = sa.select(runs).join(numbered, runs.c.id == numbered.c.id).where(numbered.c.number <= depth)
-    return [row_of(row) for row in tx.execute(query.order_by(*order))]
+    return query.join(numbered, runs.c.id == numbered.c.id).where(numbered.c.number <= depth).order_by(*order)
 
 
 def count_unended(tx: sa.Connection) -> dict[tuple[str, RunState], int]:

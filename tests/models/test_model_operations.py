@@ -52,7 +52,7 @@ def test_a_training_makes_a_version_and_ends_its_run_in_one_commit(workshop: Wor
     detail = workshop.models.get(EDITOR, Ref("model", 1))
     assert detail.version == version
     assert [i.name for i in detail.signature.inputs] == list(FEATURES)
-    assert {plot.kind for plot in detail.plots} == {"roc", "confusion", "calibration", "coefficients"}
+    assert {plot.kind for plot in detail.plots} == {"roc", "confusion", "calibration", "coefficients", "summary"}
 
 
 def test_the_version_is_not_there_if_its_run_was_cancelled_meanwhile(workshop: Workshop) -> None:
@@ -269,7 +269,7 @@ def test_values_of_personal_columns_are_shown_only_to_those_who_may_read_them(wo
     shown = workshop.models.get(STEWARD, Ref("model"))
     assert shown.signature.classes == ("gold", "none", "silver")
     assert "Paris" in (shown.signature.inputs[1].values or ())
-    assert {plot.kind for plot in shown.plots} == {"confusion", "calibration", "coefficients"}
+    assert {plot.kind for plot in shown.plots} == {"confusion", "calibration", "coefficients", "summary"}
     with pytest.raises(Forbidden, match="has learned from personal columns"):
         workshop.models.export(EDITOR, Ref("model"))
     assert workshop.models.export(STEWARD, Ref("model"))

@@ -11,12 +11,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 os.environ.setdefault("POLARS_OOC_DISK_BUDGET_MB", "0")
 
 from lepton.core.ids import new_id
 from lepton.core.settings import Settings
+
+# How long a case takes says how busy the machine is, not whether the code is right.
+hypothesis.settings.register_profile("lepton", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("lepton")
 
 CATALOGS = ("sqlite", "postgresql")
 

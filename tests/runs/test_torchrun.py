@@ -46,7 +46,9 @@ for epoch in range(5):
 
 if rank == 0:
     torch.save(model.module.state_dict(), os.environ.get("OUT", "weights.pt"))
+distributed.barrier()
 distributed.destroy_process_group()
+os._exit(0)  # threads of PyTorch's own abort now and then while Python ends, under torchrun too
 """
 
 

@@ -64,7 +64,10 @@ def _table(latency: dict[str, Latency], throughput: dict[str, Throughput]) -> st
         ("runs that one client asked for at once", {n: f"{one.count:,}" for n, one in throughput.items()}),
         ("finished in a minute", {n: f"{one.per_minute:,.0f}" for n, one in throughput.items()}),
         ("that did not end well", {n: str(one.errors) for n, one in throughput.items()}),
-        ("CPU of a run, all processes, ms", {n: f"{one.cpu_ms:,.0f}" for n, one in throughput.items()}),
+        (
+            "CPU of a run, all processes, ms",
+            {n: f"{one.cpu_ms:,.0f}" for n, one in throughput.items() if one.cpu_ms is not None},
+        ),
     ]
     lines = [f"| | {' | '.join(latency)} | Ray Jobs ÷ Lepton |", "|---" * (2 + len(latency)) + "|"]
     for what, values in rows:

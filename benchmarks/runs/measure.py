@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 PROGRAM = "import time\nprint(f'{time.time():.6f}', flush=True)\n"
@@ -36,8 +34,8 @@ class Runner(Protocol):
     def said(self, run_id: str) -> str:
         """Return what a run has written; raise if it did not end well."""
 
-    def cpu_s(self) -> float:
-        """Return the CPU seconds of all of its processes so far, those of its runs included."""
+    def cpu_s(self) -> float | None:
+        """Return the CPU seconds of all of its processes so far, those of its runs included; None if nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +68,14 @@ class Throughput:
         seconds: From asking for the first to the end of the last.
         submit_s: Until all were asked for.
         errors: How many did not end well, or have not said what they were to say.
-        cpu_ms: CPU of a run, all processes, without that of the client.
+        cpu_ms: CPU of a run, all processes, without that of the client; None if nobody knows.
     """
 
     count: int
     seconds: float
     submit_s: float
     errors: int
-    cpu_ms: float
+    cpu_ms: float | None
 
     @property
     def per_minute(self) -> float:
@@ -94,7 +92,8 @@ class Throughput:
             time.sleep(0.25)
         ended, after = time.monotonic(), runner.cpu_s()
         errors = sum(not _is_well(runner, run_id) for run_id in ids)
-        return cls(count, ended - began, submitted - began, errors, (after - before) / count * 1000)
+        cpu_ms = None if before is None or after is None else (after - before) / count * 1000
+        return cls(count, ended - began, submitted - began, errors, cpu_ms)
 
 
 def _is_well(runner: Runner, run_id: str) -> bool:
@@ -102,16 +101,3 @@ def _is_well(runner: Runner, run_id: str) -> bool:
         return float(runner.said(run_id).split()[-1]) > 0
     except (RuntimeError, ValueError, IndexError):
         return False
-
-
-def marked_cpu_s(mark: str) -> float:
-    """Return the CPU seconds of all processes with a text in their environment, and of what they have collected."""
-    total = 0
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark.encode() in (path / "environ").read_bytes():
-                fields = (path / "stat").read_text().rpartition(")")[2].split()
-                total += sum(map(int, fields[11:15]))
-        except OSError:
-            continue
-    return total / os.sysconf("SC_CLK_TCK")

@@ -16,7 +16,15 @@ import httpx2
 import orjson
 
 from lepton import __version__
-from lepton.core.errors import Conflict, InvalidInput, Unavailable, error_from_code
+from lepton.core.errors import (
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+    error_from_code,
+)
 
 Query = Mapping[str, str | int | bool | tuple[str, ...] | None]
 
@@ -24,6 +32,10 @@ _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _RETRY_FOR_S = 30.0
 _SILENCE_S = 60.0
 """A stream in which nothing came for so long is opened again; the platform says something every 15 s."""
+
+
+_BY_STATUS = {401: Unauthenticated, 403: Forbidden, 404: NotFound, 409: Conflict, 503: Unavailable}
+"""What an error is that names no code of ours."""
 
 
 @dataclass(frozen=True)
@@ -255,7 +267,7 @@ def _raise(response: httpx2.Response) -> NoReturn:
     try:
         found = orjson.loads(response.content)
         if "error_code" in found:  # an address of MLflow's protocol
-            raise InvalidInput(str(found["message"]))
+            raise _BY_STATUS.get(response.status_code, InvalidInput)(str(found["message"]))
         code, message = str(found["error"]["code"]), str(found["error"]["message"])
     except (orjson.JSONDecodeError, KeyError, TypeError):
         if response.status_code >= 500:

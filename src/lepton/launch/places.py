@@ -65,8 +65,8 @@ class Place:
 
     def name_python(self) -> None:
         """Let the interpreter of the platform be found as ``python``, which not every system calls it."""
-        self.programs.mkdir(mode=0o700)
         if not Path(sys.executable).with_name("python").exists():
+            self.programs.mkdir(mode=0o700)
             (self.programs / "python").symlink_to(sys.executable)
 
     @property

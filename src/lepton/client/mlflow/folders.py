@@ -23,7 +23,7 @@ from lepton.client.mlflow.records import (
     finite,
     moment,
     path_of_source,
-)  # fmt: skip
+)
 from lepton.core.errors import InvalidInput
 
 _STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}

@@ -23,6 +23,7 @@ class OtherRun:
         id: What MLflow calls it.
         state: How it ended, in our words; None if it has not.
         place: Where its files are: a path or a URI; empty if the store is asked by id.
+        measured: Names of its curves, where the store tells them with the run.
     """
 
     id: str
@@ -34,6 +35,7 @@ class OtherRun:
     params: Mapping[str, str]
     tags: Mapping[str, str]
     place: str
+    measured: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

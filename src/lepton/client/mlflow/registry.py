@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -43,8 +44,7 @@ class ModelsBrought:
                 self.missing.append(f"Model {model.name[:80]!r} did not come. {error.message}")
 
     def _bring(self, model: OtherModel) -> None:
-        listed = self._ask("GET", "registered-models/search", {"max_results": 1000})["registered_models"]
-        if model.name not in {one["name"] for one in listed}:
+        with suppress(Conflict):  # it is there
             made = {"name": model.name, "description": model.description, "tags": _pairs(model.tags)}
             self._ask("POST", "registered-models/create", json=made)
         asked: dict[str, str | int] = {"filter": f"name = {_quoted(model.name)}", "max_results": 1000}

@@ -23,7 +23,7 @@ from lepton.client.mlflow.records import (
     finite,
     moment,
     path_of_source,
-)  # fmt: skip
+)
 from lepton.core.errors import InvalidInput, Unavailable
 
 _API = "/api/2.0/mlflow"
@@ -78,13 +78,13 @@ class Server:
                     params={item["key"]: item.get("value", "") for item in data.get("params", [])},
                     tags=tags,
                     place=info.get("artifact_uri") or "",
+                    measured=tuple(sorted({item["key"] for item in data.get("metrics", [])})),
                 )
 
     def curves(self, run: OtherRun) -> dict[str, list[OtherPoint]]:
         """All that a run measured."""
         found = {}
-        latest = self._ask("GET", f"{_API}/runs/get", params={"run_id": run.id}).json()["run"]["data"]
-        for key in sorted({str(item["key"]) for item in latest.get("metrics", [])}):
+        for key in run.measured:
             asked = {"run_id": run.id, "metric_key": key, "max_results": 25_000}
             found[key] = [
                 OtherPoint(int(p.get("step", 0)), int(p["timestamp"]), finite(float(p["value"])))

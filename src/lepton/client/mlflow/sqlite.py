@@ -18,7 +18,7 @@ from lepton.client.mlflow.records import (
     finite,
     moment,
     path_of_source,
-)  # fmt: skip
+)
 from lepton.core.errors import InvalidInput
 
 _RUNS = """

@@ -155,6 +155,17 @@ def test_a_deleted_run_is_in_no_list_until_it_is_put_back(platform: Platform, ex
     assert [found.id for found in platform.runs.list(EVE)] == [run.id]
 
 
+@pytest.mark.parametrize("state", [RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED])
+def test_a_run_that_is_moved_to_its_end_looks_like_one_that_was_ended(
+    platform: Platform, experiments: Experiments, state: RunState
+) -> None:
+    moved, ended = experiments.start(ANN, DEFAULT_ID), platform.runs.create(ANN)
+    experiments.move(ANN, moved.id, state)
+    platform.runs.end(ANN, ended.id, state)
+    looks = [platform.runs.get(ANN, run_id) for run_id in (moved.id, ended.id)]
+    assert len({(run.state, run.progress, run.error_code) for run in looks}) == 1
+
+
 def test_a_run_ends_and_goes_on_as_whoever_records_it_says(experiments: Experiments) -> None:
     run, end = experiments.start(ANN, DEFAULT_ID), datetime(2020, 1, 1, tzinfo=UTC)
     experiments.move(ANN, run.id, RunState.FAILED, ended_at=end)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from lepton.core.errors import RunFailed
 from lepton.runs.filters import Condition, Order
 from lepton.runs.records import Experiment, RunState
 from lepton.runs.rows import OUTSIDE, RunRow, row_of, runs
@@ -135,7 +136,9 @@ def set_deleted(tx: sa.Connection, run_id: str, moment: datetime | None) -> None
 def set_state(tx: sa.Connection, run_id: str, state: RunState, ended_at: datetime | None) -> None:
     """Let a run that is recorded from outside be in any state, as whoever records it says."""
     here = (runs.c.id == run_id) & (runs.c.task == OUTSIDE)
-    tx.execute(runs.update().where(here).values(state=state.value, ended_at=ended_at))
+    code = RunFailed.code if state is RunState.FAILED else None
+    done = 1.0 if state is RunState.SUCCEEDED else 0.0
+    tx.execute(runs.update().where(here).values(state=state.value, ended_at=ended_at, error_code=code, progress=done))
 
 
 def remove_field(tx: sa.Connection, run_id: str, kind: str, key: str) -> bool:

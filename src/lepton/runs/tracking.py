@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from lepton.access.guard import Guard
 from lepton.access.records import DEFAULT_PROJECT, Actor
 from lepton.core.clock import Clock
-from lepton.core.errors import Conflict, InvalidInput, LeptonError, NotFound
+from lepton.core.errors import Conflict, InvalidInput, LeptonError, NotFound, RunFailed
 from lepton.core.ids import is_id, new_id
 from lepton.core.settings import Settings
 from lepton.runs import rows, track_rows
@@ -241,7 +241,7 @@ class Tracking:
         if state is RunState.FAILED and message:
             with suppress(NotFound):  # without its key the code alone has to do
                 sealed = sealing(self._keyring, row.project, row.id).close("error", message)
-        code = "run_failed" if state is RunState.FAILED else None
+        code = RunFailed.code if state is RunState.FAILED else None
         progress = 1.0 if state is RunState.SUCCEEDED else row.progress
         now = ended_at or self._clock()
         rows.move(tx, row.id, state, ended_at=now, error_code=code, sealed_error=sealed, progress=progress)

@@ -79,6 +79,19 @@ def train(  # noqa: PLR0913 - a command's parameters are its options
         door.answer(ended.body, *made)
 
 
+@verb(MODELS, "lepton models propose churn@2 --target left")
+def propose(
+    door: Door,
+    ref: Annotated[str, typer.Argument(help="Dataset version, NAME or NAME@VERSION.", metavar="DATASET")],
+    target: Annotated[str, typer.Option(help="The column to predict.", metavar="COLUMN")],
+) -> None:
+    """Show recipes that fit a dataset and a target, the best first."""
+    from lepton.cli import tables
+
+    found = door.client.models.propose(ref, target=target)
+    door.answer(found.body, tables.proposals(found), *(f"\n{one.command}" for one in found.proposals[:1]))
+
+
 @verb(
     MODELS,
     "lepton models register rules --code rules/ --signature rules.json",

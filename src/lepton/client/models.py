@@ -174,6 +174,28 @@ class Lineage(Answer):
     edges: tuple[Edge, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """One way to train: what stands behind ``--recipe``, ``--model``, ``--param`` and ``--budget``, and why."""
+
+    recipe: str
+    reason: str
+    model: str = ""
+    params: Mapping[str, Cell] = field(default_factory=dict)
+    budget: str = ""
+    command: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposed(Answer):
+    """What one would train on a dataset, the best first."""
+
+    dataset: str
+    target: str
+    task: str
+    proposals: tuple[Proposal, ...]
+
+
 _AS_TOLD = ("budget_s", "gpus", "timeout_s", "trial", "key")
 
 
@@ -297,6 +319,11 @@ class Models:
         if not wait:
             return run
         return self.get(self._runs.wait(run.id, on_progress=on_progress).made("model")[0])
+
+    def propose(self, dataset: str, *, target: str) -> Proposed:
+        """Return recipes that fit a dataset and a target, the best first, each with its reason and what to type."""
+        asked = {"dataset": dataset, "target": target}
+        return decode(Proposed, self._transport.get(path_of("models", "propose"), asked))
 
     def register(
         self, name: str, *, code: str | Path, signature: Mapping[str, object] | str | Path | None = None

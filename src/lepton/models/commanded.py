@@ -19,7 +19,7 @@ from lepton.core.errors import InvalidInput, TooLarge
 from lepton.datasets.schema import Schema
 from lepton.models.features import Column
 from lepton.models.records import TrainRequest
-from lepton.models.requests import Choice, from_arguments, to_arguments
+from lepton.models.requests import Choice, from_arguments, shown, to_arguments
 from lepton.runs.commands import Command
 from lepton.runs.scripts import Submission
 
@@ -81,18 +81,10 @@ def plan_of(request: TrainRequest, choice: Choice, schema: Schema) -> Plan:
 def submission_of(plan: Plan) -> Submission:
     """Return the command that trains."""
     request = plan.request
-    params = {
-        "target": request.target,
-        "recipe": request.recipe,
-        "test_fraction": request.test_fraction,
-        "seed": request.seed,
-        **({"model": request.model} if request.model else {}),
-        **request.params,
-    }
     return Submission(
         Command(ARGV, workers=request.workers, resources=request.resources, timeout_s=request.timeout_s),
         name=request.name,
-        params=params,
+        params=shown(request),
         key=request.key,
         inputs=(f"dataset:{request.dataset}",),
     )

@@ -25,6 +25,7 @@ from lepton.models.batch import check_inputs
 from lepton.models.commanded import folder_of, plan_of, submission_of
 from lepton.models.documents import Card, Documents, scope_of
 from lepton.models.lineage import draw
+from lepton.models.proposal import Proposed, proposed
 from lepton.models.records import (
     Evaluation,
     Lineage,
@@ -33,14 +34,13 @@ from lepton.models.records import (
     ModelSummary,
     ModelVersion,
     OpenModel,
-    Parameter,
     Plot,
     Trained,
     TrainingProfile,
     TrainRequest,
 )
 from lepton.models.registering import REGISTERED, from_files
-from lepton.models.requests import check_request, check_target, choose_columns, is_command, to_arguments
+from lepton.models.requests import check_request, check_target, choose_columns, is_command, shown, to_arguments
 from lepton.models.rows import EvaluationRow, ModelRow
 from lepton.models.signature import Signature, Task
 from lepton.runs.operations import Runs
@@ -92,11 +92,6 @@ class Models:
         if is_command(exact):
             plan = plan_of(exact, choice, schema)
             return self._scripts.submit(actor, submission_of(plan), folder_of(plan), project=project)
-        params: dict[str, Parameter] = {
-            "target": request.target,
-            "recipe": request.recipe,
-            "test_fraction": request.test_fraction,
-        }
         with self._guard.allow(actor, "models.train", project=project, target=f"model:{request.name}") as tx:
             return self._runs.submit(
                 actor,
@@ -106,8 +101,19 @@ class Models:
                 arguments=to_arguments(exact),
                 workers=request.workers,
                 inputs=(f"dataset:{exact.dataset}",),
-                params={**params, "seed": request.seed, **request.params},
+                params=shown(request),
             )
+
+    def propose(self, actor: Actor, *, dataset: Ref, target: str, project: str = "default") -> Proposed:
+        """Return recipes that fit a dataset and a target, the best first.
+
+        Raises:
+            InvalidInput: if there is no such column, or it cannot be predicted.
+        """
+        self._require(actor, "models.get", project, f"dataset:{dataset}")
+        known = self.datasets.profile(actor, dataset, project=project)
+        check_target(self.datasets.open(actor, dataset, project=project).schema, target)
+        return proposed(known, target)
 
     def register(
         self,

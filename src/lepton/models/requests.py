@@ -122,6 +122,14 @@ def choose_columns(schema: Schema, target: str, named: Sequence[str] | None) -> 
     return Choice(tuple(chosen), tuple(notes))
 
 
+def shown(request: TrainRequest) -> dict[str, Parameter]:
+    """Return the settings that are shown with the run."""
+    told: dict[str, Parameter] = {"target": request.target, "recipe": request.recipe}
+    told |= {"model": request.model} if request.model else {}
+    told |= {"budget_s": request.budget_s} if request.budget_s else {}
+    return {**told, "test_fraction": request.test_fraction, "seed": request.seed, **request.params}
+
+
 def to_arguments(request: TrainRequest) -> dict[str, Any]:
     """Write a request as the run's arguments; `from_arguments` reads them."""
     return {

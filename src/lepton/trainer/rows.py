@@ -15,8 +15,8 @@ from lepton.models.features import Features
 from lepton.models.fitting import fit_features
 from lepton.models.frames import transform
 from lepton.models.prediction import Session
-from lepton.models.signature import Input, Task
 from lepton.models.shards import share_of_rows
+from lepton.models.signature import Input, Task
 from lepton.models.target import Mask, Target, hold_out, read_target
 from lepton.trainer.platform import PlatformOfRun
 from lepton.trainer.settings import Settings

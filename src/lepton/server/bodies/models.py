@@ -128,6 +128,26 @@ class LineageAnswer(Answer):
     edges: list[EdgeAnswer]
 
 
+class ProposalAnswer(Answer):
+    """One way to train, and why."""
+
+    recipe: str
+    reason: str
+    model: str
+    params: dict[str, Scalar]
+    budget: str
+    command: str
+
+
+class ProposedAnswer(Answer):
+    """What one would train on a dataset, the best first."""
+
+    dataset: str
+    target: str
+    task: Task
+    proposals: list[ProposalAnswer]
+
+
 class TrainBody(Body):
     """What to train."""
 

@@ -49,6 +49,8 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "SignatureInput": models.InputAnswer,
     "Evaluation": models.EvaluationAnswer,
     "Lineage": models.LineageAnswer,
+    "Proposal": models.ProposalAnswer,
+    "Proposed": models.ProposedAnswer,
     "LineageNode": models.NodeAnswer,
     "Endpoint": endpoints.EndpointAnswer,
     "EndpointDetail": endpoints.DetailAnswer,

@@ -224,6 +224,7 @@ def _network(module: object, problem: Problem, seed: int) -> Network:
 
 
 def _of_nnx(module: Any) -> Network:
+    import jax
     from flax import nnx
 
     # A class knows whether it learns: two definitions of one network
@@ -235,7 +236,8 @@ def _of_nnx(module: Any) -> Network:
     def call(weights: Any, statistics: Any, features: Any, key: Any) -> tuple[Any, Any]:
         if key is None:
             return nnx.merge(settled, weights, keys, statistics)(features), statistics
-        network = nnx.merge(learning, weights, _folded(keys, key), statistics)
+        fresh = jax.tree.map(lambda leaf: leaf, statistics)  # it writes into them, which only their own trace may
+        network = nnx.merge(learning, weights, _folded(keys, key), fresh)
         answers = network(features)
         return answers, nnx.split(network, nnx.Param, nnx.RngState, ...)[3]
 

@@ -12,6 +12,7 @@ from lepton.client.answers import Answer, Cell, Items, decode, decode_items
 from lepton.client.dataset_records import DatasetDetail
 from lepton.client.files import Export, save
 from lepton.client.runs import OnProgress, Run, Runs
+from lepton.client.submitting import megabytes
 from lepton.client.transport import Transport, encode, path_of
 from lepton.core.errors import InvalidInput, NotFound
 from lepton.models import bundle
@@ -173,24 +174,83 @@ class Lineage(Answer):
     edges: tuple[Edge, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """One way to train: what stands behind ``--recipe``, ``--model``, ``--param`` and ``--budget``, and why."""
+
+    recipe: str
+    reason: str
+    model: str = ""
+    params: Mapping[str, Cell] = field(default_factory=dict)
+    budget: str = ""
+    command: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposed(Answer):
+    """What one would train on a dataset, the best first."""
+
+    dataset: str
+    target: str
+    task: str
+    proposals: tuple[Proposal, ...]
+
+
+_AS_TOLD = ("budget_s", "gpus", "timeout_s", "trial", "key")
+
+
 class TrainOptions(TypedDict, total=False):
     """How to train.
 
     Attributes:
-        recipe: ``auto`` (the target decides), ``linear_regression`` or ``logistic_regression``.
+        recipe: ``auto`` (the target decides), ``linear_regression`` or ``logistic_regression``; or that of a framework:
+            ``sklearn``, ``xgboost``, ``lightgbm``, ``pytorch``, ``lightning``, ``keras``, ``jax``, ``transformers``.
+        model: With a framework: your model as ``file.py:Name``, which goes along with the files beside it, or the
+            name of a template.
         workers: Processes that share the work.
         params: Of the recipe, such as ``{"solver": "gd", "max_iterations": 200, "l2": 0.1}``.
         test_fraction: Share of the rows held out to measure the model.
         seed: The same seed holds out the same rows.
         features: Columns to learn from; None takes all but the target.
+        budget_s: With ``auto``: how many seconds it may look for the best model; 0 takes the linear one at once.
+        cpus: Processors of each worker, with a framework; so are the others below.
+        memory: The most memory of each worker, such as ``"2G"``.
+        gpus: GPUs of each worker.
+        timeout_s: How long it may take; 0: as long as it likes.
+        trial: Whether only to measure on rows that are not held out, and to make no version.
+        key: Of two requests with the same key, the second is the first.
     """
 
     recipe: str
+    model: str
     workers: int
     params: Mapping[str, Cell]
     test_fraction: float
     seed: int
     features: Sequence[str] | None
+    budget_s: float
+    cpus: float
+    memory: str | int
+    gpus: int
+    timeout_s: int
+    trial: bool
+    key: str | None
+
+
+def code_of(model: str) -> dict[str, str]:
+    """Return the files that go along with a model ``file.py:Name``: that one, and the Python files beside it.
+
+    Raises:
+        InvalidInput: if there is no such file.
+    """
+    where, colon, _ = model.partition(":")
+    if not colon:
+        return {}
+    path = Path(where if where.endswith(".py") else where.replace(".", "/") + ".py")
+    if path.is_absolute() or ".." in path.parts or not path.is_file():
+        raise InvalidInput(f"There is no file {str(path)[:80]!r} here. Name one in this folder, such as net.py:Net.")
+    files = (path, *sorted(other for other in path.parent.glob("*.py") if other != path and not other.is_symlink()))
+    return {file.as_posix(): file.read_text(encoding="utf-8") for file in files}
 
 
 class Models:
@@ -249,11 +309,21 @@ class Models:
             "test_fraction": options.get("test_fraction", 0.2),
             "seed": options.get("seed", 0),
             "features": None if features is None else [*features],
+            "model": options.get("model", ""),
+            "code": code_of(options.get("model", "")),
+            "cpus": options.get("cpus", 1.0),
+            "memory_mb": megabytes(options.get("memory", 0)),
+            **{name: options[name] for name in _AS_TOLD if name in options},  # type: ignore[literal-required]
         }
         run = decode(Run, self._transport.send("POST", path_of("models", "train"), json=body))
         if not wait:
             return run
         return self.get(self._runs.wait(run.id, on_progress=on_progress).made("model")[0])
+
+    def propose(self, dataset: str, *, target: str) -> Proposed:
+        """Return recipes that fit a dataset and a target, the best first, each with its reason and what to type."""
+        asked = {"dataset": dataset, "target": target}
+        return decode(Proposed, self._transport.get(path_of("models", "propose"), asked))
 
     def register(
         self, name: str, *, code: str | Path, signature: Mapping[str, object] | str | Path | None = None

@@ -14,6 +14,7 @@ from lepton.server.bodies.models import (
     LineageAnswer,
     ModelAnswer,
     PredictBody,
+    ProposedAnswer,
     ScorecardAnswer,
     TrainBody,
     VersionAnswer,
@@ -53,6 +54,12 @@ async def register_model(platform: On, actor: Who, request: Request, name: str, 
     return await with_chunks(
         request, lambda chunks: platform.models.register(actor, chunks, name=name, project=project, again=again)
     )
+
+
+@router.get("/propose", operation_id="models.propose", response_model=ProposedAnswer)
+def propose_recipes(platform: On, actor: Who, dataset: str, target: str, project: Project = IN) -> object:
+    """Get recipes that fit a dataset and a target, the best first."""
+    return platform.models.propose(actor, dataset=parse_ref(dataset), target=target, project=project)
 
 
 @router.get("/{ref}", operation_id="models.get", response_model=DetailAnswer)

@@ -52,9 +52,7 @@ def test_every_verb_of_commands_opens_the_guard_or_is_for_the_run_itself() -> No
         ("models/deliveries.py", "Deliveries", 1),
     ],
 )
-def test_every_verb_that_lives_in_a_class_of_its_own_opens_the_guard(
-    file: str, name: str, verbs_at_least: int
-) -> None:
+def test_every_verb_that_lives_in_a_class_of_its_own_opens_the_guard(file: str, name: str, verbs_at_least: int) -> None:
     tree = ast.parse((SOURCE / file).read_text())
     verbs = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
     known = {node.name: node for node in verbs.body if isinstance(node, ast.FunctionDef)}

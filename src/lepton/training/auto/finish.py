@@ -11,11 +11,10 @@ import numpy.typing as npt
 from lepton.training.auto import ensemble
 from lepton.training.auto.losses import of_truth, row_losses
 from lepton.training.auto.results import DONE, Found, Result
-from lepton.training.auto.search import Clock, Search
+from lepton.training.auto.search import MOST_HELD, Clock, Search
 from lepton.training.auto.seats import Seats
 from lepton.training.auto.work import Answers, Member, Outcome, Rows, Task, explained, learn
 
-_POOL = 40
 _REPORT_SHARE = 0.03
 """Of the time, for importance and words."""
 _FALLBACK_ROWS = 2_000
@@ -86,7 +85,7 @@ def finish(rows: Rows, search: Search, seats: Seats, clock: Clock, *, stack: boo
 
 def _pool(found: Sequence[Found]) -> list[tuple[Result, Answers]]:
     done = [(result, answers) for result, answers in found if result.fate == DONE and answers is not None]
-    return sorted(done, key=lambda one: (one[0].loss, one[0].key))[:_POOL]
+    return sorted(done, key=lambda one: (one[0].loss, one[0].key))[:MOST_HELD]
 
 
 def _title(search: Search, result: Result) -> str:

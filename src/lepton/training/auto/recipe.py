@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,14 +16,16 @@ from lepton.training import advice
 from lepton.training.auto import finish as ending
 from lepton.training.auto import folds, graphs, report
 from lepton.training.auto.candidates import FAMILIES, Size, available
+from lepton.training.auto.losses import row_losses
 from lepton.training.auto.memory import free_bytes
 from lepton.training.auto.results import DONE, FAILED, SLOW, Found, unpack
 from lepton.training.auto.search import Clock, Search
 from lepton.training.auto.seats import Seats
 from lepton.training.auto.work import Rows
-from lepton.training.collective import Collective
 from lepton.training.context import TrainingContext
 from lepton.training.problems import TrainingDataError
+from lepton.training.recipes.gathering import gather_rows, share_rows
+from lepton.training.recipes.parameters import at_least, choose, read_parameters
 from lepton.training.recipes.port import Features, Fitted, Material, Parameters, Problem, Scores, Targets
 
 _SHARE_OF_FREE = 0.7
@@ -71,7 +72,7 @@ class Auto:
                 "The recipe auto brings its own candidates and takes no model. Leave the model out, or take the recipe "
                 "of its framework, for example --recipe sklearn."
             )
-        asked = _asked({**self.parameters, **parameters})
+        asked = _asked(parameters)
         began = time.monotonic()
         wanted = [FAMILIES[name] for name in asked.candidates] or list(FAMILIES.values())
         with Seats([module for family in wanted for module in family.modules if find_spec(module)]) as seats:
@@ -80,9 +81,12 @@ class Auto:
     def _search(
         self, material: Material, context: TrainingContext, asked: _Asked, began: float, seats: Seats
     ) -> Fitted | None:
-        features, targets, notes = _gathered(material, context.collective)
+        features, targets = share_rows(material.train, context.collective)
+        watched = None if material.valid is None else gather_rows(material.valid, context.collective)
+        notes: list[str] = []
         if context.collective.rank == 0:
             notes += advice.advise(features, targets, material.problem, seed=material.seed)
+            notes += advice.unseen(targets, watched[1], material.problem) if watched else []
         rows, mean, scale = _rows(features, targets, material, asked)
         rows, share, thinned = _within(rows, asked, context)
         size = Size(len(rows.features), rows.features.shape[1], rows.classes)
@@ -98,13 +102,13 @@ class Auto:
             search.restore(before)
             context.say(f"goes on after {len(before)} candidates, {spent_s:.0f} of {asked.budget_s:g} seconds are gone")
         seats.open(max(1, min(context.threads, len(search.lanes))), rows, int(share))
-        search.run(seats)
+        stopped = search.run(seats)
         if context.collective.rank:
             return None
         context.progress(0.92, "fits the chosen on all rows")
         done = ending.finish(rows, search, seats, clock, stack=asked.stack)
         context.progress(0.97, "looks into what was learned")
-        columns = ending.importance(rows, done, seats, clock)
+        columns = None if stopped else ending.importance(rows, done, seats, clock)
         notes += [*done.notes, *_trouble(search.found)]
         view = None
         if done.answers is not None:
@@ -112,52 +116,24 @@ class Auto:
             view = report.Judged(rows, material.problem, done.answers, known, done.judged, mean, scale)
         plots = _plots(view, done, search.found, columns, clock.spent_s)
         plots["report"]["warnings"] = list(notes)
-        return _fitted(done, material.problem, rows.features.shape[1], (mean, scale), notes, plots)
+        fitted = _fitted(done, material.problem, rows.features.shape[1], (mean, scale), notes, plots)
+        if watched is not None:
+            context.report(len(search.found) + 1, valid_loss=_loss(fitted, watched, material.problem, scale))
+        return fitted
 
 
-def _asked(given: dict[str, Any]) -> _Asked:
+def _asked(given: Parameters) -> _Asked:
     """Check the parameters."""
-    known = Auto().parameters
-    if unknown := sorted(set(given) - set(known)):
-        raise InvalidInput(f"The recipe auto has no parameter {unknown[0][:80]!r}. It knows: {', '.join(known)}.")
-    numbers = {}
-    for name, least in (("budget_s", 1.0), ("memory_mb", 0.0), ("folds", 0.0), ("trials", 0.0)):
-        value = given[name]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < float("inf"):
-            raise InvalidInput(f"{name} is {str(value)[:80]!r}; it must be a number of {least:g} or more.")
-        numbers[name] = float(value)
-    if numbers["folds"] > 20:
-        raise InvalidInput(f"folds is {numbers['folds']:g}; it can be 1 to 20, or 0 to go by the number of rows.")
-    if not isinstance(given["stack"], bool):
-        raise InvalidInput(f"stack is {str(given['stack'])[:80]!r}; it must be true or false.")
-    names = given["candidates"]
-    listed = names.replace(",", " ").split() if isinstance(names, str) else [str(name) for name in names or ()]
-    for name in listed:
-        if name not in FAMILIES:
-            raise InvalidInput(f"There is no candidate {name[:80]!r}. Choose from: {', '.join(FAMILIES)}.")
-    memory = int(numbers["memory_mb"]) * _MIB or int(_SHARE_OF_FREE * free_bytes())
-    return _Asked(
-        numbers["budget_s"], memory, int(numbers["folds"]), given["stack"], tuple(listed), int(numbers["trials"])
-    )
-
-
-def _gathered(material: Material, collective: Collective) -> tuple[Features, Targets, list[str]]:
-    """Give every worker the rows of all; those to watch on are learned from as well, as folds judge."""
-    features, targets = material.train.matrix()
-    valid = material.valid.matrix() if material.valid is not None else (features[:0], targets[:0])
-    if collective.world_size > 1:
-        packed = io.BytesIO()
-        np.savez(packed, features=features, targets=targets, seen=valid[0], known=valid[1])
-        parts = collective.gather(packed.getvalue())
-        whole = io.BytesIO()
-        if parts is not None:
-            loaded = [dict(np.load(io.BytesIO(part), allow_pickle=False)) for part in parts]
-            joined = {name: np.concatenate([one[name] for one in loaded]) for name in loaded[0]}
-            np.savez(whole, **joined)  # type: ignore[arg-type]
-        with np.load(io.BytesIO(collective.broadcast(whole.getvalue())), allow_pickle=False) as file:
-            features, targets, valid = file["features"], file["targets"], (file["seen"], file["known"])
-    notes = advice.unseen(targets, valid[1], material.problem) if material.problem.classes else []
-    return np.concatenate([features, valid[0]]), np.concatenate([targets, valid[1]]), notes
+    read = read_parameters(Auto().parameters, given)
+    for name, least in (("budget_s", 1.0), ("memory_mb", 0), ("folds", 0), ("trials", 0)):
+        at_least(name, read[name], least)
+    if read["folds"] > 20:
+        raise InvalidInput(f"The parameter folds is {read['folds']}; it can be 1 to 20, or 0 to go by the rows.")
+    names = tuple(read["candidates"].replace(",", " ").split())
+    for name in names:
+        choose("candidates", name, list(FAMILIES))
+    memory = read["memory_mb"] * _MIB or int(_SHARE_OF_FREE * free_bytes())
+    return _Asked(read["budget_s"], memory, read["folds"], read["stack"], names, read["trials"])
 
 
 def _rows(features: Features, targets: Targets, material: Material, asked: _Asked) -> tuple[Rows, float, float]:
@@ -241,6 +217,14 @@ def _fitted(
         return np.asarray(total * scale + mean)
 
     return Fitted(graphs.compose(members, width, mean=mean, scale=scale), scores, tuple(notes), plots)
+
+
+def _loss(fitted: Fitted, watched: tuple[Features, Targets], problem: Problem, scale: float) -> float:
+    """Return the mean loss on rows that nothing was learned or chosen by; squares of standardized numbers."""
+    features, targets = watched
+    if problem.classes is None:
+        return float(np.mean(((fitted.scores(features) - targets) / scale) ** 2))
+    return float(row_losses(fitted.scores(features), targets, problem.classes).mean())
 
 
 RECIPE = Auto()

@@ -18,6 +18,9 @@ _TICK_S = 1.0
 _LONGEST_SHARE = 0.3
 """Of what is left of the time, one trial may take so much."""
 _MOST_RESERVED = 0.5
+_SAVE_S = 5.0
+MOST_HELD = 40
+"""Candidates that may be chosen in the end."""
 
 
 @dataclass(frozen=True)
@@ -83,24 +86,30 @@ class Search:
         if self._context.collective.rank == 0:
             self.found = list(found)
 
-    def run(self, seats: Seats) -> None:
-        """Try candidates until the time is up, all trials are done, or somebody says stop."""
-        told = len(self.found)
+    def run(self, seats: Seats) -> bool:
+        """Try candidates until the time is up, all trials are done, or somebody says stop; say whether it was that."""
+        told, saved_at, alone = len(self.found), -math.inf, self._context.collective.world_size == 1
         while True:
             self._hand_out(seats)
             until = self._clock.now() + _TICK_S
-            while self._clock.now() < until and seats.busy():
-                self._take(seats.wait(until - self._clock.now()))
+            while seats.busy() and (left := until - self._clock.now()) > 0:
+                self._take(seats.wait(left))
                 self._end_slow(seats)
                 self._hand_out(seats)
-            over = self._gather(idle=not seats.busy())
-            if len(self.found) > told:
-                told = len(self.found)
-                collective = self._context.collective
-                self._context.checkpoints.save(told, lambda: pack(self.found, self._clock.spent_s), collective)
+                if alone and self._fresh:
+                    break
+            stop, over = self._gather(idle=not seats.busy())
+            now = self._clock.now()
+            if len(self.found) > told and (over or now - saved_at > _SAVE_S):
+                told, saved_at = len(self.found), now
+                self._save()
             if over:
-                break
-        seats.stop([task for task, _ in seats.busy()])
+                seats.stop([task for task, _ in seats.busy()])
+                return stop
+
+    def _save(self) -> None:
+        collective = self._context.collective
+        self._context.checkpoints.save(len(self.found), lambda: pack(self.found, self._clock.spent_s), collective)
 
     def reserve_s(self, seats: int) -> float:
         """Return the seconds that are kept for the end: to fit the chosen on all rows and to look into them."""
@@ -161,21 +170,23 @@ class Search:
         lane.add(found[0])
         self._fresh.append(found)
 
-    def _gather(self, *, idle: bool) -> bool:
-        """Give worker 0 what is new, tell how it goes, and agree whether it is over."""
+    def _gather(self, *, idle: bool) -> tuple[bool, bool]:
+        """Give worker 0 what is new, tell how it goes, and agree whether to stop and whether it is over."""
         collective, context = self._context.collective, self._context
-        parts = collective.gather(pack(self._fresh, 0.0))
-        self._fresh = []
-        for part in parts or []:
-            for found in unpack(part)[0]:
-                self._tell(found)
+        fresh, self._fresh = self._fresh, []
+        if collective.world_size > 1:
+            parts = collective.gather(pack(fresh, 0.0)) or []
+            fresh = [found for part in parts for found in unpack(part)[0]]
+        for found in fresh:
+            self._tell(found)
         up = self._clock.left_s <= self.reserve_s(context.threads)
         stop, late, idling = collective.all_reduce([float(context.should_stop()), float(up), float(idle)])
-        return bool(stop or late or idling == collective.world_size)
+        return bool(stop), bool(stop or late or idling == collective.world_size)
 
     def _tell(self, found: Found) -> None:
         result, _ = found
         self.found.append(found)
+        self._forget()
         if result.lane in self._every and self._every[result.lane] not in self.lanes:
             self._every[result.lane].add(result)
         done = [one.loss for one, _ in self.found if one.fate == DONE]
@@ -184,3 +195,10 @@ class Search:
         title = self._every[result.lane].family.title if result.lane in self._every else result.family
         share = min(0.9, self._clock.spent_s / self._clock.budget_s)
         self._context.progress(share, f"{len(self.found)} candidates tried; the last was {title}")
+
+    def _forget(self) -> None:
+        """Drop the answers of candidates that are too far behind to be chosen: they fill the memory."""
+        held = sorted((one for one in self.found if one[1] is not None), key=lambda one: (one[0].loss, one[0].key))
+        if len(held) > MOST_HELD:
+            behind = held[-1][0].key
+            self.found = [(result, None if result.key == behind else answers) for result, answers in self.found]

@@ -101,4 +101,6 @@ def _decode(value: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Any:
 
 def _plain(kind: type) -> bool:
     """Whether all that an object of a class is lies in its attributes: it is written in Python, and adds no slots."""
-    return all(base is object or base.__flags__ & (1 << 9) and not base.__dict__.get("__slots__") for base in kind.__mro__)
+    return all(
+        base is object or base.__flags__ & (1 << 9) and not base.__dict__.get("__slots__") for base in kind.__mro__
+    )

@@ -84,9 +84,7 @@ class LightGBM:
             with joined(context.collective) as network:
                 ensemble.start(network)
                 patience = told["patience"] if material.valid is not None else 0
-                kept = boost(
-                    ensemble, progress, context, rounds=rounds, patience=patience, resumable=resumable
-                )
+                kept = boost(ensemble, progress, context, rounds=rounds, patience=patience, resumable=resumable)
         except lightgbm.basic.LightGBMError as error:
             raise InvalidInput(f"LightGBM refuses: {str(error).splitlines()[0][:300]}") from None
         if context.collective.rank:
@@ -236,7 +234,10 @@ class _Ensemble:
         if fraction < 1.0:
             changes.append({"bagging_fraction": 1.0})  # LightGBM draws anew only when the fraction changes
             period = number // self._native["bagging_freq"]
-            drawn |= {"bagging_fraction": fraction, "bagging_seed": _mix(self._native.get("bagging_seed", seed), period)}
+            drawn |= {
+                "bagging_fraction": fraction,
+                "bagging_seed": _mix(self._native.get("bagging_seed", seed), period),
+            }
         if self._native.get("feature_fraction", 1.0) < 1.0:
             drawn["feature_fraction_seed"] = _mix(seed + 1, number)
         if self._native.get("extra_trees"):

@@ -149,9 +149,7 @@ def _of_wrapper(model: object) -> dict[str, Any]:
     return ({"rounds": rounds} if rounds else {}) | ({"patience": patience} if patience else {})
 
 
-def _on_worker_0(
-    material: Material, context: TrainingContext
-) -> tuple[Material, TrainingContext] | tuple[None, None]:
+def _on_worker_0(material: Material, context: TrainingContext) -> tuple[Material, TrainingContext] | tuple[None, None]:
     """Return the rows of all workers, and a context in which worker 0 is alone; None on the others."""
     context.say(
         "XGBoost's own connections between workers are neither encrypted nor authenticated. The rows are sent to worker "
@@ -183,9 +181,7 @@ def _joined(collective: Collective, address: str) -> Iterator[None]:
         ) from None
     tracker, told = None, b""
     if collective.rank == 0:
-        tracker = RabitTracker(
-            n_workers=collective.world_size, host_ip=host, sortby="task", timeout=_TRACKER_S
-        )
+        tracker = RabitTracker(n_workers=collective.world_size, host_ip=host, sortby="task", timeout=_TRACKER_S)
         tracker.start()
         told = json.dumps(tracker.worker_args()).encode()
     arguments = json.loads(collective.broadcast(told))

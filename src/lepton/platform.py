@@ -62,8 +62,9 @@ class Platform:
             runs=self.runs, clock=clock, settings=settings,
         )  # fmt: skip
         self.models = Models(
-            guard=self.guard, keyring=keyring, blobs=blobs, datasets=self.datasets, runs=self.runs, clock=clock
-        )
+            guard=self.guard, keyring=keyring, blobs=blobs, datasets=self.datasets, runs=self.runs, clock=clock,
+            scripts=self.scripts,
+        )  # fmt: skip
         self.registry = Registry(guard=self.guard, models=self.models, runs=self.runs, clock=clock)
         self.endpoints = Endpoints(
             database=self.database, guard=self.guard, keyring=keyring, blobs=blobs,

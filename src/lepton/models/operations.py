@@ -1,4 +1,7 @@
-"""The verbs of models: train, register, evaluate, predict, list, get, lineage, export, delete; what runs commit."""
+"""The verbs of models: train, register, evaluate, predict, list, get, lineage, export, delete; what runs commit.
+
+Those of tuning are in `tuning`.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +44,10 @@ from lepton.models.registering import REGISTERED, from_files
 from lepton.models.requests import check_request, check_target, choose_columns, to_arguments
 from lepton.models.rows import EvaluationRow, ModelRow
 from lepton.models.signature import Signature, Task
+from lepton.models.tuning import Tuning
 from lepton.runs.operations import Runs
-from lepton.runs.records import Run
+from lepton.runs.records import Run, Scheduling
+from lepton.runs.scripts import Scripts
 from lepton.store.blobs import BlobStore
 from lepton.store.keys import Keyring
 
@@ -50,19 +55,15 @@ if TYPE_CHECKING:
     from lepton.training.scorecard import Scale, Scorecard
 
 
-class Models:
+class Models(Tuning):
     """Versioned predictors."""
 
     def __init__(
-        self, *, guard: Guard, keyring: Keyring, blobs: BlobStore, datasets: Datasets, runs: Runs, clock: Clock
-    ) -> None:
-        self._guard = guard
-        self._keyring = keyring
+        self, *, guard: Guard, keyring: Keyring, blobs: BlobStore, datasets: Datasets, runs: Runs, clock: Clock,
+        scripts: Scripts | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(guard=guard, keyring=keyring, runs=runs, datasets=datasets, clock=clock, scripts=scripts)
         self._blobs = blobs
-        self._runs = runs
-        self._clock = clock
-        self.datasets = datasets
-        """Where the runs of this noun read from."""
         self.used_by: Callable[[sa.Connection, str], str | None] = lambda _tx, _version_id: None
         """Says what still needs a version, by its id; asked before it is deleted. Nouns further up the road set it."""
 
@@ -99,6 +100,7 @@ class Models:
                 workers=request.workers,
                 inputs=(f"dataset:{exact.dataset}",),
                 params={**params, "seed": request.seed, **request.params},
+                scheduling=Scheduling(key=request.key),
             )
 
     def register(

@@ -34,6 +34,9 @@ class TrainRequest:
         test_fraction: Share of the rows held out to evaluate on, above 0 and below 1.
         seed: Seed of the split and of the solver.
         features: Columns to predict from; None takes every column that can be used and read.
+        trial: Whether it is only tried: it learns from a part of the rows to learn from and is measured on the others,
+            as ``valid_…``; the rows held out to evaluate on are not looked at, and no version is made.
+        key: Of two requests of a user with the same key, the second is the first.
     """
 
     name: str
@@ -46,6 +49,8 @@ class TrainRequest:
     test_fraction: float = 0.2
     seed: int = 0
     features: tuple[str, ...] | None = None
+    trial: bool = False
+    key: str | None = None
 
 
 @dataclass(frozen=True)

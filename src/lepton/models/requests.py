@@ -110,7 +110,7 @@ def choose_columns(schema: Schema, target: str, named: Sequence[str] | None) -> 
 def to_arguments(request: TrainRequest) -> dict[str, Any]:
     """Write a request as the run's arguments; `from_arguments` reads them."""
     return {
-        **{name: getattr(request, name) for name in ("name", "target", "project", "recipe", "workers", "seed")},
+        **{name: getattr(request, name) for name in ("name", "target", "project", "recipe", "workers", "seed", "trial")},
         "dataset": str(request.dataset),
         "params": dict(request.params),
         "test_fraction": request.test_fraction,

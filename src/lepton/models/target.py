@@ -52,6 +52,11 @@ class Target:
         known: Mask = self.values >= 0 if self.classes is not None else ~np.isnan(self.values)
         return known
 
+    def only(self, rows: Mask) -> Target:
+        """Return the target with no values but those of `rows`."""
+        missing = np.nan if self.classes is None else MISSING
+        return Target(self.recipe, self.classes, np.where(rows, self.values, missing).astype(self.values.dtype))
+
     def restricted(self, train: Mask) -> Target:
         """Return the target with only the classes that occur among `train` rows; others become `UNKNOWN`."""
         if self.classes is None:

@@ -139,6 +139,8 @@ class TrainBody(Body):
     test_fraction: float = 0.2
     seed: int = 0
     features: list[str] | None = None
+    trial: bool = False
+    key: str | None = None
 
     def request(self, project: str) -> TrainRequest:
         """What the operation takes."""

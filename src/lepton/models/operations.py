@@ -44,9 +44,10 @@ from lepton.models.registering import REGISTERED, from_files
 from lepton.models.requests import check_request, check_target, choose_columns, to_arguments
 from lepton.models.rows import EvaluationRow, ModelRow
 from lepton.models.signature import Signature, Task
+from lepton.models.tune_requests import TRIAL
 from lepton.models.tuning import Tuning
 from lepton.runs.operations import Runs
-from lepton.runs.records import Run, Scheduling
+from lepton.runs.records import ONE_CPU, Run, Scheduling
 from lepton.runs.scripts import Scripts
 from lepton.store.blobs import BlobStore
 from lepton.store.keys import Keyring
@@ -100,7 +101,7 @@ class Models(Tuning):
                 workers=request.workers,
                 inputs=(f"dataset:{exact.dataset}",),
                 params={**params, "seed": request.seed, **request.params},
-                scheduling=Scheduling(key=request.key),
+                scheduling=Scheduling(key=request.key, resources=TRIAL if request.trial else ONE_CPU),
             )
 
     def register(

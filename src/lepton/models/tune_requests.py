@@ -25,6 +25,9 @@ PLAN = "tune.json"
 """The file of the searching run's folder that says what it searches."""
 SHARE = 0.1
 """Processors of the run that searches: it waits for others nearly always."""
+TRIAL = Resources(0.95)
+"""What a trial of one worker takes if nothing else is asked for: so many fit beside the run that searches on a machine
+of two processors or more as it has processors."""
 _METRIC = re.compile(r"[\w./ -]{1,64}")
 _BETTER_HIGH = re.compile(r"(accuracy|auc|f1|r2|precision|recall|score|within_10pct)$")
 

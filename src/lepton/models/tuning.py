@@ -26,10 +26,10 @@ from lepton.models import study_rows
 from lepton.models.requests import check_target, choose_columns
 from lepton.models.studies import DELETE_STUDY, Replay, Study
 from lepton.models.study_rows import BatchRow, JournalRow
-from lepton.models.tune_requests import SHARE, TuneRequest, check_room, check_tuning, folder_of, plan_of
+from lepton.models.tune_requests import SHARE, TRIAL, TuneRequest, check_room, check_tuning, folder_of, plan_of
 from lepton.runs.commands import Command
 from lepton.runs.operations import Runs
-from lepton.runs.records import ONE_CPU, Resources, Run, Scheduling
+from lepton.runs.records import Resources, Run, Scheduling
 from lepton.runs.scripts import Scripts, Submission
 from lepton.store.keys import Keyring, Seal
 
@@ -91,7 +91,7 @@ class Tuning:
         choose_columns(schema, train.target, train.features)
         if self._scripts is None:
             raise Conflict("This platform runs no commands, and a search is one. Start it with: lepton up")
-        check_room(self._runs.quota(actor, project=project), ONE_CPU.times(train.workers))
+        check_room(self._runs.quota(actor, project=project), TRIAL.times(train.workers))
         exact = str(Ref(version.name, version.version))
         with self._guard.allow(actor, "models.tune", project=project, target=target):
             pass  # written down; what is submitted now asks for its own permission

@@ -61,6 +61,7 @@ def walk(client: lepton.Client, folder: Path) -> None:
     client.models.predict("sales", dataset="sales")
     client.models.lineage("sales")
     client.models.scorecard("sales")
+    client.models.propose("sales", target="sold")
     client.models.export("sales", folder / "out.onnx")
     client.endpoints.deploy("sales", model="sales@1")
     client.endpoints.deploy("sales", model="sales@2")

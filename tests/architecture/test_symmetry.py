@@ -34,6 +34,7 @@ READS_AS = {
     "runs.tracked": "runs.get",
     "runs.download": "runs.artifacts",
     "models.lineage": "models.get",
+    "models.propose": "models.get",
     "models.scorecard": "models.get",
     "endpoints.metrics": "endpoints.get",
 }

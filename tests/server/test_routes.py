@@ -70,6 +70,7 @@ CALLS = {
     "models.train": a_call(
         "POST", "/v1/models/train", "models.train", json={"name": "m", "dataset": "x", "target": "y"}
     ),
+    "models.propose": a_call("GET", "/v1/models/propose?dataset=x&target=y", "models.get"),
     "models.register": a_call("POST", "/v1/models/register?name=m", "models.register", content=b"no zip"),
     "models.get": a_call("GET", "/v1/models/m", "models.get"),
     "models.evaluate": a_call("POST", "/v1/models/m/evaluate", "models.evaluate", json={"dataset": "x"}),

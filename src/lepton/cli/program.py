@@ -6,7 +6,7 @@ from functools import partial
 
 import typer
 
-from lepton.cli import access, datasets, door, endpoints, models, runs, server, tuning
+from lepton.cli import access, datasets, door, endpoints, runs, server, tuning
 
 _ABOUT = """
 Lepton: from raw data to secured real-time predictions, on machines you own.

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from lepton.cli.door import Detach, Door, Yes, verb
 from lepton.cli import models
+from lepton.cli.door import Detach, Door, Yes, verb
 from lepton.cli.models import MODELS, DatasetRef
 
 GROUPS = models.GROUPS
@@ -44,6 +44,13 @@ def tune(  # noqa: PLR0913 - a command's parameters are its options
     workers: Annotated[int, typer.Option(help="Processes that share the work of each trial.", min=1)] = 1,
     test_fraction: Annotated[float, typer.Option(help="Share of the rows held out to measure the model.")] = 0.2,
     seed: Annotated[int, typer.Option(help="Decides the split of the rows, and what is drawn.")] = 0,
+    model: Annotated[
+        str, typer.Option(help="Of a framework: your own, or a template's name.", metavar="FILE.py:NAME")
+    ] = "",
+    cpus: Annotated[float, typer.Option(help="Processors of each worker of a framework.", min=0.01)] = 1.0,
+    memory: Annotated[str | None, typer.Option(help="The most memory of each, such as 512M or 2G.")] = None,
+    gpus: Annotated[int, typer.Option(help="GPUs of each.", min=0)] = 0,
+    timeout: Annotated[str | None, typer.Option(help="How long a trial may take, such as 2h.", metavar="TIME")] = None,
     trials: Annotated[int, typer.Option(help="How many settings to try at most.", min=1)] = 20,
     parallel: Annotated[int, typer.Option(help="How many of them at a time.", min=1)] = 2,
     sampler: Annotated[str, typer.Option(help="tpe, cmaes, random or grid.")] = "tpe",
@@ -51,7 +58,9 @@ def tune(  # noqa: PLR0913 - a command's parameters are its options
     metric: Annotated[
         str, typer.Option(help="What to tune for, such as valid_loss or valid_accuracy; ' min' or ' max' behind it.")
     ] = "valid_loss",
-    budget: Annotated[str | None, typer.Option(help="How long to search at most, such as 30m.", metavar="TIME")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="How long to search at most, such as 30min.", metavar="TIME")
+    ] = None,
     patience: Annotated[int | None, typer.Option(help="Stop after so many trials without a better one.")] = None,
     study: Annotated[str | None, typer.Option(help="Name of the study; that of the model if absent.")] = None,
     detach: Detach = False,
@@ -63,7 +72,8 @@ def tune(  # noqa: PLR0913 - a command's parameters are its options
     options = TuneOptions(
         recipe=recipe, workers=workers, params=values.pairs(param or []), test_fraction=test_fraction, seed=seed,
         features=feature or None, trials=trials, parallel=parallel, sampler=sampler, pruner=pruner, metric=metric,
-        search_s=None if budget is None else values.seconds(budget.replace("min", "m")), patience=patience, study=study or "",
+        search_s=None if budget is None else values.seconds(budget), patience=patience, study=study or "",
+        model=model, cpus=cpus, memory=memory or 0, gpus=gpus, timeout_s=values.seconds(timeout) if timeout else 0,
     )  # fmt: skip
     run = door.client.models.tune(name, dataset=dataset, target=target, search=search, wait=False, **options)
     if ended := waiting.finish(door, run, detach=detach):

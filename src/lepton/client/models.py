@@ -13,6 +13,7 @@ from lepton.client.dataset_records import DatasetDetail
 from lepton.client.files import Export, save
 from lepton.client.runs import OnProgress, Run, Runs
 from lepton.client.studies import Study, StudySummary
+from lepton.client.submitting import megabytes
 from lepton.client.transport import Transport, encode, path_of
 from lepton.core.errors import InvalidInput, NotFound
 from lepton.models import bundle
@@ -175,24 +176,83 @@ class Lineage(Answer):
     edges: tuple[Edge, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """One way to train: what stands behind ``--recipe``, ``--model``, ``--param`` and ``--budget``, and why."""
+
+    recipe: str
+    reason: str
+    model: str = ""
+    params: Mapping[str, Cell] = field(default_factory=dict)
+    budget: str = ""
+    command: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposed(Answer):
+    """What one would train on a dataset, the best first."""
+
+    dataset: str
+    target: str
+    task: str
+    proposals: tuple[Proposal, ...]
+
+
+_AS_TOLD = ("budget_s", "gpus", "timeout_s", "trial", "key")
+
+
 class TrainOptions(TypedDict, total=False):
     """How to train.
 
     Attributes:
-        recipe: ``auto`` (the target decides), ``linear_regression`` or ``logistic_regression``.
+        recipe: ``auto`` (the target decides), ``linear_regression`` or ``logistic_regression``; or that of a framework:
+            ``sklearn``, ``xgboost``, ``lightgbm``, ``pytorch``, ``lightning``, ``keras``, ``jax``, ``transformers``.
+        model: With a framework: your model as ``file.py:Name``, which goes along with the files beside it, or the
+            name of a template.
         workers: Processes that share the work.
         params: Of the recipe, such as ``{"solver": "gd", "max_iterations": 200, "l2": 0.1}``.
         test_fraction: Share of the rows held out to measure the model.
         seed: The same seed holds out the same rows.
         features: Columns to learn from; None takes all but the target.
+        budget_s: With ``auto``: how many seconds it may look for the best model; 0 takes the linear one at once.
+        cpus: Processors of each worker, with a framework; so are the others below.
+        memory: The most memory of each worker, such as ``"2G"``.
+        gpus: GPUs of each worker.
+        timeout_s: How long it may take; 0: as long as it likes.
+        trial: Whether only to measure on rows that are not held out, and to make no version.
+        key: Of two requests with the same key, the second is the first.
     """
 
     recipe: str
+    model: str
     workers: int
     params: Mapping[str, Cell]
     test_fraction: float
     seed: int
     features: Sequence[str] | None
+    budget_s: float
+    cpus: float
+    memory: str | int
+    gpus: int
+    timeout_s: int
+    trial: bool
+    key: str | None
+
+
+def code_of(model: str) -> dict[str, str]:
+    """Return the files that go along with a model ``file.py:Name``: that one, and the Python files beside it.
+
+    Raises:
+        InvalidInput: if there is no such file.
+    """
+    where, colon, _ = model.partition(":")
+    if not colon:
+        return {}
+    path = Path(where if where.endswith(".py") else where.replace(".", "/") + ".py")
+    if path.is_absolute() or ".." in path.parts or not path.is_file():
+        raise InvalidInput(f"There is no file {str(path)[:80]!r} here. Name one in this folder, such as net.py:Net.")
+    files = (path, *sorted(other for other in path.parent.glob("*.py") if other != path and not other.is_symlink()))
+    return {file.as_posix(): file.read_text(encoding="utf-8") for file in files}
 
 
 class TuneOptions(TrainOptions, total=False):
@@ -265,18 +325,7 @@ class Models:
         Raises:
             RunFailed: if training failed; the message says why.
         """
-        features = options.get("features")
-        body = {
-            "name": name,
-            "dataset": dataset,
-            "target": target,
-            "recipe": options.get("recipe", "auto"),
-            "workers": options.get("workers", 1),
-            "params": dict(options.get("params", {})),
-            "test_fraction": options.get("test_fraction", 0.2),
-            "seed": options.get("seed", 0),
-            "features": None if features is None else [*features],
-        }
+        body = _asked(name, dataset, target, options)
         run = decode(Run, self._transport.send("POST", path_of("models", "train"), json=body))
         if not wait:
             return run
@@ -317,7 +366,9 @@ class Models:
             RunFailed: if the search failed; the log of its run says why.
         """
         lines = spaces.written(search) if isinstance(search, Mapping) else [*search]
-        body = {"name": name, "dataset": dataset, "target": target, "search": lines, **options}
+        own = {name: value for name, value in options.items() if name in TuneOptions.__annotations__}
+        own = {name: value for name, value in own.items() if name not in TrainOptions.__annotations__}
+        body = {**_asked(name, dataset, target, options), "search": lines, **own}
         run = decode(Run, self._transport.send("POST", path_of("models", "tune"), json=body))
         if not wait:
             return run
@@ -344,6 +395,11 @@ class Models:
         """Write entries of Optuna into a journal, a batch of one name once; `lepton.optuna_storage` writes them."""
         body = {"batch": batch, "entries": [*entries], "after": after}
         return self._transport.send("POST", path_of("models", "journals", name), json=body)
+
+    def propose(self, dataset: str, *, target: str) -> Proposed:
+        """Return recipes that fit a dataset and a target, the best first, each with its reason and what to type."""
+        asked = {"dataset": dataset, "target": target}
+        return decode(Proposed, self._transport.get(path_of("models", "propose"), asked))
 
     def register(
         self, name: str, *, code: str | Path, signature: Mapping[str, object] | str | Path | None = None
@@ -486,3 +542,24 @@ class Models:
     def delete(self, ref: str) -> None:
         """Delete a version (``name@version``) or all versions (``name``) for good."""
         self._transport.send("DELETE", path_of("models", ref))
+
+
+def _asked(name: str, dataset: str, target: str, options: TrainOptions) -> dict[str, object]:
+    """Return what a platform is asked for that is to train."""
+    features = options.get("features")
+    return {
+        "name": name,
+        "dataset": dataset,
+        "target": target,
+        "recipe": options.get("recipe", "auto"),
+        "workers": options.get("workers", 1),
+        "params": dict(options.get("params", {})),
+        "test_fraction": options.get("test_fraction", 0.2),
+        "seed": options.get("seed", 0),
+        "features": None if features is None else [*features],
+        "model": options.get("model", ""),
+        "code": code_of(options.get("model", "")),
+        "cpus": options.get("cpus", 1.0),
+        "memory_mb": megabytes(options.get("memory", 0)),
+        **{name: options[name] for name in _AS_TOLD if name in options},  # type: ignore[literal-required]
+    }

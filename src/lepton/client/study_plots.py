@@ -191,7 +191,8 @@ def contour(study: Searched) -> str:
         _text(LEFT, size - 20, left) + _text(WIDTH - RIGHT, size - 20, right, "end")
         + _text(LEFT - 6, size - BOTTOM, low, "end") + _text(LEFT - 6, TOP + 10, high, "end")
         + _text(WIDTH / 2, size - 4, across.name, "middle")
-        + f'<text transform="translate(14 {size / 2:.0f}) rotate(-90)" text-anchor="middle">{html.escape(up.name)}</text>'
+        + f'<text transform="translate(14 {size / 2:.0f}) rotate(-90)" text-anchor="middle">'
+        + f"{html.escape(up.name)}</text>"
     )  # fmt: skip
     return _svg("contour", f"{across.name} and {up.name}", WIDTH, size, cells + words + dots)
 
@@ -251,7 +252,9 @@ def _values(study: Searched, width: int) -> tuple[Callable[[float], float], str]
     low, high = min(values), max(values)
     y = _scale(low, high if high > low else low + 1.0, HEIGHT - BOTTOM, TOP)
     frame = f'<path d="M{LEFT} {TOP}V{HEIGHT - BOTTOM}H{width - RIGHT}" fill="none" stroke="{_LINES}"/>'
-    return y, frame + _text(LEFT - 6, TOP + 8, _short(high), "end") + _text(LEFT - 6, HEIGHT - BOTTOM, _short(low), "end")
+    return y, frame + _text(LEFT - 6, TOP + 8, _short(high), "end") + _text(
+        LEFT - 6, HEIGHT - BOTTOM, _short(low), "end"
+    )
 
 
 def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:

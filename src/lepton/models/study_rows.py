@@ -105,11 +105,11 @@ def append(tx: sa.Connection, journal: JournalRow, batch: BatchRow) -> None:
 def batches(tx: sa.Connection, journal_id: str, after: int, *, limit: int) -> list[BatchRow]:
     """Return the batches that hold entries from a number on, in order."""
     mine = study_entries.c.journal_id == journal_id
-    query = sa.select(study_entries.c["first", "count", "batch", "sealed"]).where(
-        mine, study_entries.c.first + study_entries.c["count"] > after
-    )
+    end = study_entries.c["first"] + study_entries.c["count"]
+    query = sa.select(study_entries).where(mine, end > after)
     found = tx.execute(query.order_by(study_entries.c.first).limit(limit))
-    return [BatchRow(**row._mapping) for row in found]
+    known = ("first", "count", "batch", "sealed")
+    return [BatchRow(**{name: row._mapping[name] for name in known}) for row in found]
 
 
 def remove(tx: sa.Connection, journal: JournalRow) -> None:

@@ -54,8 +54,9 @@ class Target:
 
     def only(self, rows: Mask) -> Target:
         """Return the target with no values but those of `rows`."""
-        missing = np.nan if self.classes is None else MISSING
-        return Target(self.recipe, self.classes, np.where(rows, self.values, missing).astype(self.values.dtype))
+        values = self.values.copy()
+        values[~rows] = np.nan if self.classes is None else MISSING
+        return Target(self.recipe, self.classes, values)
 
     def restricted(self, train: Mask) -> Target:
         """Return the target with only the classes that occur among `train` rows; others become `UNKNOWN`."""

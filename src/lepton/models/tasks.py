@@ -31,7 +31,7 @@ from lepton.models.graph import features_graph
 from lepton.models.operations import Models
 from lepton.models.packing import measure, pack, prove, weights_plots
 from lepton.models.prediction import Arrays, Session, open_session
-from lepton.models.records import OpenModel, Trained, TrainingProfile, TrainRequest
+from lepton.models.records import OpenModel, Trained, TrainRequest
 from lepton.models.requests import Choice, check_target, choose_columns, from_arguments
 from lepton.models.shards import Mask, Shard, read_blocks, share_of_rows
 from lepton.models.signature import Input, Signature, Task
@@ -89,7 +89,10 @@ def run_train(models: Models, context: TaskContext) -> None:
     if material.request.trial:
         _tell_trial(models, context, trained)
         return
-    trained = replace(trained, profile=_profile(models, context, material.dataset, trained.signature))
+    trained = replace(
+        trained,
+        profile=models.profile(context.actor, material.dataset, trained.signature, project=context.run.project),
+    )
     for name, value in trained.metrics.items():
         context.metric(f"test_{name}", value)
     if not context.should_stop():
@@ -299,13 +302,6 @@ def _pack(material: _Material, features: Features, estimator: Estimator) -> Trai
         plots=(*report.plots, *weights_plots(features, estimator, signature)),
         notes=(*material.choice.notes, *features.notes),
     )
-
-
-def _profile(models: Models, context: TaskContext, dataset: OpenDataset, signature: Signature) -> TrainingProfile:
-    """What the columns that it takes looked like; whoever trains may read all of them."""
-    known = models.datasets.profile(context.actor, dataset.ref, project=context.run.project)
-    taken = {column.name for column in signature.inputs}
-    return TrainingProfile(known.version.rows, tuple(column for column in known.columns if column.name in taken))
 
 
 def _measure(context: TaskContext, session: Session, signature: Signature, dataset: OpenDataset) -> Report:

@@ -15,7 +15,7 @@ from lepton.core.errors import InvalidInput
 from lepton.core.refs import check_name
 from lepton.models.records import TrainRequest
 from lepton.models.requests import check_request
-from lepton.runs.records import Quota, Resources
+from lepton.runs.records import ONE_CPU, Quota, Resources
 from lepton.training.search import Dimension, first_of, grid_size, parse_all
 
 SAMPLERS = ("tpe", "cmaes", "random", "grid")
@@ -96,6 +96,11 @@ def check_tuning(request: TuneRequest) -> tuple[Dimension, ...]:
             raise InvalidInput(f"{one.name!r} is searched and set. Leave out one of --search and --param.")
     check_request(replace(request.train, params={**request.train.params, **first_of(space)}))
     return space
+
+
+def trial_of(request: TrainRequest) -> TrainRequest:
+    """Return a request with `TRIAL` for each worker if it is a trial that asks for nothing in particular."""
+    return replace(request, resources=TRIAL) if request.trial and request.resources == ONE_CPU else request
 
 
 def goal(metric: str) -> tuple[str, str]:

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from lepton.access.guard import Guard
 from lepton.access.records import DEFAULT_PROJECT, Actor
 from lepton.core.clock import Clock
-from lepton.core.errors import Conflict, InvalidInput, NotFound
+from lepton.core.errors import InvalidInput, NotFound
 from lepton.core.ids import new_id
 from lepton.core.refs import Ref, check_name
 from lepton.datasets.operations import Datasets
@@ -29,7 +29,7 @@ from lepton.models.study_rows import BatchRow, JournalRow
 from lepton.models.tune_requests import SHARE, TRIAL, TuneRequest, check_room, check_tuning, folder_of, plan_of
 from lepton.runs.commands import Command
 from lepton.runs.operations import Runs
-from lepton.runs.records import Resources, Run, Scheduling
+from lepton.runs.records import ONE_CPU, Resources, Run, Scheduling
 from lepton.runs.scripts import Scripts, Submission
 from lepton.store.keys import Keyring, Seal
 
@@ -56,7 +56,7 @@ class Tuning:
     """Searching for settings."""
 
     def __init__(
-        self, *, guard: Guard, keyring: Keyring, runs: Runs, datasets: Datasets, clock: Clock, scripts: Scripts | None
+        self, *, guard: Guard, keyring: Keyring, runs: Runs, datasets: Datasets, clock: Clock, scripts: Scripts
     ) -> None:
         self._guard = guard
         self._keyring = keyring
@@ -79,7 +79,6 @@ class Tuning:
             InvalidInput: if the request does not fit itself, the dataset's columns or the project's quota.
             NotFound: if there is no such dataset version.
             Forbidden: if the actor may not tune, or may not read the target or a named feature.
-            Conflict: if this platform runs no commands.
         """
         train, project = request.train, request.train.project
         target = f"model:{train.name[:64]}"
@@ -89,17 +88,17 @@ class Tuning:
         schema = self.datasets.open(actor, train.dataset, project=project).schema
         check_target(schema, train.target)
         choose_columns(schema, train.target, train.features)
-        if self._scripts is None:
-            raise Conflict("This platform runs no commands, and a search is one. Start it with: lepton up")
-        check_room(self._runs.quota(actor, project=project), TRIAL.times(train.workers))
+        each = TRIAL if train.resources == ONE_CPU else train.resources
+        check_room(self._runs.quota(actor, project=project), each.times(train.workers))
         exact = str(Ref(version.name, version.version))
         with self._guard.allow(actor, "models.tune", project=project, target=target):
             pass  # written down; what is submitted now asks for its own permission
         submission = Submission(
             Command(TUNER, resources=Resources(SHARE)),
             name=f"tune {request.study_name}",
-            params={"study": request.study_name, "model": train.name, "dataset": exact, "trials": request.trials},
+            params={"study": request.study_name, "model": train.name, "trials": request.trials},
             scheduling=Scheduling(retries=ATTEMPTS),
+            inputs=(f"dataset:{exact}",),
         )
         return self._scripts.submit(actor, submission, [folder_of(plan_of(request, exact))], project=project)
 
@@ -170,9 +169,7 @@ class Tuning:
             row = self._append(tx, actor, name, batch, entries, project)
             return self._page(tx, row, after)
 
-    def read_journal(
-        self, actor: Actor, name: str, *, after: int = 0, project: str = DEFAULT_PROJECT
-    ) -> JournalPage:
+    def read_journal(self, actor: Actor, name: str, *, after: int = 0, project: str = DEFAULT_PROJECT) -> JournalPage:
         """Return the entries from a number on, as many as fit into one answer; none of a journal that is not there."""
         check_name(name, "journal")
         with self._guard.allow(actor, "models.get", project=project, target=f"journal:{name}") as tx:
@@ -206,9 +203,7 @@ class Tuning:
             found += entries[max(0, after - batch.first) :]
         return found
 
-    def _read_all(
-        self, tx: sa.Connection, project: str
-    ) -> builtins.list[tuple[JournalRow, builtins.list[Study]]]:
+    def _read_all(self, tx: sa.Connection, project: str) -> builtins.list[tuple[JournalRow, builtins.list[Study]]]:
         with self._replaying:
             return [(row, self._replay(tx, row).studies(row.name)) for row in study_rows.journals(tx, project)]
 

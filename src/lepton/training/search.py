@@ -25,7 +25,9 @@ _NAME = re.compile(r"[A-Za-z_][\w.-]{0,127}")
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})((?:\s+log)?)(?:\s+step\s+({_NUMBER}))?((?:\s+log)?)")
 _WHOLE = re.compile(r"[+-]?\d+")
-_EXAMPLE = "Write for example max_depth=2..10, 'learning_rate=0.001..0.3 log', 'dropout=0..0.5 step 0.1' or depth=2|4|8."
+_EXAMPLE = (
+    "Write for example max_depth=2..10, 'learning_rate=0.001..0.3 log', 'dropout=0..0.5 step 0.1' or depth=2|4|8."
+)
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,8 @@ def parse(line: str) -> Dimension:
     choices = tuple(typed(part.strip()) for part in text.split("|"))
     if len(choices) < 2 or "" in choices:
         raise InvalidInput(
-            f"{name} has {'an empty choice' if '' in choices and len(choices) > 1 else 'one value'}, and a search needs "
-            f"two different ones at least. Set a single value with --param {name}=VALUE. {_EXAMPLE}"
+            f"{name} has {'an empty choice' if '' in choices and len(choices) > 1 else 'one value'}, and a search "
+            f"needs two different ones at least. Set a single value with --param {name}=VALUE. {_EXAMPLE}"
         )
     if len(choices) > MOST_CHOICES or len({(type(one), one) for one in choices}) < len(choices):
         raise InvalidInput(f"The choices of {name} must be different, and {MOST_CHOICES} at most. {_EXAMPLE}")

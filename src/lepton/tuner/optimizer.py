@@ -7,7 +7,8 @@ import random
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 
 import optuna
 from optuna.distributions import (
@@ -24,6 +25,7 @@ from lepton.training.search import Dimension, Either, Value, grid
 
 NOTES = "lepton:"
 """What this search notes with a study begins so; `lepton.models.studies` reads it."""
+Direction = Literal["minimize", "maximize"]
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -56,8 +58,8 @@ class Optimizer:
         seed: Decides what is drawn.
     """
 
-    def __init__(
-        self, storage: optuna.storages.BaseStorage, name: str, *, direction: str, space: Sequence[Dimension],
+    def __init__(  # noqa: PLR0913 - one call, with everything a study is
+        self, storage: optuna.storages.BaseStorage, name: str, *, direction: Direction, space: Sequence[Dimension],
         sampler: str, pruner: str, trials: int, parallel: int, seed: int,
     ) -> None:  # fmt: skip
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -102,8 +104,8 @@ class Optimizer:
 
     def since_better(self) -> int:
         """Return how many trials have ended since the best one so far, in the order in which they ended."""
-        ended = [trial for trial in self._trials() if trial.state in _ENDED and trial.datetime_complete is not None]
-        ended.sort(key=lambda trial: trial.datetime_complete)
+        ended = [trial for trial in self._trials() if trial.state in _ENDED]
+        ended.sort(key=lambda trial: trial.datetime_complete or datetime.min)
         best, since, sign = math.inf, 0, -1 if self._study.direction.name == "MAXIMIZE" else 1
         for trial in ended:
             since += 1

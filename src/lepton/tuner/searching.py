@@ -27,7 +27,7 @@ PATIENCE_S = 600.0
 """How long a platform that is away is waited for."""
 GIVE_UP_AFTER = 3
 """If so many trials have failed and none has ended well, the others will not either."""
-TELLS = "tuner"
+TELLS, LOSS = "tuner", "valid_loss"
 
 
 class Search:
@@ -86,11 +86,11 @@ class Search:
                 self._cancel_all("The search's time was over.")
                 continue
             while not why and len(self._running) < self._plan["parallel"] and self._fits():
-                tried = self._optimizer.ask()
-                if tried is None:
+                asked = self._optimizer.ask()
+                if asked is None:
                     why = "the grid was tried"
                     break
-                self._submit(tried)
+                self._submit(asked)
             self._stop.wait(LOOK_EVERY_S)
         self._finish(why)
 
@@ -173,12 +173,11 @@ class Search:
             if run.ended:
                 del self._running[number]
                 self._ended(tried, run)
-            elif self._plan["pruner"] != "none" and run.state == "running":
-                if self._optimizer.report(tried, self._curve(run_id)):
-                    self._cancel(run_id)
-                    self._optimizer.prune(tried)
-                    del self._running[number]
-                    self._say(f"trial {number} is pruned")
+            elif self._plan["pruner"] != "none" and self._optimizer.report(tried, self._curve(run_id)):
+                self._cancel(run_id)
+                self._optimizer.prune(tried)
+                del self._running[number]
+                self._say(f"trial {number} is pruned")
 
     def _ended(self, tried: Tried, run: Run) -> None:
         optimizer = self._optimizer
@@ -201,8 +200,16 @@ class Search:
         self._say(f"trial {tried.number}: {self._metric} {value:.6g}")
 
     def _curve(self, run_id: str) -> list[tuple[int, float]]:
-        found = self._patient(lambda: self._client.runs.metrics(run_id, self._metric))
-        points = [(p.step, p.value) for one in found.metrics if one.key == self._metric for p in one.points]
+        found = self._values(run_id, self._metric)
+        if found or self._metric != LOSS:
+            return found
+        # Not every recipe watches its loss while it learns; it is measured at the end all the same.
+        squared = [(step, value**2) for step, value in self._values(run_id, "valid_rmse")]
+        return self._values(run_id, "valid_log_loss") or squared
+
+    def _values(self, run_id: str, metric: str) -> list[tuple[int, float]]:
+        found = self._patient(lambda: self._client.runs.metrics(run_id, metric))
+        points = [(p.step, p.value) for one in found.metrics if one.key == metric for p in one.points]
         return sorted((step, value) for step, value in points if value is not None)
 
     def _cancel(self, run_id: str) -> None:
@@ -261,4 +268,6 @@ class Search:
 
 
 def _written(params: Mapping[str, object]) -> str:
-    return ", ".join(f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items())
+    return ", ".join(
+        f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items()
+    )

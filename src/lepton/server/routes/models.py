@@ -14,6 +14,7 @@ from lepton.server.bodies.models import (
     LineageAnswer,
     ModelAnswer,
     PredictBody,
+    ProposedAnswer,
     ScorecardAnswer,
     TrainBody,
     VersionAnswer,
@@ -95,9 +96,13 @@ def read_journal(platform: On, actor: Who, name: str, after: int = 0, project: P
 @router.post("/journals/{name}", operation_id="models.append_journal", response_model=JournalAnswer)
 def append_journal(platform: On, actor: Who, name: str, body: JournalBody, project: Project = IN) -> object:
     """Write entries of Optuna behind all others; a batch that was written before changes nothing."""
-    return platform.models.append_journal(
-        actor, name, body.batch, body.entries, after=body.after, project=project
-    )
+    return platform.models.append_journal(actor, name, body.batch, body.entries, after=body.after, project=project)
+
+
+@router.get("/propose", operation_id="models.propose", response_model=ProposedAnswer)
+def propose_recipes(platform: On, actor: Who, dataset: str, target: str, project: Project = IN) -> object:
+    """Get recipes that fit a dataset and a target, the best first."""
+    return platform.models.propose(actor, dataset=parse_ref(dataset), target=target, project=project)
 
 
 @router.get("/{ref}", operation_id="models.get", response_model=DetailAnswer)

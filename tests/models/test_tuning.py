@@ -21,7 +21,7 @@ from lepton.core.settings import Settings
 from lepton.testing.engines import eventually
 from lepton.tuner.searching import Search
 
-SEED = 1
+SEED = 0
 """With it, the faster learner comes first in the grid."""
 GRID = ("l2=0.001|0.1|10|1000",)
 

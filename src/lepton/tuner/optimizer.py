@@ -92,7 +92,7 @@ class Optimizer:
             self._study.set_user_attr(NOTES + key, value)
 
     def spent(self) -> int:
-        """Return how many trials have been tried and have ended; those that a kill left without settings do not count."""
+        """Return how many trials have been tried and have ended; not those that a kill left without settings."""
         return sum(
             trial.state in _ENDED and (trial.state is not TrialState.FAIL or f"{NOTES}error" in trial.user_attrs)
             for trial in self._trials()

@@ -62,9 +62,7 @@ def client(cluster: RayCluster, tmp_path: Path) -> Iterator[lepton.Client]:
         yield client
 
 
-def test_a_run_on_two_machines_gives_the_bytes_that_it_gives_on_one(
-    client: lepton.Client, tmp_path: Path
-) -> None:
+def test_a_run_on_two_machines_gives_the_bytes_that_it_gives_on_one(client: lepton.Client, tmp_path: Path) -> None:
     folder, found = program(tmp_path / "folder", REDUCE), []
     with opened(tmp_path / "here") as here:
         for where in (client, here):
@@ -76,6 +74,4 @@ def test_a_run_on_two_machines_gives_the_bytes_that_it_gives_on_one(
     assert sorted(told_here) == sorted(["done"] * 4 + [f"told {rank} 4 {rank} 4 127.0.0.1 1" for rank in range(4)])
     master = next(line.split()[5] for line in told_there if line.startswith("told 0"))
     assert master in {"127.0.0.2", "127.0.0.3", "127.0.0.4"}, "that of the machine on which rank 0 is"
-    assert sorted(told_there) == sorted(
-        ["done"] * 4 + [f"told {rank} 4 {rank % 2} 2 {master} 1" for rank in range(4)]
-    )
+    assert sorted(told_there) == sorted(["done"] * 4 + [f"told {rank} 4 {rank % 2} 2 {master} 1" for rank in range(4)])

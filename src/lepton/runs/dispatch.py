@@ -34,8 +34,11 @@ from lepton.store.database import Database
 from lepton.store.keys import Keyring, Seal
 
 DEPENDENCY_FAILED = "dependency_failed"
-PLACE_PATIENCE_S = 20.0
-"""How long a cluster may take to place a run that should have room; starting a process may take half of that."""
+PLACE_PATIENCE_S = 60.0
+"""How long a cluster may take to place a run that should have room: a busy machine starts a process in half of that."""
+SAY_AFTER_S = 10.0
+"""After so long a run says that it has no place yet."""
+_NO_PLACE = "waits for the cluster to give it the place that should be free; nothing of it has begun"
 _FURTHER_BACK = f"its turn comes after more than {DEPTH} other runs of the project"
 
 
@@ -69,6 +72,7 @@ class Dispatch:
     launching: Launching = field(default_factory=Launching)
     reasons: Mapping[str, str] = field(default_factory=dict)
     place_patience_s: float = PLACE_PATIENCE_S
+    _waiting: set[str] = field(default_factory=set)
 
     def tick(self) -> bool:
         """Do what is to be done now.
@@ -203,7 +207,10 @@ class Dispatch:
                 self._stop(row, Stopping.TIMED_OUT)
             elif row.cancel_asked or row.stopping is not None:
                 engine.cancel(engine_id(row))
+            elif (status.waits_s > SAY_AFTER_S) is not (row.id in self._waiting):
+                self._say_that_it_waits(row, status.waits_s > SAY_AFTER_S)
             return
+        self._waiting.discard(row.id)
         if status.phase is EnginePhase.UNKNOWN:
             # A control plane died between the commit and the start of the workers, or of all of them.
             if not row.cancel_asked and row.stopping is None:
@@ -222,6 +229,14 @@ class Dispatch:
             self._queue_again(row, text, now + timedelta(seconds=wait_s), failures=row.failures + 1)
         else:
             self.end(row, verdict)
+
+    def _say_that_it_waits(self, row: RunRow, waits: bool) -> None:
+        """Change what a run says of itself when it has waited for a place for long, and when it has got it."""
+        sealed = self._sealed(row, "message", _NO_PLACE if waits else _starting(row.workers))
+        if sealed is not None:
+            with self.database.begin() as tx:
+                rows.set_progress(tx, row.id, progress=row.progress, sealed_message=sealed)
+        (self._waiting.add if waits else self._waiting.discard)(row.id)
 
     def _queue_again(self, row: RunRow, text: str, not_before: datetime, *, failures: int) -> None:
         with self.database.begin() as tx:
@@ -271,7 +286,7 @@ class Dispatch:
     def _start(self, row: RunRow, engine: Engine, parts: Sequence[Part]) -> None:
         if self._reuse(row, self.clock()):
             return
-        text = f"starting {row.workers} workers" if row.workers > 1 else "starting a worker"
+        text = _starting(row.workers)
         if len(parts) > 1:
             text += f" on {len(parts)} machines"
         most = 0.0 if parts else max((machine.has.cpus for machine in engine.machines()), default=0.0)
@@ -355,6 +370,10 @@ class Dispatch:
         with suppress(NotFound):  # without its key the code alone has to do
             return sealing(self.keyring, row.project, row.id).close(place, text)
         return None
+
+
+def _starting(workers: int) -> str:
+    return f"starting {workers} workers" if workers > 1 else "starting a worker"
 
 
 def _is_away(engine: Engine) -> bool:

@@ -39,6 +39,7 @@ bench-runs: $(VENV)/.installed-dev  ## Measure runs against Ray Jobs (10 minutes
 
 bench-training: $(VENV)/.installed-dev  ## Measure the linear models against scikit-learn (15 minutes). Fewer rows: make bench-training ARGS=--quick
 	@PYTHONPATH=$(CURDIR) $(BIN)/python -m benchmarks.training $(ARGS)
+	@PYTHONPATH=$(CURDIR) $(BIN)/python -m benchmarks.training.frameworks
 
 bench-auto: $(VENV)/.installed-dev  ## Measure the recipe auto against FLAML (45 minutes). Fewer: make bench-auto ARGS=--quick
 	@PYTHONPATH=$(CURDIR) $(BIN)/python -m benchmarks.auto $(ARGS)

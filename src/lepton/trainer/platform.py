@@ -23,16 +23,20 @@ T = TypeVar("T")
 class PlatformOfRun:
     """The platform, as one worker of a run sees it.
 
+    Args:
+        environment: What its launcher has told it.
+        client: Speaks with the platform; None: as the run.
+
     Attributes:
         run_id: Id of the run.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], client: Client | None = None) -> None:
         if "LEPTON_RUN_ID" not in environment:
             raise InvalidInput("A trainer works inside a run. Start one with: lepton models train")
         self.run_id = environment["LEPTON_RUN_ID"]
         self._rank = int(environment.get("RANK", "0"))
-        self._client: Client = connect(project=environment.get("LEPTON_PROJECT"))
+        self._client = client or connect(project=environment.get("LEPTON_PROJECT"))
         self._told_at = 0.0
         self._record: TrackedRun | None = None
 

@@ -157,3 +157,8 @@ def test_half_of_the_precision_learns_as_well_and_leaves_a_graph_in_float32():
     scores = fitted.scores(task.fixed[0])
     assert (scores.argmax(axis=1) == task.fixed[1]).mean() >= 0.88
     assert np.abs(graph_answers(fitted.graph, task.fixed[0]) - scores).max() <= 1e-5  # float32 on both sides
+
+
+def test_a_network_for_other_columns_is_refused_with_what_it_is_for():
+    with pytest.raises(InvalidInput, match="cannot be made for these columns: 7 columns are no square image"):
+        fit({"network": "cnn"})

@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from lepton.core.errors import InvalidInput
+from lepton.core.errors import InvalidInput, LeptonError
 from lepton.training.context import TrainingContext
 from lepton.training.recipes.building import build_model
 from lepton.training.recipes.epochs import step_seed
@@ -81,8 +81,8 @@ def make_network(material: Material, told: Mapping[str, Any], model: object | No
     if model is None:
         module = importlib.import_module(f"lepton.training.templates.{told['network']}")
         own = {"hidden": told["hidden"], "dropout": told["dropout"]} if told["network"] == "mlp" else {}
-        return cast(nn.Module, module.build(material.problem, **own))
-    made = build_model(model, material.problem)
+        return cast(nn.Module, _made(lambda: module.build(material.problem, **own)))
+    made = _made(lambda: build_model(model, material.problem))
     if not isinstance(made, nn.Module):
         raise InvalidInput(
             f"The model is a {type(made).__name__}. The recipe pytorch takes a torch.nn.Module, its class, or a "
@@ -92,6 +92,15 @@ def make_network(material: Material, told: Mapping[str, Any], model: object | No
     if not any(weights.requires_grad for weights in network.parameters()):
         raise InvalidInput("The model has no weights to learn; at least one parameter must require a gradient.")
     return cast(nn.Module, network.float())
+
+
+def _made(make: Callable[[], object]) -> object:
+    try:
+        return make()
+    except LeptonError:
+        raise
+    except ValueError as error:  # as our templates say that a problem is none of theirs
+        raise InvalidInput(f"The model cannot be made for these columns: {error}.") from error
 
 
 def tensor_of(targets: Targets, scale: Scale, problem: Problem) -> torch.Tensor:

@@ -108,7 +108,7 @@ def test_a_module_with_a_schedule_goes_on_in_the_middle_of_an_epoch_with_the_sam
     """3 steps an epoch, a checkpoint after every 2nd: killed at the last, it goes on after the 8th of 9."""
     task, how = make_task("binary"), {"epochs": 3, "batch_size": 160}
     expected = fit(how, Module).scores(task.fixed[0])
-    mortal = MortalCheckpoints(tmp_path, Life(13), every=2)
+    mortal = MortalCheckpoints(tmp_path, Life(17), every=2)
     with pytest.raises(Killed):
         fit(how, Module, checkpoints=mortal)
     assert max(int(path.stem.split("-")[1]) for path in tmp_path.iterdir()) % 3

@@ -5,27 +5,14 @@ Each machine has two processors, so a run of four workers needs two.
 
 from __future__ import annotations
 
-import json
-import os
-import random
-import signal
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from ray_cluster import RayCluster
-from runs import killed
-from runs.test_kill_anything import begun, processes_of
-from runs.test_lost_machines import WHERE, opened, program, texts
+from runs.test_lost_machines import opened, program, texts
 
 import lepton
-from lepton.core.ids import new_id
-from lepton.runs.engines.port import EnginePhase, EngineSpec
-from lepton.runs.engines.ray import RayEngine
-from lepton.runs.records import Part
-from lepton.testing.engines import LOG_KEY, eventually, python
 
 pytest.importorskip("ray", reason="Ray is an extra, and not installed")
 

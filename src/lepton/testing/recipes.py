@@ -20,7 +20,7 @@ import pytest
 
 from lepton.core.errors import InvalidInput
 from lepton.testing.recipe_tasks import TRAIN_ROWS, Task, make_task
-from lepton.testing.recipe_workers import Job, recipe_of, train
+from lepton.testing.recipe_workers import Job, load, recipe_of, train
 from lepton.training.checkpoints import Checkpoints
 from lepton.training.collective import Collective
 from lepton.training.context import TrainingContext
@@ -117,6 +117,7 @@ class RecipeContract(ABC):
             the target: both calculate in float32, in another order.
         same_for_workers: How far the scores of two workers may be from those of one, in the same units; None: the
             recipe does not claim it.
+        model_of_workers: ``file.py:NAME`` of a model that two workers learn; None: the recipe's own.
         kills: How often a training is killed in `test_a_training_that_was_killed_ends_with_the_same_bits`.
         every: After how many steps of it a checkpoint is due.
         tasks: What stands before the name of a task: ``words `` for recipes that learn from texts.
@@ -127,6 +128,7 @@ class RecipeContract(ABC):
     r2 = 0.9
     graph_tolerance = 1e-5
     same_for_workers: float | None = 1e-3
+    model_of_workers: str | None = None
     kills = 1
     every = 2
     tasks = ""
@@ -269,10 +271,11 @@ class RecipeContract(ABC):
         if self.same_for_workers is None:
             pytest.skip("it does not claim this")
         task = self.task("binary")
-        alone = self.fit(recipe, task, self.whole(TRAIN_ROWS)).scores(task.fixed[0])
-        job = Job(self.recipe_name, f"{self.tasks}binary", self.whole(TRAIN_ROWS // 2))
+        named = self.model_of_workers
+        alone = self.fit(recipe, task, self.whole(TRAIN_ROWS), model=load(named) if named else None)
+        job = Job(self.recipe_name, f"{self.tasks}binary", self.whole(TRAIN_ROWS // 2), model=named)
         two = train(job, workers=2, folder=tmp_path)
-        assert np.abs(two.scores - alone).max() <= self.same_for_workers
+        assert np.abs(two.scores - alone.scores(task.fixed[0])).max() <= self.same_for_workers
         assert np.abs(graph_answers(two.graph, task.fixed[0]) - two.scores).max() <= self.graph_tolerance
 
     def test_it_stops_early_and_keeps_the_best(self, recipe: Recipe) -> None:

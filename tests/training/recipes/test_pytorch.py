@@ -9,7 +9,6 @@ from torch import nn
 
 from lepton.core.errors import InvalidInput
 from lepton.testing.recipe_tasks import make_task
-from lepton.testing.recipe_workers import Job, train
 from lepton.testing.recipes import RecipeContract, graph_answers
 from lepton.training.context import TrainingContext
 from lepton.training.recipes.pytorch import RECIPE
@@ -34,6 +33,7 @@ def one_logit(problem):
 
 class TestPyTorch(RecipeContract):
     recipe_name = "pytorch"
+    model_of_workers = f"{__file__}:Partly"
     same_for_workers = 1e-5  # float32, summed in another order, over 12 steps
 
     def quick(self, task):
@@ -159,7 +159,6 @@ def test_half_of_the_precision_learns_as_well_and_leaves_a_graph_in_float32():
     assert np.abs(graph_answers(fitted.graph, task.fixed[0]) - scores).max() <= 1e-5  # float32 on both sides
 
 
-def test_workers_of_unlike_size_learn_a_model_of_which_a_part_has_no_use(tmp_path):
-    job = Job("pytorch", "noise", {"epochs": 2, "batch_size": 50}, model=f"{__file__}:Partly", valid=False)
-    outcome = train(job, workers=2, folder=tmp_path)
-    assert outcome.scores.shape == (160, 2)
+def test_a_network_for_other_columns_is_refused_with_what_it_is_for():
+    with pytest.raises(InvalidInput, match="cannot be made for these columns: 7 columns are no square image"):
+        fit({"network": "cnn"})

@@ -49,7 +49,7 @@ def load_state(data: bytes, estimator: object) -> None:
 
 
 def _encode(value: object, arrays: dict[str, np.ndarray[Any, Any]]) -> object:
-    if value is None or isinstance(value, (bool, int, float, str)) and type(value).__module__ == "builtins":
+    if value is None or (isinstance(value, (bool, int, float, str)) and type(value).__module__ == "builtins"):
         return value
     if isinstance(value, (np.ndarray, np.generic)):
         array = np.asarray(value)
@@ -102,5 +102,5 @@ def _decode(value: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Any:
 def _plain(kind: type) -> bool:
     """Whether all that an object of a class is lies in its attributes: it is written in Python, and adds no slots."""
     return all(
-        base is object or base.__flags__ & (1 << 9) and not base.__dict__.get("__slots__") for base in kind.__mro__
+        base is object or (base.__flags__ & (1 << 9) and not base.__dict__.get("__slots__")) for base in kind.__mro__
     )

@@ -21,7 +21,7 @@ from lepton.training.recipes.building import build_model
 from lepton.training.recipes.gathering import gather_rows, share_rows
 from lepton.training.recipes.graphs import finish_graph
 from lepton.training.recipes.parameters import at_least, choose, read_parameters
-from lepton.training.recipes.port import Features, Fitted, Material, Parameters, Problem, Scores, Targets
+from lepton.training.recipes.port import Features, Fitted, Material, Parameters, Problem, Targets
 from lepton.training.recipes.sklearn_batches import learn_in_batches
 from lepton.training.recipes.sklearn_forests import grow_forest, is_forest
 from lepton.training.recipes.sklearn_scores import Unit, scores_of

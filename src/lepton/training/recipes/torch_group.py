@@ -54,7 +54,8 @@ def joined(context: TrainingContext) -> Iterator[None]:
         try:
             yield
         finally:
-            dist.destroy_process_group()
+            if dist.is_initialized():
+                dist.destroy_process_group()
     finally:
         if before is None:
             os.environ.pop(_INTERFACE, None)

@@ -17,12 +17,12 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from lepton.core.errors import InvalidInput
-from lepton.training.collective import Collective
+from lepton.core.errors import InvalidInput, LeptonError
 from lepton.training.context import TrainingContext
-from lepton.training.problems import TrainingDataError
 from lepton.training.recipes.building import build_model
+from lepton.training.recipes.epochs import step_seed
 from lepton.training.recipes.port import Features, Fitted, Material, Problem, Targets, check_loss
+from lepton.training.recipes.scale import Scale
 from lepton.training.recipes.torch_graph import Answers, graph_of, logits_of, scores_of
 from lepton.training.recipes.torch_group import device_of, joined
 
@@ -39,17 +39,17 @@ def learn(material: Material, context: TrainingContext, told: Mapping[str, Any],
     with quiet_process(context, material.seed), joined(context):
         device = device_of(context)
         network = make_network(material, told, model).to(device)
-        scale = Scale.of(material, context.collective)
+        scale = Scale.of(material, context)
         training = _Training(material, context, told, network, device, scale)
         try:
             training.run()
         except RuntimeError as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             raise _too_large(training, error) from None
         if context.collective.rank:
             return None
-        answers = Answers(training.best_network().cpu(), material.problem, scale.mean, scale.scale)
+        answers = Answers(training.best_network().cpu(), material.problem, scale.mean, scale.deviation)
         graph = graph_of(answers, material.problem.width)
     return Fitted(graph, scores_of(answers), notes=training.notes())
 
@@ -64,17 +64,12 @@ def quiet_process(context: TrainingContext, seed: int) -> Iterator[None]:
         torch.set_num_threads(context.threads)
         if context.gpu is None:  # on GPUs it is slow, and nobody promises the same bits there
             torch.use_deterministic_algorithms(True, warn_only=True)
-        reseed(seed, _BUILDING, 0)
+        torch.manual_seed(step_seed(seed, _BUILDING, 0))
         try:
             yield
         finally:
             torch.set_num_threads(threads)
             torch.use_deterministic_algorithms(was_strict, warn_only=warn_only)
-
-
-def reseed(seed: int, step: int, rank: int) -> None:
-    """Seed PyTorch for one step of one worker, so that no state of a generator has to be kept."""
-    torch.manual_seed(int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0]) >> 1)
 
 
 def make_network(material: Material, told: Mapping[str, Any], model: object | None) -> nn.Module:
@@ -86,8 +81,8 @@ def make_network(material: Material, told: Mapping[str, Any], model: object | No
     if model is None:
         module = importlib.import_module(f"lepton.training.templates.{told['network']}")
         own = {"hidden": told["hidden"], "dropout": told["dropout"]} if told["network"] == "mlp" else {}
-        return cast(nn.Module, module.build(material.problem, **own))
-    made = build_model(model, material.problem)
+        return cast(nn.Module, _made(lambda: module.build(material.problem, **own)))
+    made = _made(lambda: build_model(model, material.problem))
     if not isinstance(made, nn.Module):
         raise InvalidInput(
             f"The model is a {type(made).__name__}. The recipe pytorch takes a torch.nn.Module, its class, or a "
@@ -99,33 +94,18 @@ def make_network(material: Material, told: Mapping[str, Any], model: object | No
     return cast(nn.Module, network.float())
 
 
-@dataclass(frozen=True)
-class Scale:
-    """What is done to numbers before they are learned, and undone in the graph: (target - mean) / scale."""
+def _made(make: Callable[[], object]) -> object:
+    try:
+        return make()
+    except LeptonError:
+        raise
+    except ValueError as error:  # as our templates say that a problem is none of theirs
+        raise InvalidInput(f"The model cannot be made for these columns: {error}.") from error
 
-    mean: float = 0.0
-    scale: float = 1.0
 
-    @classmethod
-    def of(cls, material: Material, collective: Collective) -> Scale:
-        """Return mean and standard deviation of the target over the rows of all workers; 0 and 1 for classes."""
-        if material.problem.classes:
-            return cls()
-        targets = material.train.matrix()[1].astype(np.float64)
-        count, total = collective.all_reduce([len(targets), targets.sum()]).tolist()
-        mean = total / count
-        variance = float(collective.all_reduce(np.square(targets - mean).sum())) / count
-        if not math.isfinite(variance):
-            raise TrainingDataError(
-                f"The column {material.problem.target} has values that are too large, or none, to learn from. Clean it."
-            )
-        return cls(mean, math.sqrt(variance) or 1.0)
-
-    def tensor(self, targets: Targets, problem: Problem, device: torch.device) -> torch.Tensor:
-        """Return targets as the loss takes them: int64, or standardized float32."""
-        if problem.classes:
-            return torch.from_numpy(np.array(targets, np.int64)).to(device)
-        return torch.from_numpy(((targets - self.mean) / self.scale).astype(np.float32)).to(device)
+def tensor_of(targets: Targets, scale: Scale, problem: Problem) -> torch.Tensor:
+    """Return targets as the loss takes them: int64 for classes, standardized float32 for numbers."""
+    return torch.from_numpy(np.array(scale.learned(targets), np.int64 if problem.classes else np.float32))
 
 
 def loss_of(outputs: object, targets: torch.Tensor, problem: Problem) -> torch.Tensor:
@@ -209,12 +189,12 @@ class _Training:
 
     def _learn_from(self, trained: nn.Module, features: Features, targets: Targets) -> None:
         """Take one step; agree with the others on its loss, and on whether to stop."""
-        reseed(self.material.seed, self.step, self.context.collective.rank)
+        torch.manual_seed(step_seed(self.material.seed, self.step, self.context.collective.rank))
         trained.train()
         self.optimizer.zero_grad(set_to_none=True)
         with self.autocast():
             outputs = trained(torch.from_numpy(np.array(features, np.float32)).to(self.device))
-        loss = loss_of(outputs, self.scale.tensor(targets, self.material.problem, self.device), self.material.problem)
+        loss = loss_of(outputs, self._wanted(targets), self.material.problem)
         loss.backward()
         self.step += 1
         told = [float(loss.detach()) * len(features), float(len(features)), float(self.context.should_stop())]
@@ -247,8 +227,7 @@ class _Training:
             for first in range(0, len(features), size):
                 part = slice(first, first + size)
                 outputs = self.network(torch.from_numpy(np.array(features[part], np.float32)).to(self.device))
-                wanted = self.scale.tensor(targets[part], self.material.problem, self.device)
-                total += float(loss_of(outputs, wanted, self.material.problem)) * len(wanted)
+                total += float(loss_of(outputs, self._wanted(targets[part]), self.material.problem)) * len(outputs)
         summed, count = self.context.collective.all_reduce([total, len(features)]).tolist()
         loss = check_loss(summed / count, self.step)
         self.watched.epochs_since += 1
@@ -257,6 +236,9 @@ class _Training:
             if self.told["patience"]:
                 self.watched.weights = {name: w.detach().clone() for name, w in self.network.state_dict().items()}
         return loss
+
+    def _wanted(self, targets: Targets) -> torch.Tensor:
+        return tensor_of(targets, self.scale, self.material.problem).to(self.device)
 
     def _patience_is_over(self) -> bool:
         return bool(0 < self.told["patience"] <= self.watched.epochs_since)
@@ -313,7 +295,8 @@ def _make_optimizer(network: nn.Module, told: Mapping[str, Any]) -> torch.optim.
     return torch.optim.AdamW(learned, **how) if told["optimizer"] == "adamw" else torch.optim.SGD(learned, **how)
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether a batch did not fit into the memory of a GPU or of the machine."""
     words = str(error).lower()
     return isinstance(error, torch.OutOfMemoryError) or "out of memory" in words or "can't allocate memory" in words
 
@@ -334,9 +317,10 @@ def _too_large(training: _Training, error: RuntimeError) -> InvalidInput:
             rows = np.resize(np.arange(len(features)), size)
             with training.autocast():
                 outputs = network(torch.from_numpy(features[rows]).to(training.device))
-            loss_of(outputs, training.scale.tensor(targets[rows], problem, training.device), problem).backward()
+            wanted = tensor_of(targets[rows], training.scale, problem).to(training.device)
+            loss_of(outputs, wanted, problem).backward()
         except RuntimeError as again:
-            if not _is_out_of_memory(again):
+            if not is_out_of_memory(again):
                 break
             again.__traceback__ = None
             training.optimizer.zero_grad(set_to_none=True)

@@ -1,4 +1,4 @@
-"""The recipe keras, by the contract of all recipes on TensorFlow, and on the other back ends in processes of their own."""
+"""The recipe keras, by the contract of all recipes on TensorFlow, and on another back end in other processes."""
 
 from __future__ import annotations
 

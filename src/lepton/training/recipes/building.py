@@ -44,7 +44,7 @@ def build_model(model: object, problem: Problem) -> object:
 
 
 def _asked(model: Callable[..., object]) -> list[inspect.Parameter]:
-    """Return what a class or a function takes; some classes (Keras, Flax) hide what ``__init__`` takes behind theirs."""
+    """Return what a class or a function takes; classes of Keras and Flax hide what ``__init__`` takes."""
     parameters = list(inspect.signature(model).parameters.values())
     hidden = all(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
     if inspect.isclass(model) and parameters and hidden:

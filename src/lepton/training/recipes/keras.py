@@ -108,15 +108,15 @@ class KerasLearner:
         self._variables = [
             variable for variable in (*network.variables, *network.optimizer.variables) if id(variable) not in seeds
         ]
-        self._statistics = [
-            variable for variable in network.non_trainable_variables if "float" in str(variable.dtype)
-        ]
+        self._statistics = [variable for variable in network.non_trainable_variables if "float" in str(variable.dtype)]
 
     def step(self, features: Features, targets: Targets, seed: int) -> float:
         """Take one step on the gradient averaged over all workers; return the mean loss of this worker's batch."""
         for variable in self._seeds:
             variable.assign(np.array([seed, 0], dtype=np.int64).astype(str(variable.dtype)))
-        told = self._network.train_on_batch(features, self._answers.targets(self._scale.learned(targets)), return_dict=True)
+        told = self._network.train_on_batch(
+            features, self._answers.targets(self._scale.learned(targets)), return_dict=True
+        )
         self._average_statistics()
         return float(told["loss"])
 
@@ -215,8 +215,8 @@ def _theirs(model: object, problem: Problem) -> Any:
     made = build_model(model, problem)
     if not isinstance(made, keras.Model):
         raise InvalidInput(
-            f"The recipe keras learns a keras.Model, not {type(made).__name__}. Give such a model, or a class or function that "
-            "makes one."
+            f"The recipe keras learns a keras.Model, not {type(made).__name__}. Give such a model, or a class or function "
+            "that makes one."
         )
     return made
 
@@ -235,7 +235,7 @@ def _prepare(
     if network.compiled:
         if decided := [name for name in _COMPILED if name in parameters]:
             raise InvalidInput(
-                f"The model is compiled with an optimizer of its own, so {decided[0]} has no meaning. Leave the parameter "
+                f"The model is compiled with an optimizer of its own, so {decided[0]} has no meaning. Leave it "
                 "out, or give a model that is not compiled."
             )
         return Scale()

@@ -159,7 +159,8 @@ def _start(context: TrainingContext) -> str:
         there = [name for name in _BACK_ENDS if importlib.util.find_spec(name) is not None]
         if not there:
             raise InvalidInput(
-                "Keras has no back end where the run works. Install one there: pip install 'lepton-platform[tensorflow]'"
+                "Keras has no back end where the run works. Install one there: "
+                "pip install 'lepton-platform[tensorflow]'"
             )
         os.environ["KERAS_BACKEND"] = there[0]
     # Its C++ side writes what it found on this machine to the log of every worker; errors are still told
@@ -215,8 +216,8 @@ def _theirs(model: object, problem: Problem) -> Any:
     made = build_model(model, problem)
     if not isinstance(made, keras.Model):
         raise InvalidInput(
-            f"The recipe keras learns a keras.Model, not {type(made).__name__}. Give such a model, or a class or function "
-            "that makes one."
+            f"The recipe keras learns a keras.Model, not {type(made).__name__}. Give such a model, or a class or "
+            "function that makes one."
         )
     return made
 

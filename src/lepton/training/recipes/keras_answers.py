@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lepton.core.errors import InvalidInput
-from lepton.training.recipes.graphs import name_in_order
+from lepton.training.recipes.graph_names import name_in_order
 from lepton.training.recipes.port import Features, Material, Problem, Scores
 from lepton.training.recipes.scale import Scale
 

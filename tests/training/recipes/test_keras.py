@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+
 from lepton.testing.recipe_tasks import make_task
 from lepton.testing.recipe_workers import Job, train
 from lepton.testing.recipes import RecipeContract, graph_answers

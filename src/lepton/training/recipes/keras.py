@@ -84,7 +84,7 @@ class KerasRecipe:
                 scale = _prepare(network, answers, material, context, chosen, parameters)
             if back_end == "tensorflow" and (context.gpu is None or context.collective.world_size > 1):
                 network.jit_compile = False  # XLA cannot ask the other workers; on a CPU it takes longer than it saves
-            with _averaged_gradients(network.optimizer, context.collective):
+            with _averaged_gradients(network, context.collective):
                 learn(KerasLearner(network, answers, scale, context.collective), material, context, plan)
             if context.collective.rank:
                 return None
@@ -251,8 +251,8 @@ def _prepare(
 
 
 @contextmanager
-def _averaged_gradients(optimizer: Any, collective: Collective) -> Iterator[None]:
-    """Let an optimizer apply the mean of all workers' gradients.
+def _averaged_gradients(network: Any, collective: Collective) -> Iterator[None]:
+    """Let a network's optimizer apply the mean of all workers' gradients.
 
     Whatever computes them, the step of Keras or one that a user has written, they are applied by ``apply``.
     """
@@ -261,6 +261,7 @@ def _averaged_gradients(optimizer: Any, collective: Collective) -> Iterator[None
         return
     import keras
 
+    optimizer = network.optimizer
     apply = optimizer.apply
 
     def mean(flat: Any) -> Any:
@@ -280,10 +281,12 @@ def _averaged_gradients(optimizer: Any, collective: Collective) -> Iterator[None
         return apply(slopes, trainable_variables)
 
     optimizer.apply = apply_mean
+    network.train_function = None  # one that was compiled before applies this worker's alone
     try:
         yield
     finally:
         del optimizer.apply
+        network.train_function = None
 
 
 def _dense(slope: Any) -> Any:

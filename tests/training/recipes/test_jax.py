@@ -34,7 +34,7 @@ class TestJax(RecipeContract):
         return {"epochs": 20, "batch_size": rows, "learning_rate": 0.02, "hidden": 16}
 
     def early(self) -> tuple[Parameters, int]:
-        return {"epochs": 200, "patience": 3, "learning_rate": 0.02}, 200
+        return {"epochs": 200, "batch_size": 160, "patience": 3, "learning_rate": 0.03}, 200
 
     def diverging(self) -> Parameters:
         return {"optimizer": "sgd", "learning_rate": 1e12, "hidden": 16}

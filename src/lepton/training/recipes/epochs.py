@@ -1,6 +1,6 @@
 """Epochs over the rows with every worker in step: early stopping, checkpoints, metrics; for frameworks without a loop.
 
-A framework brings a `Learner`; all its workers hold the same weights after each step, so worker 0's state is everybody's.
+A framework brings a `Learner`; all workers hold the same weights after each step, so worker 0's state is everybody's.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class KerasRecipe:
                 scale = _prepare(network, answers, material, context, chosen, parameters)
             if back_end == "tensorflow" and (context.gpu is None or context.collective.world_size > 1):
                 network.jit_compile = False  # XLA cannot ask the other workers; on a CPU it takes longer than it saves
-            with _averaged_gradients(network.optimizer, context.collective):
+            with _averaged_gradients(network, context.collective):
                 learn(KerasLearner(network, answers, scale, context.collective), material, context, plan)
             if context.collective.rank:
                 return None
@@ -159,7 +159,8 @@ def _start(context: TrainingContext) -> str:
         there = [name for name in _BACK_ENDS if importlib.util.find_spec(name) is not None]
         if not there:
             raise InvalidInput(
-                "Keras has no back end where the run works. Install one there: pip install 'lepton-platform[tensorflow]'"
+                "Keras has no back end where the run works. Install one there: "
+                "pip install 'lepton-platform[tensorflow]'"
             )
         os.environ["KERAS_BACKEND"] = there[0]
     # Its C++ side writes what it found on this machine to the log of every worker; errors are still told
@@ -215,8 +216,8 @@ def _theirs(model: object, problem: Problem) -> Any:
     made = build_model(model, problem)
     if not isinstance(made, keras.Model):
         raise InvalidInput(
-            f"The recipe keras learns a keras.Model, not {type(made).__name__}. Give such a model, or a class or function that "
-            "makes one."
+            f"The recipe keras learns a keras.Model, not {type(made).__name__}. Give such a model, or a class or "
+            "function that makes one."
         )
     return made
 
@@ -235,7 +236,7 @@ def _prepare(
     if network.compiled:
         if decided := [name for name in _COMPILED if name in parameters]:
             raise InvalidInput(
-                f"The model is compiled with an optimizer of its own, so {decided[0]} has no meaning. Leave the parameter "
+                f"The model is compiled with an optimizer of its own, so {decided[0]} has no meaning. Leave it "
                 "out, or give a model that is not compiled."
             )
         return Scale()
@@ -250,8 +251,8 @@ def _prepare(
 
 
 @contextmanager
-def _averaged_gradients(optimizer: Any, collective: Collective) -> Iterator[None]:
-    """Let an optimizer apply the mean of all workers' gradients.
+def _averaged_gradients(network: Any, collective: Collective) -> Iterator[None]:
+    """Let a network's optimizer apply the mean of all workers' gradients.
 
     Whatever computes them, the step of Keras or one that a user has written, they are applied by ``apply``.
     """
@@ -260,6 +261,7 @@ def _averaged_gradients(optimizer: Any, collective: Collective) -> Iterator[None
         return
     import keras
 
+    optimizer = network.optimizer
     apply = optimizer.apply
 
     def mean(flat: Any) -> Any:
@@ -279,10 +281,12 @@ def _averaged_gradients(optimizer: Any, collective: Collective) -> Iterator[None
         return apply(slopes, trainable_variables)
 
     optimizer.apply = apply_mean
+    network.train_function = None  # one that was compiled before applies this worker's alone
     try:
         yield
     finally:
         del optimizer.apply
+        network.train_function = None
 
 
 def _dense(slope: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The scale of a target that is a number: networks learn it with mean 0 and deviation 1, and graphs answer in its own."""
+"""The scale of a target that is a number: networks learn it with mean 0 and deviation 1; graphs answer in its own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Scale:
 
     @classmethod
     def of(cls, material: Material, context: TrainingContext) -> Scale:
-        """Return the scale of the target over all workers' rows to learn from; of classes, the one that changes nothing."""
+        """Return the scale over all workers' rows to learn from; of classes, the one that changes nothing."""
         if material.problem.classes is not None:
             return cls()
         targets = np.asarray(material.train.matrix()[1], dtype=np.float64)

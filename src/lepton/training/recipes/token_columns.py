@@ -50,7 +50,7 @@ class TokenColumns:
 
 
 class OfTexts(nn.Module):
-    """A transformer that takes the matrix and answers probabilities [n, K], or numbers [n] in the target's own scale."""
+    """A transformer that takes the matrix: probabilities [n, K], or numbers [n] in the target's own scale."""
 
     def __init__(self, network: Any, columns: TokenColumns, problem: Problem, scale: Scale) -> None:
         super().__init__()

@@ -47,7 +47,7 @@ def train(
     watch.keep_best()
 
 
-class Watch(TrainerCallback):  # type: ignore[misc]
+class Watch(TrainerCallback):
     """Follows a training; the callback and the rows of `RowsTrainer`."""
 
     def __init__(
@@ -99,18 +99,18 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self.cursor.total += check_loss(float(total) / self._context.collective.world_size, self.cursor.step)
         self._stop = stops > 0
 
-    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
         """Draw random numbers by the step and the worker, so that none has to be saved."""
         torch.manual_seed(step_seed(self._material.seed, state.global_step, self._context.collective.rank))
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
         """Watch at the end of an epoch, save if it is time, stop if it is asked for."""
         if self.cursor.step % self.steps == 0:
             self._end_epoch()
         control.should_save = self._context.checkpoints.due(self.cursor.step)
         control.should_training_stop = control.should_training_stop or self._stop or self.cursor.over
 
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
         """Take what Trainer has written as one checkpoint."""
         place = Path(args.output_dir) / f"checkpoint-{state.global_step}"
 
@@ -174,7 +174,7 @@ class _Loader:
         return self._watch.batches(self._epoch)
 
 
-class RowsTrainer(Trainer):  # type: ignore[misc]
+class RowsTrainer(Trainer):
     """Trainer with rows that each worker has already, and with an eye on the loss."""
 
     def __init__(self, watch: Watch, **told: Any) -> None:

@@ -64,14 +64,15 @@ class TransformersRecipe:
             at_least(name, chosen[name], 1)
         if chosen["hidden_size"] % chosen["heads"]:
             raise InvalidInput(
-                f"A hidden_size of {chosen['hidden_size']} cannot be dealt out to {chosen['heads']} heads. Take a multiple."
+                f"A hidden_size of {chosen['hidden_size']} cannot be dealt out to {chosen['heads']} heads; "
+                "take a multiple."
             )
         plan = Plan(chosen["epochs"], chosen["batch_size"], chosen["patience"])
         words = [block for block in material.problem.blocks if block.kind == "tokens"]
         if not words:
             raise InvalidInput(
-                "The recipe transformers learns from texts, and there is no column of words in their order. Name one as "
-                "text, or take another recipe."
+                "The recipe transformers learns from texts, and there is no column of words in their order. "
+                "Name one as text, or take another recipe."
             )
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a training fetches nothing
         import torch
@@ -121,12 +122,13 @@ def _network(model: object | None, problem: Problem, size: int, width: int, chos
         made = transformers.AutoModelForSequenceClassification.from_config(made)
     if not isinstance(made, transformers.PreTrainedModel):
         raise InvalidInput(
-            f"The recipe transformers learns a PreTrainedModel or a configuration of one, not {type(made).__name__}. Give "
-            "such an object, or a class or function that makes one."
+            f"The recipe transformers learns a PreTrainedModel or a configuration of one, not {type(made).__name__}. "
+            "Give such an object, or a class or function that makes one."
         )
     if made.config.num_labels != problem.outputs:
         raise InvalidInput(
-            f"The model has {made.config.num_labels} labels; {problem.outputs} are needed. Set num_labels={problem.outputs}."
+            f"The model has {made.config.num_labels} labels; {problem.outputs} are needed. "
+            f"Set num_labels={problem.outputs}."
         )
     if (known := getattr(made.config, "vocab_size", size)) < size:
         raise InvalidInput(f"The model knows {known} tokens; there are {size}. Set vocab_size={size}.")

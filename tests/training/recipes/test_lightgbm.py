@@ -1,7 +1,5 @@
 """LightGBM: trees, on several workers and after kills."""
 
-import pytest
-
 from lepton.testing.recipes import RecipeContract
 
 

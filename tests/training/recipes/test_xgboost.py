@@ -1,10 +1,5 @@
 """XGBoost: trees, on one worker or on several, and after kills."""
 
-import numpy as np
-import pytest
-
-from lepton.testing.recipe_tasks import make_task
-from lepton.testing.recipe_workers import Job, train
 from lepton.testing.recipes import RecipeContract
 
 

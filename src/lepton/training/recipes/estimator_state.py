@@ -1,4 +1,4 @@
-"""The state of a scikit-learn estimator as bytes and back, without pickle: numbers, arrays and scikit-learn's own parts.
+"""The state of an estimator as bytes and back, without pickle: numbers, arrays and scikit-learn's own parts.
 
 What is read back is checked against a short list of kinds; no code that the bytes could name is called.
 """
@@ -49,7 +49,7 @@ def load_state(data: bytes, estimator: object) -> None:
 
 
 def _encode(value: object, arrays: dict[str, np.ndarray[Any, Any]]) -> object:
-    if value is None or isinstance(value, (bool, int, float, str)) and type(value).__module__ == "builtins":
+    if value is None or (isinstance(value, (bool, int, float, str)) and type(value).__module__ == "builtins"):
         return value
     if isinstance(value, (np.ndarray, np.generic)):
         array = np.asarray(value)
@@ -72,7 +72,7 @@ def _encode(value: object, arrays: dict[str, np.ndarray[Any, Any]]) -> object:
     raise CannotBeSaved(f"a {kind.__name__}")
 
 
-def _decode(value: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Any:
+def _decode(value: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Any:  # noqa: PLR0911 - one for each kind
     if not isinstance(value, dict):
         return value
     if "array" in value:
@@ -94,11 +94,13 @@ def _decode(value: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Any:
     kind = getattr(importlib.import_module(module), name, None) if module.startswith("sklearn.") else None
     if not (isinstance(kind, type) and kind.__module__ == module and _plain(kind)):
         raise CannotBeSaved(f"{module}.{name}")
-    part = object.__new__(kind)
+    part: object = object.__new__(kind)
     vars(part).update({key: _decode(item, arrays) for key, item in value["holds"].items()})
     return part
 
 
 def _plain(kind: type) -> bool:
     """Whether all that an object of a class is lies in its attributes: it is written in Python, and adds no slots."""
-    return all(base is object or base.__flags__ & (1 << 9) and not base.__dict__.get("__slots__") for base in kind.__mro__)
+    return all(
+        base is object or (base.__flags__ & (1 << 9) and not base.__dict__.get("__slots__")) for base in kind.__mro__
+    )

@@ -318,7 +318,8 @@ class Runs(Tracking):
         others = [use for name, use in uses.items() if name not in actor.roles]
         waiting = tuple(self._waiting(row) for row in (*first, *held, *later) if row.project in actor.roles)
         total = Use(sum((use.resources for use in others), Resources.NONE), sum(use.running for use in others))
-        return Queue(self._dispatch.machines(), tuple(projects), total, waiting)
+        machines = tuple(machine.has for machine in self._dispatch.machines())
+        return Queue(machines, tuple(projects), total, waiting)
 
     def quota(self, actor: Actor, *, project: str = DEFAULT_PROJECT) -> Quota:
         """Return what a project may use at most."""
@@ -436,6 +437,11 @@ class Runs(Tracking):
         if not moved:
             raise Conflict(f"Run {run_id} has ended meanwhile, so nothing of it is kept. See: lepton runs get {run_id}")
         track_rows.add_metrics(tx, run_id, self._take(run_id))
+
+    def made(self, tx: sa.Connection, run_id: str, outputs: Sequence[str]) -> None:
+        """Note what a run that goes on has made, as `succeed` does of one that ends."""
+        if not rows.set_outputs(tx, run_id, outputs):
+            raise Conflict(f"Run {run_id} has ended meanwhile, so nothing of it is kept. See: lepton runs get {run_id}")
 
     def fail(self, run_id: str, error: LeptonError) -> None:
         """End a run badly, with a public sentence; does nothing if it has ended already."""

@@ -196,7 +196,7 @@ def _curve(estimator: Any) -> list[dict[str, float]]:
     """Return the losses that histogram boosting has kept of its rounds; the first of them is from before."""
     if estimator.scoring != "loss" or not len(estimator.train_score_):
         return []
-    factor = -2.0 if estimator.loss == "squared_error" else -1.0  # it halves squares, and turns signs
+    factor = -2.0 if estimator.loss == "squared_error" else -1.0  # squares are halved, signs turned
     names = {"loss": estimator.train_score_, "valid_loss": estimator.validation_score_}
     columns = [[(name, factor * float(score)) for score in scores[1:]] for name, scores in names.items() if len(scores)]
     return [dict(row) for row in zip(*columns, strict=True)]

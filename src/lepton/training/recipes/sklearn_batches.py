@@ -52,8 +52,8 @@ class _Learner:
             ) from None
         if self._classes is not None and not hasattr(self.estimator, "predict_proba"):
             raise InvalidInput(
-                f"{type(self.estimator).__name__} gives no probabilities. Take one that does, for example SGDClassifier "
-                "with --param loss=log_loss."
+                f"{type(self.estimator).__name__} gives no probabilities. Take one that does, for example "
+                "SGDClassifier with --param loss=log_loss."
             )
 
     def loss(self, features: Features, targets: Targets) -> float:

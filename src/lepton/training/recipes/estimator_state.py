@@ -1,4 +1,4 @@
-"""The state of a scikit-learn estimator as bytes and back, without pickle: numbers, arrays and scikit-learn's own parts.
+"""The state of an estimator as bytes and back, without pickle: numbers, arrays and scikit-learn's own parts.
 
 What is read back is checked against a short list of kinds; no code that the bytes could name is called.
 """
@@ -72,7 +72,7 @@ def _encode(value: object, arrays: dict[str, np.ndarray[Any, Any]]) -> object:
     raise CannotBeSaved(f"a {kind.__name__}")
 
 
-def _decode(value: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Any:
+def _decode(value: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Any:  # noqa: PLR0911 - one for each kind
     if not isinstance(value, dict):
         return value
     if "array" in value:
@@ -94,7 +94,7 @@ def _decode(value: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Any:
     kind = getattr(importlib.import_module(module), name, None) if module.startswith("sklearn.") else None
     if not (isinstance(kind, type) and kind.__module__ == module and _plain(kind)):
         raise CannotBeSaved(f"{module}.{name}")
-    part = object.__new__(kind)
+    part: object = object.__new__(kind)
     vars(part).update({key: _decode(item, arrays) for key, item in value["holds"].items()})
     return part
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +43,7 @@ def share_rows(rows: Rows, collective: Collective) -> tuple[Features, Targets]:
     if collective.world_size == 1 and gathered is not None:
         return gathered
     features, targets = gathered or (None, None)
-    return broadcast_array(features, collective), broadcast_array(targets, collective)
+    return cast(Features, broadcast_array(features, collective)), cast(Targets, broadcast_array(targets, collective))
 
 
 def broadcast_array(array: npt.NDArray[np.generic] | None, collective: Collective) -> npt.NDArray[np.generic]:

@@ -47,6 +47,9 @@ def finish_graph(
     if not any(item.domain in ("", "ai.onnx") for item in model.opset_import):
         model.opset_import.append(helper.make_opsetid("", 13))
     _drop_what_nobody_reads(graph, last)
+    imports = sorted((item.domain, item.version) for item in model.opset_import)  # converters keep them in a set
+    del model.opset_import[:]
+    model.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in imports)
     onnx.checker.check_model(model)
     data: bytes = model.SerializeToString()
     return data

@@ -112,7 +112,8 @@ def _native(
     native.setdefault("objective", fit_for[0])
     if native["objective"] not in fit_for:
         raise InvalidInput(
-            f"The objective {str(native['objective'])[:80]!r} is not possible here. Choose one of: {', '.join(fit_for)}."
+            f"The objective {str(native['objective'])[:80]!r} is not possible here. Choose one of: "
+            f"{', '.join(fit_for)}."
         )
     if native.get("bagging_fraction", 1.0) < 1.0 and not native.get("bagging_freq"):
         native["bagging_freq"] = 1
@@ -183,7 +184,7 @@ class _Ensemble:
     def start(self, network: Network) -> None:
         """Begin, or go on from the trees of a checkpoint."""
         import lightgbm
-        from lightgbm.basic import _LIB, _safe_call
+        from lightgbm.basic import _LIB, _safe_call  # type: ignore[attr-defined]
 
         self._network = network
         self.booster = lightgbm.Booster(self._native, self._sets[0])
@@ -209,7 +210,7 @@ class _Ensemble:
         if len(self._sets) > 1:
             told += self.booster.eval_valid(self._loss(1))
         counts = [float(len(targets)) for targets in self._targets]
-        sums = [loss * count for (_, _, loss, _), count in zip(told, counts, strict=True)]
+        sums = [float(item[2]) * count for item, count in zip(told, counts, strict=True)]
         total = self._context.collective.all_reduce([*sums, *counts])
         means = total[: len(sums)] / total[len(sums) :]
         return float(means[0]), float(means[1]) if len(means) > 1 else None
@@ -233,7 +234,7 @@ class _Ensemble:
         changes: list[dict[str, Any]] = []
         drawn: dict[str, Any] = {}
         if fraction < 1.0:
-            # It makes its generator anew only when the fraction changes, and must not be told the same one again, nor 1:
+            # It makes its generator anew only when the fraction changes, and must not be told the same again, nor 1:
             # LightGBM 4.7 would then go on with settings whose memory it has given back (`bagging.hpp`, `config_`).
             changes.append({"bagging_fraction": fraction * (1.0 - 1e-6)})
             period = number // self._native["bagging_freq"]

@@ -50,7 +50,7 @@ class Network:
         if self._error is not None:
             raise self._error
 
-    def _reduce_scatter(
+    def _reduce_scatter(  # noqa: PLR0913, PLR0917 - as LightGBM calls it
         self,
         source: int,
         size: int,
@@ -100,7 +100,7 @@ class Network:
 @contextmanager
 def joined(collective: Collective) -> Iterator[Network]:
     """Let LightGBM in this thread work with the other workers until the end of the block."""
-    from lightgbm.basic import _LIB, _safe_call
+    from lightgbm.basic import _LIB, _safe_call  # type: ignore[attr-defined]
 
     network = Network(collective)
     if collective.world_size == 1:

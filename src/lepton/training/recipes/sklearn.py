@@ -1,7 +1,7 @@
 """The recipe ``sklearn``: any estimator of scikit-learn, or one that a user brings.
 
-Those with ``partial_fit`` learn batch by batch (``sklearn_batches.py``), forests on all workers (``sklearn_forests.py``),
-the rest at once, on worker 0.
+Those with ``partial_fit`` learn batch by batch (``sklearn_batches.py``), forests on all workers
+(``sklearn_forests.py``), the rest at once, on worker 0.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ from lepton.training.recipes.sklearn_scores import Unit, scores_of
 
 _ENSEMBLE, _LINEAR = "sklearn.ensemble", "sklearn.linear_model"
 ESTIMATORS: dict[str, tuple[str | None, str | None]] = {
-    "hist_gradient_boosting": (f"{_ENSEMBLE}:HistGradientBoostingClassifier", f"{_ENSEMBLE}:HistGradientBoostingRegressor"),
+    "hist_gradient_boosting": (
+        f"{_ENSEMBLE}:HistGradientBoostingClassifier",
+        f"{_ENSEMBLE}:HistGradientBoostingRegressor",
+    ),
     "gradient_boosting": (f"{_ENSEMBLE}:GradientBoostingClassifier", f"{_ENSEMBLE}:GradientBoostingRegressor"),
     "random_forest": (f"{_ENSEMBLE}:RandomForestClassifier", f"{_ENSEMBLE}:RandomForestRegressor"),
     "extra_trees": (f"{_ENSEMBLE}:ExtraTreesClassifier", f"{_ENSEMBLE}:ExtraTreesRegressor"),
@@ -92,7 +95,8 @@ def _choose(name: str, problem: Problem) -> Any:
     if path is None:
         possible = [other for other, paths in ESTIMATORS.items() if paths[1]]
         raise InvalidInput(
-            f"The estimator {name} tells classes apart, and the target is a number. Choose one of: {', '.join(possible)}."
+            f"The estimator {name} tells classes apart, and the target is a number. Choose one of: "
+            f"{', '.join(possible)}."
         )
     module, _, kind = path.partition(":")
     made = getattr(importlib.import_module(module), kind)
@@ -110,8 +114,8 @@ def _take(model: object, problem: Problem) -> Any:
     estimator: Any = build_model(model, problem)
     if not (hasattr(estimator, "fit") and hasattr(estimator, "predict") and hasattr(estimator, "get_params")):
         raise InvalidInput(
-            f"A model for sklearn has fit, predict and get_params, as scikit-learn's estimators; {type(estimator).__name__[:80]} "
-            "does not. Derive it from sklearn.base.BaseEstimator."
+            f"A model for sklearn has fit, predict and get_params, as scikit-learn's estimators; "
+            f"{type(estimator).__name__[:80]} does not. Derive it from sklearn.base.BaseEstimator."
         )
     wanted, other = ("classes", is_regressor) if problem.classes else ("a number", is_classifier)
     if other(estimator):
@@ -192,9 +196,7 @@ def _curve(estimator: Any) -> list[dict[str, float]]:
     """Return the losses that histogram boosting has kept of its rounds; the first of them is from before."""
     if estimator.scoring != "loss" or not len(estimator.train_score_):
         return []
-    factor = (
-        -2.0 if estimator.loss == "squared_error" else -1.0
-    )  # it halves squares, and calls less loss a higher score
+    factor = -2.0 if estimator.loss == "squared_error" else -1.0  # squares are halved, signs turned
     names = {"loss": estimator.train_score_, "valid_loss": estimator.validation_score_}
     columns = [[(name, factor * float(score)) for score in scores[1:]] for name, scores in names.items() if len(scores)]
     return [dict(row) for row in zip(*columns, strict=True)]
@@ -247,10 +249,10 @@ def _leave(estimator: Any, problem: Problem, unit: Unit, notes: tuple[str, ...])
         NameError,
         TypeError,
         ValueError,
-    ) as error:  # skl2onnx raises all of these
+    ) as error:  # it raises all of these
         raise InvalidInput(
-            f"{type(estimator).__name__[:80]} cannot be written as an ONNX graph: {_first_line(error)} Take an estimator "
-            "that skl2onnx knows."
+            f"{type(estimator).__name__[:80]} cannot be written as an ONNX graph: {_first_line(error)} Take an "
+            "estimator that skl2onnx knows."
         ) from None
     known = [int(code) for code in estimator.classes_] if problem.classes else []
     graph = finish_graph(model, classes=problem.classes, known=known, scale=unit.scale, offset=unit.offset)

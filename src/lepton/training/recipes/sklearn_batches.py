@@ -1,4 +1,4 @@
-"""scikit-learn's ``partial_fit``: batches of all workers go to worker 0, which alone learns; only a batch is held there."""
+"""scikit-learn's ``partial_fit``: batches of all workers go to worker 0, which alone learns and holds only a batch."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ class _Learner:
         except ValueError as error:
             text = str(error).strip().partition("\n")[0][:300]
             raise TrainingDataError(
-                f"scikit-learn refuses at step {step}: {text} If it is overflow, take a smaller learning rate."
+                f"scikit-learn refuses at step {step}: {text} If it is overflow, take smaller steps."
             ) from None
         if self._classes is not None and not hasattr(self.estimator, "predict_proba"):
             raise InvalidInput(
-                f"{type(self.estimator).__name__} gives no probabilities. Take one that does, for example SGDClassifier "
-                "with --param loss=log_loss."
+                f"{type(self.estimator).__name__} gives no probabilities. Take one that does, for example "
+                "SGDClassifier with --param loss=log_loss."
             )
 
     def loss(self, features: Features, targets: Targets) -> float:
@@ -99,8 +99,8 @@ class _Learner:
             save_state(self.estimator)
         except CannotBeSaved as error:
             self._context.say(
-                f"{type(self.estimator).__name__} holds {error}, which is not saved without pickle: if the run is killed, "
-                "it begins anew."
+                f"{type(self.estimator).__name__} holds {error}, which is not saved without pickle: if the run is "
+                "killed, it begins anew."
             )
             return False
         return True

@@ -1,12 +1,13 @@
 """scikit-learn's forests, grown by all workers: each grows some of the trees, on the rows of all.
 
-Which worker grows a tree does not matter to it: its seed is the one that scikit-learn draws for it, so the forest is the
-one that scikit-learn grows from these rows alone.
+Which worker grows a tree does not matter to it: its seed is the one that scikit-learn draws for it, so the forest is
+the one that scikit-learn grows from these rows alone.
 """
 
 from __future__ import annotations
 
 import copy
+import functools
 import io
 from typing import Any
 
@@ -61,8 +62,9 @@ def grow_forest(forest: Any, rows: tuple[Features, Targets], context: TrainingCo
             trees += [tree for part in told or () for tree in _unpack(part, shell)]
         before, grown = grown, end
         context.progress(grown / wanted, f"{grown} of {wanted} trees")
-        if any([context.checkpoints.due(count) for count in range(before + 1, grown + 1)]):
-            context.checkpoints.save(grown, lambda: _pack(trees), collective)
+        due = [context.checkpoints.due(count) for count in range(before + 1, grown + 1)]
+        if any(due):
+            context.checkpoints.save(grown, functools.partial(_pack, trees), collective)
         if context.stop_agreed():
             break
     if shell is None:

@@ -29,7 +29,7 @@ class Unit:
 
     def take(self, targets: Targets) -> Targets:
         """Return numbers in this unit; classes stay what they are."""
-        return targets if self == Unit() else (targets - self.offset) / self.scale
+        return targets if self == Unit() else np.asarray((targets - self.offset) / self.scale, np.float64)
 
 
 def scores_of(estimator: Any, problem: Problem, unit: Unit) -> Callable[[Features], Scores]:

@@ -1,4 +1,4 @@
-"""The recipe ``xgboost``: boosted trees, on one worker or, if asked for, on all of them by XGBoost's own connections."""
+"""The recipe ``xgboost``: boosted trees, on one worker or, if asked for, on all by XGBoost's own connections."""
 
 from __future__ import annotations
 
@@ -80,9 +80,10 @@ class XGBoost:
             told |= _of_wrapper(brought) | {name: told[name] for name in parameters}
         native = _native(told if brought is None else dict(parameters), brought, material, context)
         if context.collective.world_size > 1 and not told["network"]:
-            material, context = _on_worker_0(material, context)
-            if context is None or material is None:
+            alone = _on_worker_0(material, context)
+            if alone is None:
                 return None
+            material, context = alone
         saved = context.checkpoints.restore(context.collective)
         progress, trees = Progress.unpack(saved.state) if saved else (Progress(), b"")
         try:
@@ -110,7 +111,8 @@ def _native(
     native.setdefault("objective", fit_for[0])
     if native["objective"] not in fit_for:
         raise InvalidInput(
-            f"The objective {str(native['objective'])[:80]!r} is not possible here. Choose one of: {', '.join(fit_for)}."
+            f"The objective {str(native['objective'])[:80]!r} is not possible here. Choose one of: "
+            f"{', '.join(fit_for)}."
         )
     if native.get("booster", "gbtree") != "gbtree":
         raise InvalidInput(
@@ -149,17 +151,17 @@ def _of_wrapper(model: object) -> dict[str, Any]:
     return ({"rounds": rounds} if rounds else {}) | ({"patience": patience} if patience else {})
 
 
-def _on_worker_0(material: Material, context: TrainingContext) -> tuple[Material, TrainingContext] | tuple[None, None]:
+def _on_worker_0(material: Material, context: TrainingContext) -> tuple[Material, TrainingContext] | None:
     """Return the rows of all workers, and a context in which worker 0 is alone; None on the others."""
     context.say(
-        "XGBoost's own connections between workers are neither encrypted nor authenticated. The rows are sent to worker "
-        "0 over those of the run, which are, and worker 0 alone learns. To let all workers learn on a network that you "
-        "trust, give the address of worker 0's machine: --param network=10.0.0.5"
+        "XGBoost's own connections between workers are neither encrypted nor authenticated. The rows are sent to "
+        "worker 0 over those of the run, which are, and worker 0 alone learns. To let all workers learn on a network "
+        "that you trust, give the address of worker 0's machine: --param network=10.0.0.5"
     )
     parts = [gather_rows(rows, context.collective) for rows in (material.train, material.valid) if rows is not None]
     held = [Part(*part, seed=material.seed) for part in parts if part is not None]
     if not held:
-        return None, None
+        return None
     valid = held[1] if len(held) > 1 else None
     return replace(material, train=held[0], valid=valid), replace(context, collective=LocalCollective())
 
@@ -177,7 +179,8 @@ def _joined(collective: Collective, address: str) -> Iterator[None]:
         host = str(ipaddress.ip_address(address))
     except ValueError:
         raise InvalidInput(
-            f"The parameter network is {address[:80]!r}; it must be the IP address of worker 0's machine, such as 10.0.0.5."
+            f"The parameter network is {address[:80]!r}; it must be the IP address of worker 0's machine, such as "
+            "10.0.0.5."
         ) from None
     tracker, told = None, b""
     if collective.rank == 0:
@@ -247,7 +250,7 @@ class _Ensemble:
 
         offset = self.offset
 
-        class Batches(xgboost.DataIter):  # type: ignore[misc]
+        class Batches(xgboost.DataIter):
             """Rows as XGBoost asks for them, more than once."""
 
             def __init__(self) -> None:

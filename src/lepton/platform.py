@@ -18,6 +18,7 @@ from lepton.datasets.operations import Datasets
 from lepton.endpoints.controller import EndpointController
 from lepton.endpoints.operations import Endpoints
 from lepton.labels.operations import Labels
+from lepton.models.deliveries import Deliveries
 from lepton.models.operations import Models
 from lepton.models.registry import Registry
 from lepton.runs.context import TaskContext
@@ -62,8 +63,10 @@ class Platform:
             runs=self.runs, clock=clock, settings=settings,
         )  # fmt: skip
         self.models = Models(
-            guard=self.guard, keyring=keyring, blobs=blobs, datasets=self.datasets, runs=self.runs, clock=clock
-        )
+            guard=self.guard, keyring=keyring, blobs=blobs, datasets=self.datasets, runs=self.runs,
+            scripts=self.scripts, clock=clock,
+        )  # fmt: skip
+        self.deliveries = Deliveries(guard=self.guard, models=self.models, runs=self.runs)
         self.registry = Registry(guard=self.guard, models=self.models, runs=self.runs, clock=clock)
         self.endpoints = Endpoints(
             database=self.database, guard=self.guard, keyring=keyring, blobs=blobs,

@@ -200,6 +200,9 @@ def test_models_and_endpoints(client: lepton.Client, people: lepton.DatasetDetai
     listed = {found.name: found for found in client.models.list()}
     assert listed["buyers"].versions[0].ref == "buyers@1"
     assert {"dataset", "run", "model"} <= {node.kind for node in client.models.lineage("buyers").nodes}
+    proposed = client.models.propose("people", target="city")
+    assert (proposed.task, proposed.proposals[0].recipe) == ("classification", "logistic_regression")
+    assert proposed.proposals[0].command.startswith("lepton models train NAME --dataset people@2 --target city")
     card = client.models.scorecard("buyers", pdo=20, base=600, odds=50, good="yes")
     assert {line.column for line in card.lines} == {"age", "city"}
     assert card.to_csv().splitlines()[1] == f",start,{card.start:.6g}"
@@ -226,6 +229,32 @@ def test_models_and_endpoints(client: lepton.Client, people: lepton.DatasetDetai
     assert {found.name for found in followed} <= {"buyers"}  # and that it ends, as there is nothing left to tell of
     client.models.delete("buyers@1")
     assert "buyers" not in [found.name for found in client.models.list()]
+
+
+def test_tuning_and_studies(client: lepton.Client, people: lepton.DatasetDetail) -> None:
+    run = client.models.tune(
+        "tuned", dataset=people.ref, target="bought", search={"l2": [0.1, 10.0]}, sampler="grid", features=["age"],
+        recipe="logistic_regression", wait=False,
+    )  # fmt: skip
+    assert run.params["study"] == "tuned"
+    client.runs.cancel(run.id)
+    with pytest.raises(RunFailed):
+        client.runs.wait(run.id)
+    entry = {"op_code": 0, "worker_id": "w", "study_name": "mine", "directions": [2]}
+    page = json.loads(client.models.append_journal("mine", "first", [json.dumps(entry)]))
+    assert json.loads(client.models.append_journal("mine", "first", [json.dumps(entry)])) == page
+    assert (
+        page
+        == json.loads(client.models.read_journal("mine"))
+        == {"entries": [json.dumps(entry)], "next": 1, "total": 1}
+    )
+    assert "mine" in [study.name for study in client.models.studies()]
+    study = client.models.study("mine")
+    assert (study.directions, study.trials, study.best_trial) == (("maximize",), (), None)
+    assert "0 trials" in study.to_html()
+    client.models.forget("mine")
+    with pytest.raises(NotFound, match="no study 'mine'"):
+        client.models.study("mine")
 
 
 def test_a_command_of_ones_own(client: lepton.Client, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from lepton.models.records import TrainRequest
 from lepton.models.signature import LABEL, PROBABILITIES, Input, Label, Signature, Task
 from lepton.models.tasks import run_predict, run_train
 from lepton.runs.records import RunState
+from lepton.runs.scripts import Scripts
 from lepton.store.blobs import BlobStore
 
 FEATURES = ("age", "income", "city", "member")
@@ -44,9 +45,11 @@ class Office(Warehouse):
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         super().__init__(settings, clock)
+        blobs = BlobStore(settings.objects, self.keyring)
         self.models = Models(
-            guard=self.guard, keyring=self.keyring, blobs=BlobStore(settings.objects, self.keyring),
-            datasets=self.datasets, runs=self.runs, clock=clock,
+            guard=self.guard, keyring=self.keyring, blobs=blobs, datasets=self.datasets, runs=self.runs,
+            scripts=Scripts(runs=self.runs, guard=self.guard, keyring=self.keyring, blobs=blobs, settings=settings),
+            clock=clock,
         )  # fmt: skip
         self.tasks |= {
             "models.train": partial(run_train, self.models),

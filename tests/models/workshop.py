@@ -32,6 +32,7 @@ from lepton.runs import track_rows
 from lepton.runs.context import TaskContext
 from lepton.runs.operations import Runs
 from lepton.runs.records import Run, RunState
+from lepton.runs.scripts import Scripts
 from lepton.store.blobs import BlobStore
 from lepton.store.database import Database, metadata
 from lepton.store.keys import open_keyring
@@ -150,9 +151,10 @@ class Workshop:
             database=self.database, guard=self.guard, keyring=self.keyring, blobs=self.blobs,
             engine=IdleEngine(), settings=settings, clock=utc_now,
         )  # fmt: skip
+        scripts = Scripts(runs=self.runs, guard=self.guard, keyring=self.keyring, blobs=self.blobs, settings=settings)
         self.models = Models(
             guard=self.guard, keyring=self.keyring, blobs=self.blobs, datasets=self.datasets, runs=self.runs,
-            clock=utc_now,
+            scripts=scripts, clock=utc_now,
         )  # fmt: skip
 
     def train(self, actor: Actor = EDITOR, **request: Any) -> tuple[Run, Recorded]:

@@ -177,7 +177,7 @@ def export(
     door: Door,
     ref: Ref,
     to: Annotated[Path | None, typer.Option(help="File to write; - for standard output; REF.FORMAT if absent.")] = None,
-    format: Annotated[str, typer.Option(help="csv, parquet or jsonl.")] = "csv",  # noqa: A002
+    format: Annotated[str, typer.Option(help="csv, parquet, jsonl or arrow.")] = "csv",  # noqa: A002
 ) -> None:
     """Write a version to a file, without the columns hidden from you."""
     import sys

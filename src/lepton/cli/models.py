@@ -19,6 +19,9 @@ DatasetRef = Annotated[str, typer.Option(help="Dataset version, NAME or NAME@VER
     MODELS,
     "lepton models train houses --dataset houses@2 --target price --workers 2",
     "lepton models train churn --dataset churn --target left --param solver=gd --param max_iterations=500",
+    "lepton models train churn --dataset churn --target left --recipe xgboost --param max_depth=4 --workers 2",
+    "lepton models train digits --dataset digits --target digit --recipe pytorch --model net.py:Net --param epochs=20",
+    "lepton models train sales --dataset sales --target amount --recipe auto --budget 10min --cpus 4",
 )
 def train(  # noqa: PLR0913 - a command's parameters are its options
     door: Door,
@@ -27,8 +30,15 @@ def train(  # noqa: PLR0913 - a command's parameters are its options
     dataset: DatasetRef,
     target: Annotated[str, typer.Option(help="The column to predict.", metavar="COLUMN")],
     recipe: Annotated[
-        str, typer.Option(help="auto (the target decides), linear_regression or logistic_regression.")
+        str,
+        typer.Option(
+            help="auto (with --budget it looks for the best; without, the target decides), linear_regression, "
+            "logistic_regression, sklearn, xgboost, lightgbm, pytorch, lightning, keras, jax or transformers."
+        ),
     ] = "auto",
+    model: Annotated[
+        str, typer.Option(help="Of a framework: your own, or a template's name.", metavar="FILE.py:NAME")
+    ] = "",
     workers: Annotated[int, typer.Option(help="Processes that share the work.", min=1)] = 1,
     param: Annotated[
         list[str] | None, typer.Option(help="Of the recipe, such as solver=newton.", metavar="NAME=VALUE")
@@ -38,6 +48,11 @@ def train(  # noqa: PLR0913 - a command's parameters are its options
     feature: Annotated[
         list[str] | None, typer.Option(help="A column to learn from; all but the target if absent.", metavar="COLUMN")
     ] = None,
+    budget: Annotated[str | None, typer.Option(help="How long auto may look, such as 10min.", metavar="TIME")] = None,
+    cpus: Annotated[float, typer.Option(help="Processors of each worker of a framework.", min=0.01)] = 1.0,
+    memory: Annotated[str | None, typer.Option(help="The most memory of each, such as 512M or 2G.")] = None,
+    gpus: Annotated[int, typer.Option(help="GPUs of each.", min=0)] = 0,
+    timeout: Annotated[str | None, typer.Option(help="How long it may take, such as 2h.", metavar="TIME")] = None,
     detach: Detach = False,
 ) -> None:
     """Train a model, or a new version of it."""
@@ -51,11 +66,30 @@ def train(  # noqa: PLR0913 - a command's parameters are its options
         test_fraction=test_fraction,
         seed=seed,
         features=feature or None,
+        model=model,
+        budget_s=values.seconds(budget) if budget else 0,
+        cpus=cpus,
+        memory=memory or 0,
+        gpus=gpus,
+        timeout_s=values.seconds(timeout) if timeout else 0,
     )
     run = door.client.models.train(name, dataset=dataset, target=target, wait=False, **options)
     if ended := waiting.finish(door, run, detach=detach):
         made = [] if door.json else model_pages.model(door.client.models.get(ended.made("model")[0]))
         door.answer(ended.body, *made)
+
+
+@verb(MODELS, "lepton models propose churn@2 --target left")
+def propose(
+    door: Door,
+    ref: Annotated[str, typer.Argument(help="Dataset version, NAME or NAME@VERSION.", metavar="DATASET")],
+    target: Annotated[str, typer.Option(help="The column to predict.", metavar="COLUMN")],
+) -> None:
+    """Show recipes that fit a dataset and a target, the best first."""
+    from lepton.cli import tables
+
+    found = door.client.models.propose(ref, target=target)
+    door.answer(found.body, tables.proposals(found), *(f"\n{one.command}" for one in found.proposals[:1]))
 
 
 @verb(

@@ -15,7 +15,7 @@ from lepton.client.access import AuditEntry, Project, Token, User
 from lepton.client.answers import Cell
 from lepton.client.dataset_records import Dataset, DatasetVersion
 from lepton.client.endpoints import Endpoint
-from lepton.client.models import Model, ModelVersion
+from lepton.client.models import Model, ModelVersion, Proposed
 from lepton.client.runs import Artifact, Run
 
 _LONGEST_NAME = 40
@@ -139,6 +139,15 @@ def models(items: Sequence[Model]) -> Table | str:
         ["model", "predicts", "learned from", "measured", "at", ">versions"],
         [(*_model_cells(item.versions[0]), str(len(item.versions))) for item in items if item.versions],
     )
+
+
+def proposals(found: Proposed) -> Table:
+    """List recipes that fit."""
+    rows = [
+        (one.recipe, one.model, " ".join(f"{key}={value}" for key, value in one.params.items()), one.reason)
+        for one in found.proposals
+    ]
+    return table(["recipe", "model", "parameters", f"for {found.target} ({found.task})"], rows)
 
 
 def _model_cells(version: ModelVersion) -> tuple[str, str, str, str, str]:

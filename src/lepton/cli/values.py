@@ -105,15 +105,15 @@ def pairs(arguments: Sequence[str]) -> Mapping[str, Cell]:
 
 
 def seconds(text: str) -> int:
-    """Read a duration such as ``90d``, ``12h``, ``30m`` or ``45s``.
+    """Read a duration such as ``90d``, ``12h``, ``30m`` (or ``30min``) or ``45s``.
 
     Raises:
         InvalidInput: if it is none.
     """
-    match = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", text)
+    match = re.fullmatch(r"([1-9][0-9]{0,8})(s|min|m|h|d)", text)
     if match is None:
         raise InvalidInput(f"{text!r} is no duration. Write a whole number and s, m, h or d, for example 90d.")
-    return int(match[1]) * _UNITS[match[2]]
+    return int(match[1]) * _UNITS[match[2][0]]
 
 
 def megabytes(text: str) -> int:

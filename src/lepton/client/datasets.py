@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, Literal, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypedDict, Unpack, overload
 
 from lepton.client.answers import Items, decode, decode_items
 from lepton.client.dataset_records import Dataset, DatasetDetail, Profile, Recipe, Report, Rows
 from lepton.client.files import Export, Frame, open_source, save
 from lepton.client.runs import OnProgress, Run, Runs
 from lepton.client.transport import Transport, path_of
+
+if TYPE_CHECKING:
+    import polars as pl
 
 OnUpload = Callable[[int, int | None], None]
 """Called while a file is sent, with the bytes sent so far and the size of the whole, None if that is unknown."""
@@ -176,10 +179,41 @@ class Datasets:
         run = self._submit(path_of("datasets", ref, "split"), {"fractions": shares, "seed": seed, "stratify": stratify})
         return self._made(run, on_progress) if wait else run
 
-    def export(self, ref: str, to: str | Path | BinaryIO, *, format: str = "csv") -> Export:  # noqa: A002
-        """Write a version to a file as ``csv``, ``parquet`` or ``jsonl``, without the columns hidden from you."""
-        with self._transport.download(path_of("datasets", ref, "export"), {"format": format}) as download:
+    def export(
+        self,
+        ref: str,
+        to: str | Path | BinaryIO,
+        *,
+        format: str = "csv",  # noqa: A002 - the word of the interface
+        columns: Sequence[str] | None = None,
+        rows: tuple[int, int] | None = None,
+    ) -> Export:
+        """Write a version to a file, without the columns hidden from you.
+
+        Args:
+            ref: The version.
+            to: Where.
+            format: ``csv``, ``parquet``, ``jsonl`` or ``arrow`` (a stream of record batches).
+            columns: Which columns, in which order; None: all.
+            rows: The first row and the one behind the last; None: all.
+        """
+        with self._transport.download(path_of("datasets", ref, "export"), _asked(format, columns, rows)) as download:
             return save(download, to)
+
+    def read(
+        self, ref: str, *, columns: Sequence[str] | None = None, rows: tuple[int, int] | None = None
+    ) -> pl.DataFrame:
+        """Return rows of a version as a Polars frame, in memory.
+
+        Args:
+            ref: The version.
+            columns: Which columns, in which order; None: all that you may read.
+            rows: The first row and the one behind the last; None: all.
+        """
+        import polars as pl
+
+        with self._transport.download(path_of("datasets", ref, "export"), _asked("arrow", columns, rows)) as download:
+            return pl.read_ipc_stream(b"".join(download.chunks))
 
     def delete(self, ref: str) -> None:
         """Delete a version (``name@version``) or all versions (``name``) for good."""
@@ -190,6 +224,15 @@ class Datasets:
 
     def _made(self, run: Run, on_progress: OnProgress | None) -> Sequence[DatasetDetail]:
         return [self.get(ref) for ref in self._runs.wait(run.id, on_progress=on_progress).made("dataset")]
+
+
+def _asked(
+    format: str,  # noqa: A002 - the word of the interface
+    columns: Sequence[str] | None,
+    rows: tuple[int, int] | None,
+) -> dict[str, str | tuple[str, ...] | None]:
+    first, end = (None, None) if rows is None else (str(rows[0]), str(rows[1]))
+    return {"format": format, "column": None if columns is None else tuple(columns), "first": first, "end": end}
 
 
 class Labels:

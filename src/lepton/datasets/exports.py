@@ -17,6 +17,7 @@ MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",
     "parquet": "application/vnd.apache.parquet",
     "jsonl": "application/x-ndjson",
+    "arrow": "application/vnd.apache.arrow.stream",
 }
 _DATETIME = "%Y-%m-%dT%H:%M:%S%.6f"
 
@@ -33,9 +34,12 @@ def check_format(name: str) -> str:
 
 
 def write_file(format_name: str, plan: pl.LazyFrame) -> Iterator[bytes]:
-    """Yield the bytes of a file; CSV and JSON lines a batch at a time, Parquet from memory, where it is compressed."""
+    """Yield the bytes of a file a batch of rows at a time; Parquet from memory, where it is compressed."""
     if format_name == "parquet":
         yield from _write_parquet(plan)
+        return
+    if format_name == "arrow":
+        yield from _write_arrow(plan)
         return
     for number, frame in enumerate(_batches(plan)):
         if format_name == "csv":
@@ -68,3 +72,26 @@ def _write_parquet(plan: pl.LazyFrame) -> Iterator[bytes]:
     buffer.seek(0)
     while chunk := buffer.read(1 << 20):
         yield chunk
+
+
+def _write_arrow(plan: pl.LazyFrame) -> Iterator[bytes]:
+    """Write one stream of record batches out of one for each batch, which polars can write.
+
+    A stream is a schema message, messages of record batches and an end, which is always the same 8 bytes; a message
+    begins with 4 bytes of ones and the length of its header. Source: https://arrow.apache.org/docs/format/Columnar.html
+    (encapsulated message format).
+    """
+    import polars as pl
+    import polars.selectors as cs
+
+    for number, frame in enumerate(_batches(plan)):
+        buffer = io.BytesIO()
+        # As plain text: a batch with categories of its own would replace those of the batches before it.
+        frame.with_columns((cs.categorical() | cs.enum()).cast(pl.String)).write_ipc_stream(buffer)
+        stream = memoryview(buffer.getbuffer())
+        header = 8 + int.from_bytes(stream[4:8], "little")
+        yield bytes(stream[header if number else 0 : -len(_END)])
+    yield _END
+
+
+_END = b"\xff\xff\xff\xff\0\0\0\0"

@@ -302,20 +302,37 @@ class Datasets:
         ref: Ref,
         *,
         format: str = "csv",  # noqa: A002 - the word of the interface
+        columns: Sequence[str] | None = None,
+        rows: tuple[int, int] | None = None,
         project: str = DEFAULT_PROJECT,
     ) -> Export:
-        """Write a version out as ``csv``, ``parquet`` or ``jsonl``, without the columns the actor may not read.
+        """Write a version out as ``csv``, ``parquet``, ``jsonl`` or ``arrow``.
+
+        Args:
+            actor: Who asks.
+            ref: The version.
+            format: Of the file; ``arrow`` is a stream of record batches.
+            columns: Which columns, in which order; None: all that the actor may read.
+            rows: The first row and the one behind the last; None: all.
+            project: Project of the dataset.
 
         Raises:
-            Forbidden: if the actor may read none of its columns.
+            InvalidInput: if there is no such format or column, or the rows are no range.
+            Forbidden: if the actor may read none of its columns, or not one that is named.
         """
         check_format(format)
+        if rows is not None and not 0 <= rows[0] <= rows[1]:
+            raise InvalidInput(f"There is no range of rows from {rows[0]} to {rows[1]}. Rows are counted from 0.")
         with self._guard.allow(actor, "datasets.export", project=project, target=f"dataset:{ref}") as tx:
             opened = self._open(tx, actor, ref, project, (SCHEMA,))
         visible = opened.schema.visible
         if not visible:
             raise Forbidden(f"You may read no column of dataset {opened.version.ref!r}. Ask an owner of the project.")
-        chunks = write_file(format, self._tables.scan(project, opened.table, visible))
+        for name in columns or ():
+            if name in opened.schema.masked:
+                raise Forbidden(f"You may not read column {name!r} of dataset {opened.version.ref!r}. Leave it out.")
+        chosen = visible if columns is None else columns
+        chunks = write_file(format, self._tables.scan(project, opened.table, chosen, rows=rows))
         first = next(chunks)  # what goes wrong at once goes wrong here, before an answer has begun
         name = f"{opened.version.name}-{opened.version.version}.{format}"
         return Export(chain([first], chunks), name, MEDIA_TYPES[format], opened.schema.masked)

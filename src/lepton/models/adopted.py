@@ -20,6 +20,7 @@ from lepton.models.signature import LABEL, NUMBERS, PREDICTION, PROBABILITIES, I
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 """Operators that a graph may use: those of the standard, which every runtime has."""
 MAX_COLUMNS, MAX_CLASSES = 10_000, 10_000
+_TOKENIZER = ("com.microsoft", "Tokenizer")
 _PREFIX = "model/"
 _NUMBERS = frozenset((TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.INT64, TensorProto.INT32))
 _FLOATS = frozenset((TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16))
@@ -118,10 +119,15 @@ def signature_of(foreign: Foreign, columns: int | None, declared: Signature | No
     )
 
 
-def adopt(foreign: Foreign, signature: Signature) -> bytes:
+def adopt(foreign: Foreign, signature: Signature, *, width: int | None = None) -> bytes:
     """Write the graph with our inputs and outputs.
 
     A class is the one of the highest probability, whatever labels the graph has itself.
+
+    Args:
+        foreign: The graph.
+        signature: What it takes and answers.
+        width: Columns of its matrix; None: as many as the signature has inputs.
 
     Returns:
         A graph that takes ``numbers`` DOUBLE [N, k] and answers as the signature says.
@@ -152,7 +158,9 @@ def adopt(foreign: Foreign, signature: Signature) -> bytes:
     del graph.node[:], graph.input[:], graph.output[:], graph.value_info[:]
     graph.node.extend(nodes)
     graph.initializer.extend(constants)
-    graph.input.extend([helper.make_tensor_value_info(NUMBERS, TensorProto.DOUBLE, ["N", len(signature.inputs)])])
+    graph.input.extend(
+        [helper.make_tensor_value_info(NUMBERS, TensorProto.DOUBLE, ["N", width or len(signature.inputs)])]
+    )
     graph.output.extend(outputs)
     if not any(opset.domain in ("", "ai.onnx") for opset in model.opset_import):
         model.opset_import.append(helper.make_opsetid("", 13))
@@ -161,12 +169,35 @@ def adopt(foreign: Foreign, signature: Signature) -> bytes:
     return data
 
 
-def _check_parts(model: onnx.ModelProto) -> None:
+def check_ours(graph: bytes, signature: Signature) -> None:
+    """Check a graph that was written with our inputs and outputs by a program that may not be ours.
+
+    Raises:
+        InvalidInput: if it takes or answers anything but what the signature says, or uses operators of others.
+    """
+    try:
+        model = onnx.load_from_string(graph)
+        _check_parts(model, ours=True)
+        onnx.checker.check_model(model)
+    except LeptonError:
+        raise
+    except Exception:  # noqa: BLE001 - as above
+        raise InvalidInput("The graph of the training is no ONNX graph that can be served.") from None
+    stored = {constant.name for constant in model.graph.initializer}
+    taken = {one.name for one in model.graph.input} - stored
+    expected = {*signature.tensors.values(), *([NUMBERS] if signature.numbers else [])}
+    if taken != expected or tuple(one.name for one in model.graph.output) != signature.outputs:
+        raise InvalidInput("The graph of the training does not take and answer what its signature says.")
+
+
+def _check_parts(model: onnx.ModelProto, *, ours: bool = False) -> None:
     if any(external_data_helper.uses_external_data(one) for one in external_data_helper._get_all_tensors(model)):
         raise InvalidInput("The model keeps its weights in other files. Save it as one file (external_data=False).")
     if model.functions:
         raise InvalidInput("The model has functions of its own. Export it with them inlined (onnx.inliner).")
     domains = {opset.domain for opset in model.opset_import} | {node.domain for node in _nodes(model.graph)}
+    if ours:  # of onnxruntime's own operators, ours use the one that finds words
+        domains = {node.domain for node in _nodes(model.graph) if (node.domain, node.op_type) != _TOKENIZER}
     if unknown := sorted(domains - DOMAINS):
         raise InvalidInput(
             f"The model uses operators of {unknown[0][:80]!r}, and only those of the standard are taken (ai.onnx, "

@@ -67,7 +67,7 @@ def read_code(code: Path) -> dict[str, bytes]:
     return files
 
 
-def receive(chunks: Iterable[bytes]) -> bytes:
+def receive(chunks: Iterable[bytes], *, max_bytes: int = MAX_BYTES) -> bytes:
     """Put a bundle together that arrives in pieces.
 
     Raises:
@@ -76,12 +76,12 @@ def receive(chunks: Iterable[bytes]) -> bytes:
     bundle = bytearray()
     for chunk in chunks:
         bundle += chunk
-        if len(bundle) > MAX_BYTES + (1 << 20):
-            raise _too_large()
+        if len(bundle) > max_bytes + (1 << 20):
+            raise _too_large(max_bytes)
     return bytes(bundle)
 
 
-def unpack(bundle: bytes) -> dict[str, bytes]:
+def unpack(bundle: bytes, *, max_bytes: int = MAX_BYTES) -> dict[str, bytes]:
     """Return the files of a bundle by name.
 
     Raises:
@@ -89,18 +89,18 @@ def unpack(bundle: bytes) -> dict[str, bytes]:
         TooLarge: if it holds more than it may, whatever its own list of contents says.
     """
     files: dict[str, bytes] = {}
-    left = MAX_BYTES
+    left = max_bytes
     try:
         with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
             if len(archive.infolist()) > MAX_FILES:
-                raise _too_large()
+                raise _too_large(max_bytes)
             for entry in archive.infolist():
                 if entry.is_dir():
                     continue
                 with archive.open(entry) as file:
                     data = file.read(left + 1)
                 if len(data) > left:
-                    raise _too_large()
+                    raise _too_large(max_bytes)
                 left -= len(data)
                 files[_checked(entry.filename)] = data
     except (
@@ -130,7 +130,7 @@ def _checked(name: str) -> str:
     return path.as_posix()
 
 
-def _too_large() -> TooLarge:
+def _too_large(max_bytes: int = MAX_BYTES) -> TooLarge:
     return TooLarge(
-        f"The code has more than {MAX_BYTES >> 20} MiB or {MAX_FILES:,} files. Leave out what it does not need."
+        f"The code has more than {max_bytes >> 20} MiB or {MAX_FILES:,} files. Leave out what it does not need."
     )

@@ -6,7 +6,8 @@ thing that ever applies them, in training and in serving.
 * number, integer, boolean: a missing value becomes the median, then (x − mean) / std.
 * text with few values: one column for each category (0 or 1); a missing value is a category of its own if training
   rows had one; unknown values are all zeros.
-* free text: one column for each of the words that are in the most texts (0 or 1).
+* free text: one column for each of the words that are in the most texts (0 or 1); or, for networks that read, the
+  numbers of its words in their order.
 """
 
 from __future__ import annotations
@@ -88,7 +89,31 @@ class WordsFeature:
         return tuple(f"{self.column.name} has {word}" for word in self.words)
 
 
-Feature = NumberFeature | CategoryFeature | WordsFeature
+@dataclass(frozen=True)
+class TokensFeature:
+    """A column of free text: the numbers of its first words, 0 where there are no more, 1 for a word nobody knows.
+
+    Attributes:
+        words: Known words; their numbers begin at 2.
+        length: How many words of a text count.
+    """
+
+    column: Column
+    words: tuple[str, ...]
+    length: int
+
+    @property
+    def width(self) -> int:
+        """How many columns it makes."""
+        return self.length
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What those columns mean."""
+        return tuple(f"{self.column.name} word {number}" for number in range(1, self.length + 1))
+
+
+Feature = NumberFeature | CategoryFeature | WordsFeature | TokensFeature
 
 
 @dataclass(frozen=True)
@@ -115,13 +140,18 @@ class Features:
 
     @property
     def words(self) -> tuple[WordsFeature, ...]:
-        """The features of free text; they come last."""
+        """The features of free text as a bag of words; they follow the categories."""
         return tuple(item for item in self.items if isinstance(item, WordsFeature))
+
+    @property
+    def tokens(self) -> tuple[TokensFeature, ...]:
+        """The features of free text as a sequence of words; they come last."""
+        return tuple(item for item in self.items if isinstance(item, TokensFeature))
 
     @property
     def made(self) -> tuple[Feature, ...]:
         """The features in the order of the columns they make."""
-        return (*self.numbers, *self.categories, *self.words)
+        return (*self.numbers, *self.categories, *self.words, *self.tokens)
 
     @property
     def width(self) -> int:

@@ -17,6 +17,7 @@ from lepton.models.features import (
     Feature,
     Features,
     NumberFeature,
+    TokensFeature,
     WordsFeature,
     number_expression,
     text_expression,
@@ -34,13 +35,14 @@ _COLUMNS_AT_ONCE = 16  # these are in memory together
 _BATCH_ROWS = 4096
 
 
-def fit_features(rows: pl.LazyFrame, columns: Sequence[Column], *, named: bool = False) -> Features:
+def fit_features(rows: pl.LazyFrame, columns: Sequence[Column], *, named: bool = False, tokens: int = 0) -> Features:
     """Fit features to the training rows.
 
     Args:
         rows: The training rows.
         columns: Columns on offer, without the target.
         named: Whether the user asked for exactly these columns; then one that cannot be used is an error.
+        tokens: How many words of a free text to keep in their order; 0 takes it as a bag of words.
 
     Raises:
         InvalidInput: if no column can be used, or one that was asked for cannot.
@@ -51,7 +53,7 @@ def fit_features(rows: pl.LazyFrame, columns: Sequence[Column], *, named: bool =
         found |= _fit_numbers(rows, group)
     texts = [c for c in columns if c.type is ColumnType.TEXT]
     if texts:
-        found |= _fit_texts(rows, texts)
+        found |= _fit_texts(rows, texts, tokens)
     for column in columns:
         if column.name not in found:
             found[column.name] = (
@@ -96,7 +98,7 @@ def _number(column: Column, rows: int, present: npt.NDArray[np.float64]) -> Feat
     return NumberFeature(column, median, mean, std)
 
 
-def _fit_texts(rows: pl.LazyFrame, columns: Sequence[Column]) -> dict[str, Feature | str]:
+def _fit_texts(rows: pl.LazyFrame, columns: Sequence[Column], tokens: int) -> dict[str, Feature | str]:
     import polars as pl
 
     # A sketch first, in little memory: exact counts of a column of free text would hold all of it.
@@ -109,7 +111,7 @@ def _fit_texts(rows: pl.LazyFrame, columns: Sequence[Column]) -> dict[str, Featu
     for index, column in enumerate(columns):
         distinct = int(sketch[f"distinct{index}"])
         if _is_free_text(distinct, sketch["rows"]):
-            found[column.name] = _words(rows, column, sketch["rows"])
+            found[column.name] = _words(rows, column, sketch["rows"], tokens)
         else:
             found[column.name] = _categories(rows, column)
     return found
@@ -142,7 +144,7 @@ def _categories(rows: pl.LazyFrame, column: Column) -> Feature | str:
     return CategoryFeature(column, (*categories, *([""] if missing else [])))
 
 
-def _words(rows: pl.LazyFrame, column: Column, count: int) -> Feature | str:
+def _words(rows: pl.LazyFrame, column: Column, count: int, tokens: int) -> Feature | str:
     from lepton.models.words import MIN_ROWS_WITH_WORD, find_words
 
     some = rows.select(text_expression(column).alias("text")).gather_every(-(-count // WORD_ROWS))
@@ -155,7 +157,7 @@ def _words(rows: pl.LazyFrame, column: Column, count: int) -> Feature | str:
             f"Column {column.name!r} is an identifier rather than a text or a category: nearly all its values differ, "
             f"and no word of theirs is in {MIN_ROWS_WITH_WORD} rows."
         )
-    return WordsFeature(column, words)
+    return TokensFeature(column, words, tokens) if tokens else WordsFeature(column, words)
 
 
 def _groups(columns: Sequence[Column], size: int) -> Iterable[Sequence[Column]]:

@@ -18,7 +18,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from lepton.core.columns import ColumnType
-from lepton.models.features import CategoryFeature, Features, NumberFeature, WordsFeature
+from lepton.models.features import CategoryFeature, Features, NumberFeature, TokensFeature, WordsFeature
 from lepton.models.signature import (
     LABEL,
     NUMBERS,
@@ -70,6 +70,7 @@ class _Graph:
     def __init__(self, columns: Sequence[str]) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
+        self.told: list[onnx.ValueInfoProto] = []
         self.tensors = tensor_names(columns)
         self._taken = {*OUTPUTS, NUMBERS, *self.tensors.values()}
 
@@ -122,6 +123,7 @@ def _features(graph: _Graph, features: Features) -> str:
     marks = [
         *(_category(graph, item) for item in features.categories),
         *(_words(graph, item) for item in features.words),
+        *(_tokens(graph, item) for item in features.tokens),
     ]
     if marks:
         parts.append(graph.add("Cast", _joined(graph, marks), to=TensorProto.DOUBLE))
@@ -159,6 +161,28 @@ def _words(graph: _Graph, item: WordsFeature) -> str:
         pool_strings=list(item.words),
     )
     return graph.add("Min", counts, graph.constant("once", np.array([1.0], dtype=np.float32)))
+
+
+def _tokens(graph: _Graph, item: TokensFeature) -> str:
+    lowered, words = graph.fresh("lowered"), graph.fresh("words")
+    graph.nodes.extend(tokenizer_nodes(graph.tensors[item.column.name], lowered, words))
+    # onnx's checker does not know onnxruntime's operator, and dies where it has to guess what comes out of it.
+    graph.told.append(helper.make_tensor_value_info(words, TensorProto.STRING, ["N", None]))
+    numbers = graph.add(
+        "LabelEncoder",
+        words,
+        domain="ai.onnx.ml",
+        keys_strings=["", *item.words],
+        values_int64s=[0, *range(2, len(item.words) + 2)],
+        default_int64=1,
+    )
+    # Longer by a whole length, so that there is enough to cut off of any row.
+    ends = graph.constant("ends", np.array([0, 0, 0, item.length]))
+    padded = graph.add("Pad", numbers, ends)
+    first, length, axis = (
+        graph.constant(name, np.array([value])) for name, value in (("first", 0), ("length", item.length), ("along", 1))
+    )
+    return graph.add("Cast", graph.add("Slice", padded, first, length, axis), to=TensorProto.FLOAT)
 
 
 def _scores(graph: _Graph, matrix: str, weights: Floats, offsets: Floats) -> str:
@@ -199,12 +223,12 @@ def _write(graph: _Graph, features: Features, outputs: Sequence[tuple[str, int, 
         inputs.insert(0, helper.make_tensor_value_info(NUMBERS, TensorProto.DOUBLE, ["N", len(features.numbers)]))
     answers = [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in outputs]
     opsets = [helper.make_opsetid("", _OPSET)]
-    if features.categories:
+    if features.categories or features.tokens:
         opsets.append(helper.make_opsetid("ai.onnx.ml", _ML_OPSET))
-    if features.words:
+    if features.words or features.tokens:
         opsets.append(helper.make_opsetid("com.microsoft", 1))
     model = helper.make_model(
-        helper.make_graph(graph.nodes, "lepton", inputs, answers, graph.constants),
+        helper.make_graph(graph.nodes, "lepton", inputs, answers, graph.constants, value_info=graph.told),
         opset_imports=opsets,
         ir_version=_IR_VERSION,
         producer_name="lepton",

@@ -1,4 +1,7 @@
-"""The verbs of models: train, register, evaluate, predict, list, get, lineage, export, delete; what runs commit."""
+"""The verbs of models: train, register, evaluate, predict, list, get, lineage, export, delete; what runs commit.
+
+Those of tuning are in `tuning`.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,13 @@ from lepton.core.errors import Conflict, Forbidden, InvalidInput, LeptonError, N
 from lepton.core.ids import new_id
 from lepton.core.refs import Ref, check_name, parse_ref
 from lepton.datasets.operations import Datasets, check_whole
-from lepton.datasets.records import DatasetVersion
+from lepton.datasets.records import DatasetVersion, OpenDataset
 from lepton.models import bundle, inert, rows
 from lepton.models.batch import check_inputs
+from lepton.models.commanded import folder_of, plan_of, submission_of
 from lepton.models.documents import Card, Documents, scope_of
 from lepton.models.lineage import draw
+from lepton.models.proposal import Proposed, proposed
 from lepton.models.records import (
     Evaluation,
     Lineage,
@@ -32,17 +37,20 @@ from lepton.models.records import (
     ModelSummary,
     ModelVersion,
     OpenModel,
-    Parameter,
     Plot,
     Trained,
+    TrainingProfile,
     TrainRequest,
 )
 from lepton.models.registering import REGISTERED, from_files
-from lepton.models.requests import check_request, check_target, choose_columns, to_arguments
+from lepton.models.requests import check_request, check_target, choose_columns, is_command, shown, to_arguments
 from lepton.models.rows import EvaluationRow, ModelRow
 from lepton.models.signature import Signature, Task
+from lepton.models.tune_requests import TRIAL, trial_of
+from lepton.models.tuning import Tuning
 from lepton.runs.operations import Runs
-from lepton.runs.records import Run
+from lepton.runs.records import ONE_CPU, Run, Scheduling
+from lepton.runs.scripts import Scripts
 from lepton.store.blobs import BlobStore
 from lepton.store.keys import Keyring
 
@@ -50,21 +58,17 @@ if TYPE_CHECKING:
     from lepton.training.scorecard import Scale, Scorecard
 
 
-class Models:
+class Models(Tuning):
     """Versioned predictors."""
 
     def __init__(
-        self, *, guard: Guard, keyring: Keyring, blobs: BlobStore, datasets: Datasets, runs: Runs, clock: Clock
-    ) -> None:
-        self._guard = guard
-        self._keyring = keyring
+        self, *, guard: Guard, keyring: Keyring, blobs: BlobStore, datasets: Datasets, runs: Runs, scripts: Scripts,
+        clock: Clock,
+    ) -> None:  # fmt: skip
+        super().__init__(guard=guard, keyring=keyring, runs=runs, datasets=datasets, clock=clock, scripts=scripts)
         self._blobs = blobs
-        self._runs = runs
-        self._clock = clock
-        self.datasets = datasets
-        """Where the runs of this noun read from."""
         self.used_by: Callable[[sa.Connection, str], str | None] = lambda _tx, _version_id: None
-        """Says what still needs a version, by its id; asked before it is deleted. Nouns further up the road set it."""
+        """Says what still needs a version, by its id, before it is deleted. Nouns further up the road set it."""
 
     # For people
 
@@ -82,13 +86,11 @@ class Models:
         dataset = self.datasets.get(actor, request.dataset, project=project)
         schema = self.datasets.open(actor, request.dataset, project=project).schema
         check_target(schema, request.target)
-        choose_columns(schema, request.target, request.features)
-        exact = replace(request, dataset=Ref(dataset.version.name, dataset.version.version))
-        params: dict[str, Parameter] = {
-            "target": request.target,
-            "recipe": request.recipe,
-            "test_fraction": request.test_fraction,
-        }
+        choice = choose_columns(schema, request.target, request.features)
+        exact = trial_of(replace(request, dataset=Ref(dataset.version.name, dataset.version.version)))
+        if is_command(exact):
+            plan = plan_of(exact, choice, schema)
+            return self._scripts.submit(actor, submission_of(plan), folder_of(plan), project=project)
         with self._guard.allow(actor, "models.train", project=project, target=f"model:{request.name}") as tx:
             return self._runs.submit(
                 actor,
@@ -98,8 +100,20 @@ class Models:
                 arguments=to_arguments(exact),
                 workers=request.workers,
                 inputs=(f"dataset:{exact.dataset}",),
-                params={**params, "seed": request.seed, **request.params},
+                params=shown(request),
+                scheduling=Scheduling(key=request.key, resources=TRIAL if request.trial else ONE_CPU),
             )
+
+    def propose(self, actor: Actor, *, dataset: Ref, target: str, project: str = "default") -> Proposed:
+        """Return recipes that fit a dataset and a target, the best first.
+
+        Raises:
+            InvalidInput: if there is no such column, or it cannot be predicted.
+        """
+        self._require(actor, "models.get", project, f"dataset:{dataset}")
+        known = self.datasets.profile(actor, dataset, project=project)
+        check_target(self.datasets.open(actor, dataset, project=project).schema, target)
+        return proposed(known, target)
 
     def register(
         self,
@@ -386,13 +400,30 @@ class Models:
         graph = self._blobs.read(project, scope_of(row.id), row.blob_id)
         return OpenModel(self._version(row), self._documents(row).signature(row.sealed_signature), graph)
 
-    def commit(self, actor: Actor, run: Run, trained: Trained) -> ModelVersion:
-        """Keep what a training run made as the next version, and end the run well, in one transaction."""
+    def profile(self, actor: Actor, dataset: OpenDataset, signature: Signature, *, project: str) -> TrainingProfile:
+        """Return what the columns that a model takes looked like; whoever trains may read all of them."""
+        known = self.datasets.profile(actor, dataset.ref, project=project)
+        taken = {column.name for column in signature.inputs}
+        return TrainingProfile(known.version.rows, tuple(column for column in known.columns if column.name in taken))
+
+    def commit(self, actor: Actor, run: Run, trained: Trained, *, ends: bool = True) -> ModelVersion:
+        """Keep what a training run made as the next version, and end the run well, in one transaction.
+
+        Args:
+            actor: In whose name.
+            run: The run; one that made a version before does not make another.
+            trained: What it made.
+            ends: Whether that is its end; if not, it is one of its outputs.
+        """
         project, target = run.project, f"model:{trained.name}"
+        made = [ref.removeprefix("model:") for ref in run.outputs if ref.startswith("model:")]
+        if made:
+            return self.get(actor, parse_ref(made[0]), project=project).version
         row = self._store(actor, trained, project=project, run_id=run.id)
         with self._withdrawing(row), self._guard.allow(actor, "models.train", project=project, target=target) as tx:
             row = _numbered(tx, row)
-            self._runs.succeed(tx, run.id, [f"model:{row.name}@{row.version}"])
+            record = self._runs.succeed if ends else self._runs.made
+            record(tx, run.id, [f"model:{row.name}@{row.version}"])
         return self._version(row)
 
     def commit_evaluation(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from lepton.core.columns import ColumnClass
 from lepton.core.refs import Ref
 from lepton.models.signature import Signature, Task
+from lepton.runs.records import Resources
 
 if TYPE_CHECKING:
     from lepton.datasets.profile import ColumnProfile
@@ -28,12 +29,20 @@ class TrainRequest:
         dataset: Dataset version to learn from; the latest when without a version.
         target: Column to predict.
         project: Project of both.
-        recipe: ``"auto"``, ``"linear_regression"`` or ``"logistic_regression"``.
+        recipe: ``"auto"``, ``"linear_regression"``, ``"logistic_regression"``, or that of a framework.
         workers: Number of processes that share the rows.
-        params: Settings of the estimator: ``solver``, ``l1``, ``l2``, ``class_weight``, ``tolerance`` and the like.
+        params: Settings of the recipe: ``solver``, ``l1``, ``l2``, ``class_weight``, ``tolerance`` and the like.
         test_fraction: Share of the rows held out to evaluate on, above 0 and below 1.
         seed: Seed of the split and of the solver.
         features: Columns to predict from; None takes every column that can be used and read.
+        model: What the recipe of a framework is to train: ``file.py:name`` of the code, or a template's name; empty
+            for its own.
+        code: Files that go along, by name; Python as text.
+        resources: What each worker gets, if the recipe is that of a framework.
+        timeout_s: How long such a training may take; 0: as long as it likes.
+        budget_s: How long ``auto`` may look for the best model; 0: it takes the linear one at once.
+        trial: Whether only to measure on a part of the training rows, and to make no version: for tuning.
+        key: Of two requests of a user with the same key, the second is the first; None: they are two.
     """
 
     name: str
@@ -46,6 +55,13 @@ class TrainRequest:
     test_fraction: float = 0.2
     seed: int = 0
     features: tuple[str, ...] | None = None
+    model: str = ""
+    code: Mapping[str, str] = field(default_factory=dict, repr=False)
+    resources: Resources = field(default_factory=Resources)
+    timeout_s: int = 0
+    budget_s: float = 0.0
+    trial: bool = False
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +114,10 @@ class ModelSummary:
 
 @dataclass(frozen=True)
 class Plot:
-    """Numbers to draw: ``roc``, ``confusion``, ``calibration``, ``residuals``, ``predicted`` or ``coefficients``."""
+    """Numbers to draw: ``roc``, ``confusion``, ``calibration``, ``residuals``, ``predicted``, ``coefficients``, …
+
+    A search among candidates adds ``report``, ``leaderboard``, ``importance``, ``certainty`` and ``failures``.
+    """
 
     kind: str
     data: PlotData

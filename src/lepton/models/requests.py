@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from lepton.core.columns import ColumnClass, ColumnType
@@ -11,11 +11,14 @@ from lepton.core.errors import Forbidden, InvalidInput
 from lepton.core.refs import check_name, parse_ref
 from lepton.datasets.schema import Schema, suggestion
 from lepton.models.records import Parameter, TrainRequest
+from lepton.runs.records import Resources
+from lepton.training.recipes.known import RECIPES as FRAMEWORKS
 
 AUTO = "auto"
 LINEAR = "linear_regression"
 LOGISTIC = "logistic_regression"
 RECIPES = (AUTO, LINEAR, LOGISTIC)
+"""Recipes that a worker of the platform trains itself; others are commands, see `commanded`."""
 
 _TEXT, _NUMBER, _WHOLE = (str,), (int, float), (int,)
 _PARAMS: Mapping[str, tuple[type, ...]] = {
@@ -46,14 +49,26 @@ def check_request(request: TrainRequest) -> None:
         InvalidInput: if a name, the recipe, a parameter, the held-out share or the seed is not possible.
     """
     check_name(request.name, "model")
-    if request.recipe not in RECIPES:
-        raise InvalidInput(f"There is no recipe {request.recipe[:80]!r}. Choose one of: {', '.join(RECIPES)}.")
+    known = tuple(dict.fromkeys((*RECIPES, *FRAMEWORKS)))
+    if request.recipe not in known:
+        raise InvalidInput(f"There is no recipe {request.recipe[:80]!r}. Choose one of: {', '.join(known)}.")
     if not 0 < request.test_fraction < 1:
         raise InvalidInput("test_fraction must lie between 0 and 1, for example 0.2 to hold out a fifth of the rows.")
     if not 0 <= request.seed < 1 << 63:
         raise InvalidInput("seed must be a whole number from 0.")
-    for name, value in request.params.items():
-        _check_param(name, value)
+    if not is_command(request):
+        if request.model or request.code:
+            raise InvalidInput(
+                f"The recipe {request.recipe} has a model of its own. With one of yours, take a recipe of a framework: "
+                f"{', '.join(name for name in FRAMEWORKS if name != AUTO)}."
+            )
+        for name, value in request.params.items():
+            _check_param(name, value)
+
+
+def is_command(request: TrainRequest) -> bool:
+    """Whether a training runs as a command of its own, as it needs a framework or runs code of the user."""
+    return request.recipe in FRAMEWORKS and (request.recipe != AUTO or request.budget_s > 0)
 
 
 def check_target(schema: Schema, target: str) -> None:
@@ -107,6 +122,14 @@ def choose_columns(schema: Schema, target: str, named: Sequence[str] | None) -> 
     return Choice(tuple(chosen), tuple(notes))
 
 
+def shown(request: TrainRequest) -> dict[str, Parameter]:
+    """Return the settings that are shown with the run."""
+    told: dict[str, Parameter] = {"target": request.target, "recipe": request.recipe}
+    told |= {"model": request.model} if request.model else {}
+    told |= {"budget_s": request.budget_s} if request.budget_s else {}
+    return {**told, "test_fraction": request.test_fraction, "seed": request.seed, **request.params}
+
+
 def to_arguments(request: TrainRequest) -> dict[str, Any]:
     """Write a request as the run's arguments; `from_arguments` reads them."""
     return {
@@ -115,6 +138,11 @@ def to_arguments(request: TrainRequest) -> dict[str, Any]:
         "params": dict(request.params),
         "test_fraction": request.test_fraction,
         "features": None if request.features is None else list(request.features),
+        "model": request.model,
+        "resources": asdict(request.resources),
+        "timeout_s": request.timeout_s,
+        "budget_s": request.budget_s,
+        "trial": request.trial,
     }
 
 
@@ -124,6 +152,7 @@ def from_arguments(arguments: Mapping[str, Any]) -> TrainRequest:
     return TrainRequest(
         **{
             **arguments,
+            "resources": Resources(**arguments["resources"]) if "resources" in arguments else Resources(),
             "dataset": parse_ref(arguments["dataset"]),
             "features": None if features is None else tuple(features),
         }

@@ -438,6 +438,11 @@ class Runs(Tracking):
             raise Conflict(f"Run {run_id} has ended meanwhile, so nothing of it is kept. See: lepton runs get {run_id}")
         track_rows.add_metrics(tx, run_id, self._take(run_id))
 
+    def made(self, tx: sa.Connection, run_id: str, outputs: Sequence[str]) -> None:
+        """Note what a run that goes on has made, as `succeed` does of one that ends."""
+        if not rows.set_outputs(tx, run_id, outputs):
+            raise Conflict(f"Run {run_id} has ended meanwhile, so nothing of it is kept. See: lepton runs get {run_id}")
+
     def fail(self, run_id: str, error: LeptonError) -> None:
         """End a run badly, with a public sentence; does nothing if it has ended already."""
         with self._database.read() as tx:

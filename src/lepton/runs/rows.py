@@ -393,6 +393,12 @@ def set_progress(tx: sa.Connection, run_id: str, *, progress: float, sealed_mess
     tx.execute(query.values(progress=progress, sealed_message=sealed_message))
 
 
+def set_outputs(tx: sa.Connection, run_id: str, outputs: Iterable[str]) -> bool:
+    """Note what a run has made, unless it has ended."""
+    query = runs.update().where(runs.c.id == run_id, runs.c.state == RunState.RUNNING.value)
+    return tx.execute(query.values(outputs=list(outputs))).rowcount == 1
+
+
 def ask_cancel(tx: sa.Connection, run_id: str) -> None:
     """Note that a run is to end."""
     tx.execute(runs.update().where(runs.c.id == run_id).values(cancel_asked=True))

@@ -25,7 +25,7 @@ from lepton.runs.records import AS_USUAL, Param, Run, Scheduling
 from lepton.store.blobs import BlobStore
 from lepton.store.keys import Keyring
 
-MAX_KEY = 128
+MAX_KEY, MAX_MESSAGE = 128, 2000
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Submission:
         scheduling: How it is queued; its key and its resources are those of the submission and the command.
         reuse: Whether the results of a run with the same command, settings and folder are taken, if there is one.
         like: Id of the run whose folder is taken; empty: one comes along.
+        inputs: Refs it reads, such as ``dataset:cancer@1``, where that is known.
     """
 
     command: Command
@@ -49,6 +50,7 @@ class Submission:
     scheduling: Scheduling = AS_USUAL
     reuse: bool = False
     like: str = ""
+    inputs: tuple[str, ...] = ()
 
 
 class Scripts:
@@ -178,6 +180,16 @@ class Scripts:
         bundle = Command.from_json(assigned.arguments).bundle
         return self._blobs.open(assigned.run.project, f"bundle/{bundle}", bundle)
 
+    def progress(self, actor: Actor, run_id: str, fraction: float, message: str) -> None:
+        """Note how far a run is, 0 to 1, and what it is doing, as it says itself."""
+        self._itself(actor, run_id)
+        self._runs.record_progress(run_id, min(max(fraction, 0.0), 1.0), message[:MAX_MESSAGE])
+
+    def give_up(self, actor: Actor, run_id: str, message: str) -> None:
+        """End a run badly, with the sentence in which it says itself why; it is not tried again."""
+        self._itself(actor, run_id)
+        self._runs.fail(run_id, InvalidInput(message[:MAX_MESSAGE]))
+
     def sweep(self, tx: sa.Connection) -> None:
         """Remove folders of which no run knows: a platform was killed while they came."""
         known = self._runs.bundles(tx)
@@ -200,6 +212,7 @@ class Scripts:
             task=COMMAND,
             arguments=command.to_json(),
             workers=command.workers,
+            inputs=submission.inputs,
             params=params | dict(submission.params),
             retry_of=submission.like or None,
             scheduling=submission.scheduling,

@@ -293,7 +293,17 @@ export type Plot =
   | { kind: "predicted"; data: { predicted: number[]; actual?: number[]; observed?: number[] } }
   | { kind: "coefficients"; data: { names: string[]; values: number[] } }
   | { kind: "summary"; data: { terms: SummaryTerm[]; facts: Record<string, number>; notes: string[] } }
-  | { kind: "calibration"; data: { predicted: number[]; observed: number[]; counts: number[] } };
+  | { kind: "calibration"; data: { predicted: number[]; observed: number[]; counts: number[] } }
+  | { kind: "report"; data: { sentences: string[]; warnings?: string[] } }
+  | { kind: "leaderboard"; data: { metric: string; names: string[]; scores: number[]; spreads: number[]; seconds: number[]; weights: number[] } }
+  | { kind: "importance"; data: { metric: string; names: string[]; values: number[]; spreads: number[] } }
+  | { kind: "certainty"; data: Certainty }
+  | { kind: "failures"; data: { metric: string; overall: number; columns: string[]; parts: string[]; places: number[]; counts: number[]; scores: number[]; others: number[] } };
+
+/** How sure answers are: how often they were right by their probability, or how far numbers were off. */
+export type Certainty =
+  | { task: "class"; lows: number[]; highs: number[]; counts: number[]; said: number[]; right: number[] }
+  | { task: "number"; levels: number[]; lows: number[]; highs: number[] };
 
 export interface Evaluation {
   dataset: string;
@@ -301,6 +311,52 @@ export interface Evaluation {
   created_at: string;
   run_id: string | null;
   plots?: Plot[];
+}
+
+/** A setting that was searched. */
+export interface Dimension {
+  name: string;
+  kind: "whole" | "number" | "choice";
+  low: number | null;
+  high: number | null;
+  log: boolean;
+  step: number | null;
+  choices: Scalar[];
+}
+
+export type TrialState = "running" | "complete" | "pruned" | "failed" | "waiting";
+
+export interface Trial {
+  number: number;
+  state: TrialState;
+  value: number | null;
+  params: Record<string, Scalar>;
+  started_at: string | null;
+  ended_at: string | null;
+  steps: { step: number; value: number | null }[];
+  run_id: string;
+  error: string;
+}
+
+export interface StudySummary {
+  name: string;
+  journal: string;
+  directions: string[];
+  metric: string;
+  counts: Record<string, number>;
+  best: number | null;
+  best_value: number | null;
+  best_params: Record<string, Scalar>;
+  model: string;
+  run_id: string;
+  message: string;
+}
+
+export interface Study extends StudySummary {
+  space: Dimension[];
+  trials: Trial[];
+  importance: Record<string, number>;
+  about: Record<string, unknown>;
 }
 
 export interface ModelDetail extends ModelVersion {
@@ -324,6 +380,23 @@ export interface LineageNode {
 export interface Lineage {
   nodes: LineageNode[];
   edges: { from: string; to: string }[];
+}
+
+/** One way to train, and why. */
+export interface Proposal {
+  recipe: string;
+  reason: string;
+  model: string;
+  params: Record<string, string | number | boolean | null>;
+  budget: string;
+  command: string;
+}
+
+export interface Proposed {
+  dataset: string;
+  target: string;
+  task: string;
+  proposals: Proposal[];
 }
 
 export type EndpointState = "starting" | "ready" | "failed" | "stopped";

@@ -11,6 +11,7 @@ from lepton.core.columns import ColumnType
 from lepton.core.refs import parse_ref
 from lepton.models.records import TrainRequest
 from lepton.models.signature import Task
+from lepton.runs.records import Resources
 from lepton.server.wire import Answer, Body, Scalar
 
 
@@ -127,6 +128,26 @@ class LineageAnswer(Answer):
     edges: list[EdgeAnswer]
 
 
+class ProposalAnswer(Answer):
+    """One way to train, and why."""
+
+    recipe: str
+    reason: str
+    model: str
+    params: dict[str, Scalar]
+    budget: str
+    command: str
+
+
+class ProposedAnswer(Answer):
+    """What one would train on a dataset, the best first."""
+
+    dataset: str
+    target: str
+    task: Task
+    proposals: list[ProposalAnswer]
+
+
 class TrainBody(Body):
     """What to train."""
 
@@ -139,13 +160,23 @@ class TrainBody(Body):
     test_fraction: float = 0.2
     seed: int = 0
     features: list[str] | None = None
+    model: str = ""
+    code: dict[str, str] = Field(default_factory=dict)
+    cpus: float = 1.0
+    memory_mb: int = 0
+    gpus: int = 0
+    timeout_s: int = 0
+    budget_s: float = 0.0
+    trial: bool = False
+    key: str | None = None
 
     def request(self, project: str) -> TrainRequest:
         """What the operation takes."""
+        told = dict(self)
+        resources = Resources(*(told.pop(name) for name in ("cpus", "memory_mb", "gpus")))
         features = None if self.features is None else tuple(self.features)
-        return TrainRequest(
-            **(dict(self) | {"dataset": parse_ref(self.dataset), "features": features, "project": project})
-        )
+        exact = {"dataset": parse_ref(self.dataset), "features": features, "project": project, "resources": resources}
+        return TrainRequest(**(told | exact))
 
 
 class EvaluateBody(Body):

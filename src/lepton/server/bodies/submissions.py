@@ -123,3 +123,16 @@ def read_submission(chunks: Iterable[bytes]) -> tuple[SubmissionBody, Iterator[b
         if len(line) > MAX_SUBMISSION_BYTES:
             break
     raise InvalidInput("A submission begins with one line of JSON, and the packed folder follows behind its line end.")
+
+
+class ProgressBody(Body):
+    """How far a run is."""
+
+    fraction: float = Field(ge=0, le=1)
+    message: str = ""
+
+
+class FailureBody(Body):
+    """Why a run cannot succeed."""
+
+    message: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import Annotated, Literal
 from urllib.parse import quote
@@ -107,15 +108,20 @@ def split_dataset(platform: On, actor: Who, ref: DatasetRef, body: SplitBody, pr
     response_class=StreamingResponse,
     responses={200: {"content": _FILE}},
 )
-def export_dataset(
+def export_dataset(  # noqa: PLR0913 - a route's parameters are those of its address
     platform: On,
     actor: Who,
     ref: DatasetRef,
+    *,
     project: Project = IN,
-    format: Literal["csv", "parquet", "jsonl"] = "csv",  # noqa: A002 - the word of the interface
+    format: Literal["csv", "parquet", "jsonl", "arrow"] = "csv",  # noqa: A002 - the word of the interface
+    column: Annotated[list[str] | None, Query()] = None,
+    first: int = 0,
+    end: int | None = None,
 ) -> Response:
     """Download a version; columns that one may not read are left out and named in ``X-Lepton-Masked``."""
-    export = platform.datasets.export(actor, ref, format=format, project=project)
+    rows = None if end is None and not first else (first, sys.maxsize if end is None else end)
+    export = platform.datasets.export(actor, ref, format=format, columns=column, rows=rows, project=project)
     headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(export.file_name)}"}
     if export.left_out:
         headers["X-Lepton-Masked"] = ",".join(quote(name, safe="") for name in export.left_out)

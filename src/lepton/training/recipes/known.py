@@ -36,6 +36,9 @@ EXTRAS: dict[str, str] = {
 }
 """By name of a recipe: the extra of the distribution that brings what it needs."""
 
+READERS: dict[str, int] = {"transformers": 64}
+"""Recipes that read texts word by word: how many words of one, where nothing else is said."""
+
 
 def find(name: str) -> Recipe:
     """Return a recipe, ready to train.

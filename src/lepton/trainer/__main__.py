@@ -1,0 +1,149 @@
+"""What one worker of a training does, from the rows to the model. Read `main`, then `train`."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+from lepton.core.errors import InvalidInput, LeptonError
+from lepton.models import delivered
+from lepton.models.commanded import TRAINING, Plan
+from lepton.models.composed import blocks_of
+from lepton.models.features import Features
+from lepton.models.graph import features_graph
+from lepton.models.prediction import open_session
+from lepton.models.signature import Input, Signature
+from lepton.trainer import code, platform, rows, settings
+from lepton.trainer.finishing import Finishing
+from lepton.training.checkpoints import Checkpoints
+from lepton.training.collective import Collective, TcpCollective, open_collective
+from lepton.training.context import TrainingContext
+from lepton.training.recipes.known import READERS, find
+from lepton.training.recipes.port import Block, Fitted, Material, Problem
+
+
+def main() -> None:
+    """Train what the folder says; exit code 1 with a sentence if that cannot be done."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    with closing(platform.PlatformOfRun(os.environ)) as asked:
+        try:
+            plan = Plan.from_json(Path(TRAINING).read_bytes())
+            collective = open_collective(os.environ, _secret(os.environ))
+            try:
+                train(asked, plan, collective, stop)
+            finally:
+                if isinstance(collective, TcpCollective):
+                    collective.close()
+        except InvalidInput as error:  # of what it was given: it would end the same again
+            _say(error.message)
+            asked.fail(error.message)
+            sys.exit(1)
+        except LeptonError as error:
+            _say(error.message)
+            sys.exit(1)
+
+
+def train(asked: platform.PlatformOfRun, plan: Plan, collective: Collective, stop: threading.Event) -> None:
+    """Train together with the other workers; worker 0 finishes the model and brings it."""
+    request = plan.request
+    recipe = find(request.recipe)
+    ours, parameters = settings.take(request.params, tokens=READERS.get(request.recipe, 0))
+    if request.budget_s:
+        parameters["budget_s"] = request.budget_s
+    model = code.load(request.model)
+    asked.progress(0.02, "reading the target")
+    split = rows.split(asked, plan, ours)
+    asked.progress(0.05, "fitting features")
+    features, inputs, blocks, graph = _share_features(asked, plan, split, collective, ours.tokens)
+    reader = rows.Reader(asked, plan, inputs, open_session(graph))
+    share = {"rank": collective.rank, "workers": collective.world_size, "seed": request.seed}
+    part = reader.part(split.target, split.train, **share)
+    valid = reader.part(split.target, split.valid, **share) if split.valid.any() else None
+    _say(f"worker {collective.rank} of {collective.world_size} learns from {part.count:,} rows")
+    context = TrainingContext(
+        collective=collective,
+        log=asked.metrics,
+        should_stop=stop.is_set,
+        say=_say,
+        progress=lambda fraction, message: asked.progress(0.1 + 0.8 * fraction, message),
+        checkpoints=Checkpoints(_folder(), every=ours.checkpoint_every),
+        gpu=platform.gpu(os.environ),
+        threads=platform.threads(os.environ),
+    )
+    classes = None if split.target.classes is None else len(split.target.classes)
+    material = Material(Problem(blocks, classes, request.target), part, valid, request.seed)
+    fitted = recipe.fit(material, context, parameters, model)
+    if fitted is None or features is None or context.should_stop():
+        return
+    finishing = Finishing(plan, features, split, reader)
+    _finish(asked, finishing, fitted)
+
+
+def _finish(asked: platform.PlatformOfRun, finishing: Finishing, fitted: Fitted) -> None:
+    trial = finishing.plan.request.trial
+    asked.progress(0.92, "measuring the trial" if trial else "measuring the model on the held-out rows")
+    trained = finishing.finish(fitted, trial=trial)
+    for note in trained.notes:
+        _say(note)
+    told = ", ".join(f"{name} {value:.4g}" for name, value in trained.metrics.items())
+    prefix = "valid" if trial else "test"
+    asked.metrics({f"{prefix}_{name}": value for name, value in trained.metrics.items()}, 0)
+    if trial:
+        _say(f"on the rows that it did not learn from: {told}")
+        return
+    ref = asked.deliver(delivered.pack(trained))
+    _say(f"model {ref} is there: {told}")
+
+
+def _share_features(
+    asked: platform.PlatformOfRun, plan: Plan, split: rows.Split, collective: Collective, tokens: int
+) -> tuple[Features | None, tuple[Input, ...], tuple[Block, ...], bytes]:
+    """Fit the features on worker 0 and give every worker their graph."""
+    if collective.rank:
+        told = json.loads(collective.broadcast(None))
+        if "error" in told:
+            raise InvalidInput(told["error"])
+        inputs = Signature.from_json(base64.b64decode(told["signature"])).inputs
+        return None, inputs, tuple(Block(**block) for block in told["blocks"]), base64.b64decode(told["graph"])
+    try:
+        features = rows.fit(asked, plan, split.train, tokens=tokens)
+    except InvalidInput as error:
+        collective.broadcast(json.dumps({"error": error.message}).encode())
+        raise
+    graph, blocks = features_graph(features), blocks_of(features)
+    signature = Signature(split.target.task, plan.target.name, plan.target.type, features.inputs)
+    told = {
+        "signature": base64.b64encode(signature.to_json()).decode(),
+        "graph": base64.b64encode(graph).decode(),
+        "blocks": [vars(block) for block in blocks],
+    }
+    collective.broadcast(json.dumps(told).encode())
+    return features, features.inputs, blocks, graph
+
+
+def _folder() -> Path | None:
+    folder = os.environ.get("LEPTON_CHECKPOINTS")
+    return None if folder is None else Path(folder)
+
+
+def _secret(environment: Mapping[str, str]) -> bytes:
+    """What the workers of the run share and nobody else knows."""
+    return hashlib.sha256(b"lepton.trainer\0" + environment["LEPTON_TOKEN"].encode()).digest()
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Settings of a training that are the trainer's, whatever the recipe; they are given as parameters like the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from lepton.core.errors import InvalidInput
+from lepton.models.requests import AUTO, LINEAR, LOGISTIC
+
+_TASKS = {"auto": AUTO, "regression": LINEAR, "classification": LOGISTIC}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of the trainer.
+
+    Attributes:
+        validation_fraction: Share of the training rows that is not learned from, but watched for early stopping.
+        checkpoint_every: Steps between two checkpoints.
+        tokens: How many words of a free text are kept in their order, for networks that read; 0: a bag of words.
+        task: ``classification``, ``regression``, or ``auto``: the target decides.
+    """
+
+    validation_fraction: float = 0.1
+    checkpoint_every: int = 100
+    tokens: int = 0
+    task: str = "auto"
+
+    @property
+    def kind(self) -> str:
+        """The linear recipe of the same task, by which a target is read."""
+        return _TASKS[self.task]
+
+
+def take(parameters: Mapping[str, Any], *, tokens: int = 0) -> tuple[Settings, dict[str, Any]]:
+    """Part the trainer's settings from those of the recipe.
+
+    Args:
+        parameters: All, by name.
+        tokens: What is taken where nothing is said.
+
+    Raises:
+        InvalidInput: if one of the trainer's is not possible.
+    """
+    names = {field.name for field in fields(Settings)}
+    ours = {"tokens": tokens, **{name: value for name, value in parameters.items() if name in names}}
+    settings = Settings(**ours)
+    if not 0 <= _number(settings.validation_fraction) < 1:
+        raise InvalidInput("validation_fraction must lie between 0 and 1, for example 0.1; 0 watches nothing.")
+    for name in ("checkpoint_every", "tokens"):
+        if not isinstance(getattr(settings, name), int) or getattr(settings, name) < (name == "checkpoint_every"):
+            raise InvalidInput(f"{name} must be a whole number from {int(name == 'checkpoint_every')}.")
+    if settings.task not in _TASKS:
+        raise InvalidInput(f"task must be one of: {', '.join(_TASKS)}.")
+    return settings, {name: value for name, value in parameters.items() if name not in names}
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else -1.0

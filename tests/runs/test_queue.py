@@ -189,8 +189,8 @@ def test_room_is_kept_on_the_machine_that_will_have_it_first_and_others_go_on_el
 
 def test_too_much_for_a_cluster_says_so() -> None:
     assert ask(wait("wide", 7, workers=7), cluster=TWO).reasons["wide"] == (
-        "not all of its 7 workers fit on the 3 machines that there are, so it starts when there are more; cancel it and "
-        "ask for less"
+        "not all of its 7 workers fit on the 3 machines that there are, so it starts when there are more; cancel it "
+        "and ask for less"
     )
     assert (
         "a worker asks for 3 processors and the largest machine has 2"

@@ -168,7 +168,7 @@ def test_a_run_for_which_others_leave_no_room_waits_in_the_queue_and_starts_when
     dispatch.place_patience_s = ray.FULL_AFTER_S + 2
     dashboard = Dashboard(cluster.address.removeprefix("ray://"), {"RAY_AUTH_TOKEN": cluster.token})
     nodes = [node for node in dashboard.nodes() if node.cpus]
-    strangers = Job("a-job-of-somebody-else", "exec sleep 1000", 2, {}, node=nodes[0].id)
+    strangers = Job(f"somebody-elses-{new_id()}", "exec sleep 1000", 2, {}, node=nodes[0].id)
     dashboard.submit(strangers)
     eventually(lambda: dashboard.status(strangers.id) == "RUNNING", "it has its place", within_s=PATIENT_S)
     folder = program(tmp_path / "folder", "print('here')")

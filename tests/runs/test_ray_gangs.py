@@ -99,10 +99,10 @@ def ended(engine: RayEngine, run_id: str) -> EnginePhase:
     return engine.status(run_id).phase
 
 
-def test_a_run_on_two_machines_gives_the_bytes_that_it_gives_on_one(client: lepton.Client, tmp_path: Path) -> None:
+def test_a_run_on_two_machines_gives_the_bytes_that_it_gives_on_one(cluster: RayCluster, tmp_path: Path) -> None:
     folder, found = program(tmp_path / "folder", REDUCE), []
-    with opened(tmp_path / "here") as here:
-        for where in (client, here):
+    for engine in (cluster, None):
+        with opened(tmp_path / ("here" if engine is None else "there"), engine) as where:
             run = where.runs.submit(["python", "train.py"], folder=folder, workers=4, cpus=1)
             assert where.runs.wait(run.id).state == "succeeded"
             found.append((where.runs.get_artifact(run.id, "values"), texts(where, run.id)))
@@ -192,7 +192,7 @@ def test_a_run_that_loses_one_of_its_machines_goes_on_elsewhere_with_the_result_
     eventually(lambda: "checkpoints/last.json" in kept(), "it has saved where it stands", within_s=PATIENT_S)
     node = next(one for one in cluster.nodes if one.address == places(client, run.id)[-1])
     cluster.lose_node(node)
-    eventually(lambda: client.runs.get(run.id).ended, "it has ended", within_s=PATIENT_S)
+    eventually(lambda: client.runs.get(run.id).ended, "it has ended", within_s=2 * PATIENT_S)
     assert client.runs.get(run.id).state == "succeeded", client.runs.get(run.id).error
     assert json.loads(client.runs.get_artifact(run.id, "result.json")) == killed.result(steps=STEPS)
     attempts = begun(client, run.id)

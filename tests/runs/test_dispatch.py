@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from runs.test_runs_operations import ANN, FakeEngine
 from lepton.access.records import Actor, Role
 from lepton.core.errors import Forbidden, InvalidInput, NotFound, Unavailable
 from lepton.core.settings import Settings
-from lepton.runs.engines.port import Exit
+from lepton.runs.engines.port import EnginePhase, EngineStatus, Exit
 from lepton.runs.launching import Launching
 from lepton.runs.records import Machine, Quota, Resources, Run, RunState, Scheduling, WorkerExit
 
@@ -140,6 +141,44 @@ def test_an_engine_hears_which_runs_wait_for_room_until_none_does(platform: Plat
     for _ in range(2):
         platform.runs.dispatch.tick()
     assert engine.wanted == []
+
+
+def test_a_run_on_a_cluster_is_started_where_there_is_room(platform: Platform, engine: FakeEngine) -> None:
+    engine.nodes = {"a": 2, "b": 2, "c": 1}
+    whole, cut, waits = submit(platform, workers=2), submit(platform, workers=3), submit(platform)
+    platform.runs.dispatch.tick()
+    placed = {spec.run_id: {part.machine: part.workers for part in spec.parts} for spec in engine.started}
+    assert placed[whole.id] in ({"a": 2}, {"b": 2})
+    assert sum(placed[cut.id].values()) == 3
+    assert "on 2 machines" in get(platform, cut).message
+    assert "waiting for 1 processors (0 free)" in get(platform, waits).message
+    assert engine.wanted == [waits.id]
+
+
+def test_a_run_without_a_place_says_so_and_waits_in_the_queue_again_which_is_no_failure(
+    platform: Platform, engine: FakeEngine
+) -> None:
+    engine.nodes = {"a": 1}
+    run = submit(platform)
+    platform.runs.dispatch.tick()
+    for waits_s, says in ((1.0, "starting a worker"), (20.0, "waits for the cluster"), (0.0, "starting a worker")):
+        engine.stands[run.id] = EngineStatus(EnginePhase.RUNNING, waits_s=waits_s)
+        platform.runs.dispatch.tick()
+        assert says in get(platform, run).message
+    engine.stands[run.id] = EngineStatus(EnginePhase.RUNNING, waits_s=math.inf)
+    platform.runs.dispatch.tick()
+    assert engine.cancelled == [run.id]
+    engine.nodes = {"a": 0}
+    engine.end(run.id, STOPPED)
+    platform.runs.dispatch.tick()
+    again = get(platform, run)
+    assert (again.state, again.error_code) == (RunState.QUEUED, None)
+    assert "the cluster had no room for it" in again.message
+    engine.nodes = {"a": 1}
+    platform.runs.dispatch.tick()
+    assert get(platform, run).state is RunState.RUNNING
+    succeed(platform, run)  # without retries, so that was no failure
+    assert get(platform, run).state is RunState.SUCCEEDED
 
 
 def test_the_logs_of_all_attempts_follow_each_other(platform: Platform, engine: FakeEngine, clock: FakeClock) -> None:

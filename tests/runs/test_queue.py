@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lepton.runs.queue import DEPTH, PATIENCE_S, PREEMPT_AFTER_S, Decision, Started, Waiting, decide
-from lepton.runs.records import Machine, Quota, Resources
+from lepton.runs.records import Machine, Part, Quota, Resources
 
 MACHINE = Resources(8, 16_000, 2)
 
@@ -156,6 +156,50 @@ def test_a_project_gets_its_fair_share_back_and_they_do_not_take_turns() -> None
     assert ask(wait("more", 2, "late", waited_s=60), started=even).preempt == ()
 
 
+TWO = {"a": Resources(2, 4000, 0), "b": Resources(2, 4000, 0), "c": Resources(2, 4000, 0)}
+
+
+def test_workers_are_on_one_machine_of_a_cluster_if_one_has_room_and_else_on_the_fewest() -> None:
+    found = ask(wait("large", 4, workers=4), wait("small", 2, workers=2), cluster=TWO)
+    assert found.start == ("large", "small")
+    assert sorted(part.workers for part in found.parts["large"]) == [2, 2]
+    assert [part.workers for part in found.parts["small"]] == [2]
+    assert len({part.machine for parts in found.parts.values() for part in parts}) == 3
+
+
+def test_what_runs_somewhere_leaves_room_elsewhere_alone() -> None:
+    busy = [run("s", 1, workers=1, parts=(Part("a", 1),)), run("t", 2, workers=2, parts=(Part("b", 1), Part("c", 1)))]
+    found = ask(wait("whole", 2), cluster=TWO, started=busy)
+    assert found.start == ()
+    assert found.reasons["whole"] == "waiting for room for 1 worker: what is free is scattered over several machines"
+    assert found.lacking == ("whole",)
+    assert ask(wait("cut", 3, workers=3), cluster=TWO, started=busy).start == ("cut",)
+
+
+def test_room_is_kept_on_the_machine_that_will_have_it_first_and_others_go_on_elsewhere() -> None:
+    busy = [run(f"s{n}", 1, "third", parts=(Part(n, 1),)) for n in "ab"] + [run("t", 2, "third", parts=(Part("c", 1),))]
+    patient, small = wait("whole", 2, waited_s=PATIENCE_S + 1), [wait(f"r{n}", 1, "other") for n in range(3)]
+    found = ask(patient, *small, cluster=TWO, started=busy)
+    assert found.start == ("r0",), "one of two machines is kept"
+    (part,) = found.parts["r0"]
+    kept = {"a", "b"} - {part.machine}
+    busy = [one for one in busy if one.parts[0].machine not in kept]  # what was on it has ended
+    assert ask(patient, *small, cluster=TWO, started=busy).start[0] == "whole"
+
+
+def test_too_much_for_a_cluster_says_so() -> None:
+    assert ask(wait("wide", 7, workers=7), cluster=TWO).reasons["wide"] == (
+        "not all of its 7 workers fit on the 3 machines that there are, so it starts when there are more; cancel it "
+        "and ask for less"
+    )
+    assert (
+        "a worker asks for 3 processors and the largest machine has 2"
+        in (ask(wait("thick", 6, workers=2), cluster=TWO).reasons["thick"])
+    )
+    alone = {"a": Resources(2)}
+    assert ask(wait("huge", 4), cluster=alone).start == (), "Ray would not place it"
+
+
 # A cluster of many tenants, in simulated time
 
 
@@ -168,6 +212,7 @@ class Job:
     priority: int
     preemptible: bool
     came_s: float
+    workers: int = 1
     done_s: float = 0.0
     began_s: float | None = None
     first_s: float | None = None
@@ -181,6 +226,7 @@ class Cluster:
     machine: Resources
     quotas: dict[str, Quota]
     jobs: list[Job]
+    machines: int = 1
     grace_s: float = 1.0
     now: float = 0.0
     waiting: dict[str, list[tuple[int, float, str]]] = field(default_factory=lambda: defaultdict(list))
@@ -193,6 +239,7 @@ class Cluster:
     finished: int = 0
     used: dict[str, Resources] = field(default_factory=lambda: defaultdict(lambda: Resources.NONE))
     count: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    parts: dict[str, tuple[Part, ...]] = field(default_factory=dict)
     first: dict[str, tuple[str, float]] = field(default_factory=dict)
     """By project, which run is the first that waits, and since when."""
 
@@ -240,20 +287,30 @@ class Cluster:
     def _decide(self, by_name: dict[str, Job]) -> Decision:
         heads = {
             project: [
-                Waiting(n, project, by_name[n].needs, -p, self.now - by_name[n].came_s)
+                Waiting(n, project, by_name[n].needs, -p, self.now - by_name[n].came_s, by_name[n].workers)
                 for p, _, n in itertools.islice(queue, DEPTH)
             ]
             for project, queue in self.waiting.items()
         }
         started = [
-            Started(j.name, j.project, j.needs, j.priority, self.now - (j.began_s or 0), j.preemptible, j.leaving)
+            Started(
+                j.name, j.project, j.needs, j.priority, self.now - (j.began_s or 0), j.preemptible, j.leaving,
+                j.workers, self.parts.get(j.name, ()),
+            )
             for j in self.running.values()
-        ]
+        ]  # fmt: skip
         began = time.process_time()
-        found = decide(heads, started, [Machine("", self.machine)], quotas=self.quotas, hours={})
+        found = decide(heads, started, self._machines(), quotas=self.quotas, hours={})
         self.deciding_s += time.process_time() - began
         self.decisions += 1
+        self.parts |= found.parts
         return found
+
+    def _machines(self) -> list[Machine]:
+        """One machine, or a cluster of as many that together are as large."""
+        if self.machines == 1:
+            return [Machine("", self.machine)]
+        return [Machine(f"m{number}", self.machine.over(self.machines)) for number in range(self.machines)]
 
     def _start(self, job: Job, events: list[tuple[float, int, str, str]], count: itertools.count[int]) -> int:
         self.waiting[job.project].remove((-job.priority, job.came_s, job.name))
@@ -281,6 +338,13 @@ class Cluster:
     def _check(self) -> None:
         """No machine holds more than it has, and no quota is passed, at any moment."""
         assert sum(self.used.values(), Resources.NONE).fits_in(self.machine)
+        if self.machines > 1:
+            on: dict[str, Resources] = defaultdict(lambda: Resources.NONE)
+            for job in self.running.values():
+                assert sum(part.workers for part in self.parts[job.name]) == job.workers
+                for part in self.parts[job.name]:
+                    on[part.machine] = on[part.machine] + job.needs.over(job.workers).times(part.workers)
+            assert all(used.fits_in(self.machine.over(self.machines)) for used in on.values())
         for project, quota in self.quotas.items():
             use = self.used[project]
             assert quota.running is None or self.count[project] <= quota.running
@@ -308,21 +372,29 @@ def jain(values: list[float]) -> float:
     return sum(values) ** 2 / (len(values) * sum(value * value for value in values))
 
 
-def test_ten_thousand_runs_of_three_tenants_share_a_cluster() -> None:
+@pytest.mark.parametrize("machines", [1, 4])
+def test_ten_thousand_runs_of_three_tenants_share_a_cluster(machines: int) -> None:
     rng = random.Random(1)
     machine = Resources(32, 65_536, 8)
     quotas = {"processors": Quota(running=20), "memory": Quota(memory_mb=57_344), "mixed": Quota(cpus=28, gpus=7)}
     jobs = []
-    for number in range(10_000):
+    count = 10_000 if machines == 1 else 1_500
+    for number in range(count):
         project = rng.choices(list(quotas), [4, 3, 3])[0]
         length_s, priority, came_s = min(rng.expovariate(1 / 20) + 0.5, 120), rng.choice([0, 0, 0, 1]), rng.random()
         preemptible = rng.random() < 0.2
         needs = shapes(rng, project)
-        jobs.append(Job(f"r{number:05}", project, needs, length_s, priority, preemptible, 3_000 * came_s))
-    cluster = Cluster(machine, quotas, jobs)
+        workers = 1
+        if machines > 1:  # a worker for each 4 processors, so that what is large can be cut
+            workers = max(1, int(needs.cpus) // 4)
+            needs = Resources(needs.cpus, needs.memory_mb, workers if needs.gpus else 0)
+        jobs.append(
+            Job(f"r{number:05}", project, needs, length_s, priority, preemptible, 0.3 * count * came_s, workers)
+        )
+    cluster = Cluster(machine, quotas, jobs, machines)
     cluster.play()
-    assert cluster.finished == 10_000
-    assert cluster.preempted > 100
+    assert cluster.finished == count
+    assert cluster.preempted > count / 100
     assert jain(list(cluster.shares.values())) >= 0.95
     assert cluster.deciding_s / cluster.decisions < 0.001
     # Who is first in its project starts when the longest run that was there when patience ended is over, and the

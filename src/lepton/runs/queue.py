@@ -152,7 +152,7 @@ class _Round:
             else:
                 self.room.occupy(one.workers, one.needs.over(one.workers), one.parts)
         if self.room is not None:
-            self.free = self.room.total
+            self.free = self.room.total()
         self.kept: dict[str, Waiting] = {}
         """By project, the run that nobody overtakes any more."""
         self.full: dict[str, Waiting] = {}
@@ -214,7 +214,7 @@ class _Round:
                 self.free = self.free - needs.at_most(self.free)
             else:
                 self.room.keep(run.workers, run.each)
-                self.free = self.room.total
+                self.free = self.room.total()
         return reason
 
     def _is_placed(self, run: Waiting) -> bool:
@@ -226,7 +226,7 @@ class _Round:
         if parts is None:
             return False
         self.parts[run.run_id] = parts
-        self.free = self.room.total
+        self.free = self.room.total()
         return True
 
     def _taken(self, needs: Resources) -> Resources:

@@ -66,15 +66,18 @@ class Room:
         self.free = [one.has - one.taken.at_most(one.has) for one in self.machines]
         self._numbers = {one.name: number for number, one in enumerate(self.machines)}
         self._could = list(self.free)
+        self._holds: dict[tuple[int, Resources], bool] = {}
 
-    @property
     def total(self) -> Resources:
         """What is free on all of them together; what is taken beyond what one has is not made up for by another."""
         return sum((one.at_most(one) for one in self.free), Resources.NONE)
 
     def could_hold(self, workers: int, each: Resources) -> bool:
         """Whether so many workers fit when nothing else runs."""
-        return cut(workers, each, self._could) is not None
+        known = self._holds.get((workers, each))
+        if known is None:
+            known = self._holds[workers, each] = cut(workers, each, [one.has for one in self.machines]) is not None
+        return known
 
     def occupy(self, workers: int, each: Resources, parts: Iterable[Part]) -> None:
         """Take what a running run takes; of one of which nobody knows where it is, where most is free."""

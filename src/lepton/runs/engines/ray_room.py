@@ -20,8 +20,8 @@ MOST = 4
 """For so many runs at a time room is asked."""
 LOOK_EVERY_S = 2.0
 """How often it is asked whether a scout has ended: one whose room somebody else took is sent again."""
-_STAY_S = 30
-"""How long one of several keeps its place for the others to find theirs, or the last would take that of the first."""
+_STAY_S = 3
+"""How long one of several keeps its place, so that the autoscaler sees the others wait; runs may need it meanwhile."""
 
 
 class Scouts:

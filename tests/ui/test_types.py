@@ -53,6 +53,8 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "Trial": studies.TrialAnswer,
     "Dimension": studies.DimensionAnswer,
     "Lineage": models.LineageAnswer,
+    "Proposal": models.ProposalAnswer,
+    "Proposed": models.ProposedAnswer,
     "LineageNode": models.NodeAnswer,
     "Endpoint": endpoints.EndpointAnswer,
     "EndpointDetail": endpoints.DetailAnswer,

@@ -372,6 +372,23 @@ export interface Lineage {
   edges: { from: string; to: string }[];
 }
 
+/** One way to train, and why. */
+export interface Proposal {
+  recipe: string;
+  reason: string;
+  model: string;
+  params: Record<string, string | number | boolean | null>;
+  budget: string;
+  command: string;
+}
+
+export interface Proposed {
+  dataset: string;
+  target: string;
+  task: string;
+  proposals: Proposal[];
+}
+
 export type EndpointState = "starting" | "ready" | "failed" | "stopped";
 
 export interface Endpoint {

@@ -8,7 +8,7 @@ UI_SOURCES := $(shell find ui -type f -not -path '*/node_modules/*' 2>/dev/null)
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check ui docs programs bench bench-serving bench-tracking bench-runs bench-training clean
+.PHONY: help demo test check ui docs programs bench bench-serving bench-tracking bench-runs bench-training bench-auto clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ bench-runs: $(VENV)/.installed-dev  ## Measure runs against Ray Jobs (10 minutes
 
 bench-training: $(VENV)/.installed-dev  ## Measure the linear models against scikit-learn (15 minutes). Fewer rows: make bench-training ARGS=--quick
 	@PYTHONPATH=$(CURDIR) $(BIN)/python -m benchmarks.training $(ARGS)
+
+bench-auto: $(VENV)/.installed-dev  ## Measure the recipe auto against FLAML (45 minutes). Fewer: make bench-auto ARGS=--quick
+	@PYTHONPATH=$(CURDIR) $(BIN)/python -m benchmarks.auto $(ARGS)
 
 clean:  ## Remove everything that make made
 	rm -rf $(VENV) .bench site dist ui/node_modules src/lepton/server/static

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from lepton.cli.search_pages import search
 from lepton.cli.tables import facts, metrics_line, state, table
 from lepton.cli.words import bars, number, size, when
 from lepton.client.answers import Cell
@@ -31,6 +32,7 @@ def model(detail: ModelDetail) -> list[RenderableType]:
     ]
     if detail.metrics:
         parts.append(metrics(detail.metrics, title="On rows held out from training"))
+    parts += search({plot.kind: plot for plot in detail.plots})
     for kind, draw in (("confusion", confusion), ("coefficients", coefficients), ("summary", summary)):
         if (plot := detail.plot(kind)) is not None:
             parts.append(draw(plot))

@@ -114,7 +114,10 @@ class ModelSummary:
 
 @dataclass(frozen=True)
 class Plot:
-    """Numbers to draw: ``roc``, ``confusion``, ``calibration``, ``residuals``, ``predicted`` or ``coefficients``."""
+    """Numbers to draw: ``roc``, ``confusion``, ``calibration``, ``residuals``, ``predicted``, ``coefficients``, …
+
+    A search among candidates adds ``report``, ``leaderboard``, ``importance``, ``certainty`` and ``failures``.
+    """
 
     kind: str
     data: PlotData

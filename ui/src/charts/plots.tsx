@@ -7,6 +7,7 @@ import { compact, number, percent } from "../format";
 import { useSpeech } from "../i18n";
 import css from "./charts.module.css";
 import { padded, path, Plane } from "./plane";
+import { Failures, Importance, Leaderboard, Report, Sureness } from "./search";
 import { extent, thin } from "./scale";
 
 const MOST_POINTS = 1_500;
@@ -211,6 +212,16 @@ export function ModelPlot({ plot }: { plot: Plot }) {
       return (
         <Dots label={t("plot.predicted")} xs={plot.data.actual ?? plot.data.observed ?? []} ys={plot.data.predicted} titles={[t("plot.true"), t("plot.predictedAxis")]} guide="diagonal" />
       );
+    case "report":
+      return <Report {...plot.data} />;
+    case "leaderboard":
+      return <Leaderboard {...plot.data} />;
+    case "importance":
+      return <Importance {...plot.data} />;
+    case "certainty":
+      return <Sureness found={plot.data} />;
+    case "failures":
+      return <Failures {...plot.data} />;
     default:
       return null;
   }

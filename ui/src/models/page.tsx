@@ -48,7 +48,7 @@ function Actions({ model, onOpen }: { model: ModelDetail; onOpen: (dialog: Dialo
   );
 }
 
-const PLOT_ORDER: Plot["kind"][] = ["roc", "confusion", "predicted", "residuals", "coefficients", "calibration", "summary"];
+const PLOT_ORDER: Plot["kind"][] = ["report", "importance", "leaderboard", "certainty", "failures", "roc", "confusion", "predicted", "residuals", "coefficients", "calibration", "summary"];
 
 function inOrder(plots: Plot[]): Plot[] {
   return [...plots].sort((a, b) => PLOT_ORDER.indexOf(a.kind) - PLOT_ORDER.indexOf(b.kind));

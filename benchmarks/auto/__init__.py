@@ -1,0 +1,1 @@
+"""The recipe auto beside FLAML."""

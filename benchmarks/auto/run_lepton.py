@@ -1,0 +1,30 @@
+"""Learn one table with the recipe auto and write its answers for the held-out rows; a process of its own.
+
+Run: python -m benchmarks.auto.run_lepton IN.npz OUT.npy SECONDS CORES
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from lepton.training.auto.recipe import RECIPE
+from lepton.training.context import TrainingContext
+from lepton.training.recipes.port import Block, Material, Part, Problem
+
+
+def main() -> None:
+    """Do it."""
+    given, out, seconds, cores = sys.argv[1:]
+    with np.load(given, allow_pickle=False) as file:
+        features, targets, asked, classes = file["features"], file["targets"], file["asked"], int(file["classes"])
+    blocks = tuple(Block(f"x{i}", "number", i, 1) for i in range(features.shape[1]))
+    material = Material(Problem(blocks, classes or None), Part(features, targets), None)
+    fitted = RECIPE.fit(material, TrainingContext(threads=int(cores)), {"budget_s": float(seconds)}, None)
+    assert fitted is not None
+    np.save(out, fitted.scores(asked))
+
+
+if __name__ == "__main__":
+    main()

@@ -42,7 +42,10 @@ class TestBatches(RecipeContract):
     def models(self):
         return {
             "pipeline": (make_pipeline(StandardScaler(), LogisticRegression()), {}),
-            "parameter of a step": (make_pipeline(StandardScaler(), LogisticRegression()), {"logisticregression__C": 2.0}),
+            "parameter of a step": (
+                make_pipeline(StandardScaler(), LogisticRegression()),
+                {"logisticregression__C": 2.0},
+            ),
             "class": (LogisticRegression, {"C": 3.0}),
             "function": (lambda problem: RandomForestClassifier(n_estimators=20, max_features=problem.width), {}),
             "without probabilities": (RidgeClassifier(), {}),

@@ -164,7 +164,9 @@ class JaxLearner:
         leaves, shape = jax.tree.flatten((self.weights, self.statistics, self._memory))
         # NumPy's files know no bfloat16: its bytes come back without a name
         read = [
-            jax.numpy.asarray(state[f"{position}"].view(leaf.dtype) if leaf.dtype.itemsize == 2 else state[f"{position}"])
+            jax.numpy.asarray(
+                state[f"{position}"].view(leaf.dtype) if leaf.dtype.itemsize == 2 else state[f"{position}"]
+            )
             for position, leaf in enumerate(leaves)
         ]
         self.weights, self.statistics, self._memory = jax.tree.unflatten(shape, read)

@@ -108,15 +108,15 @@ class KerasLearner:
         self._variables = [
             variable for variable in (*network.variables, *network.optimizer.variables) if id(variable) not in seeds
         ]
-        self._statistics = [
-            variable for variable in network.non_trainable_variables if "float" in str(variable.dtype)
-        ]
+        self._statistics = [variable for variable in network.non_trainable_variables if "float" in str(variable.dtype)]
 
     def step(self, features: Features, targets: Targets, seed: int) -> float:
         """Take one step on the gradient averaged over all workers; return the mean loss of this worker's batch."""
         for variable in self._seeds:
             variable.assign(np.array([seed, 0], dtype=np.int64).astype(str(variable.dtype)))
-        told = self._network.train_on_batch(features, self._answers.targets(self._scale.learned(targets)), return_dict=True)
+        told = self._network.train_on_batch(
+            features, self._answers.targets(self._scale.learned(targets)), return_dict=True
+        )
         self._average_statistics()
         return float(told["loss"])
 

@@ -84,9 +84,9 @@ def look(network: Any, material: Material) -> Answers:
         return Answers(problem.classes, shares=shares, one_hot=one_hot)
     if problem.classes == 2 and (flat or shape == (len(rows), 1)):
         return Answers(2, single=True, shares=_sigmoid(network, found), flat=flat)
-    wanted = (
-        f"logits or probabilities [n, {problem.classes}]" if problem.classes else "numbers [n] or [n, 1]"
-    ) + (", or one of them [n, 1]" if problem.classes == 2 else "")
+    wanted = (f"logits or probabilities [n, {problem.classes}]" if problem.classes else "numbers [n] or [n, 1]") + (
+        ", or one of them [n, 1]" if problem.classes == 2 else ""
+    )
     raise InvalidInput(f"The model answers {len(rows)} rows with the shape {list(shape)}; make it answer {wanted}.")
 
 

@@ -192,7 +192,9 @@ def _curve(estimator: Any) -> list[dict[str, float]]:
     """Return the losses that histogram boosting has kept of its rounds; the first of them is from before."""
     if estimator.scoring != "loss" or not len(estimator.train_score_):
         return []
-    factor = -2.0 if estimator.loss == "squared_error" else -1.0  # it halves squares, and calls less loss a higher score
+    factor = (
+        -2.0 if estimator.loss == "squared_error" else -1.0
+    )  # it halves squares, and calls less loss a higher score
     names = {"loss": estimator.train_score_, "valid_loss": estimator.validation_score_}
     columns = [[(name, factor * float(score)) for score in scores[1:]] for name, scores in names.items() if len(scores)]
     return [dict(row) for row in zip(*columns, strict=True)]
@@ -239,7 +241,13 @@ def _leave(estimator: Any, problem: Problem, unit: Unit, notes: tuple[str, ...])
             options={id(estimator): {"zipmap": False}} if problem.classes else None,
             target_opset=_TARGET_OPSET,
         )
-    except (RuntimeError, NotImplementedError, NameError, TypeError, ValueError) as error:  # skl2onnx raises all of these
+    except (
+        RuntimeError,
+        NotImplementedError,
+        NameError,
+        TypeError,
+        ValueError,
+    ) as error:  # skl2onnx raises all of these
         raise InvalidInput(
             f"{type(estimator).__name__[:80]} cannot be written as an ONNX graph: {_first_line(error)} Take an estimator "
             "that skl2onnx knows."

@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from datasets.warehouse import EDITOR, OWNER, STEWARD, STRANGER, VIEWER, Warehouse
 
@@ -361,6 +362,46 @@ def test_an_export_leaves_out_what_one_may_not_read(warehouse: Warehouse) -> Non
         warehouse.datasets.export(EDITOR, Ref("hidden"))
     with pytest.raises(InvalidInput, match="There is no export format 'xlsx'"):
         warehouse.datasets.export(EDITOR, Ref("people"), format="xlsx")
+
+
+@pytest.mark.parametrize("batch", [1, 2, 100])
+def test_an_arrow_stream_holds_the_rows_whatever_the_size_of_its_batches(
+    warehouse: Warehouse, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "BATCH_ROWS", batch)
+    warehouse.add("n,t,b,d\n1,x,true,2026-01-01\n,é,,\n-5,a,false,2026-02-28\n7,b,true,\n9,c,,2026-03-01\n")
+    stream = b"".join(warehouse.datasets.export(EDITOR, Ref("people"), format="arrow").chunks)
+    ours = pl.read_ipc_stream(io.BytesIO(stream))
+    theirs = pa.ipc.open_stream(stream).read_all()
+    table = b"".join(warehouse.datasets.export(EDITOR, Ref("people"), format="parquet").chunks)
+    assert ours.equals(pl.read_parquet(io.BytesIO(table)))
+    assert theirs.to_pylist() == ours.to_dicts()
+
+
+def test_an_arrow_stream_of_no_rows_has_the_columns(warehouse: Warehouse) -> None:
+    warehouse.add(PEOPLE)
+    stream = b"".join(warehouse.datasets.export(EDITOR, Ref("people"), format="arrow", rows=(0, 0)).chunks)
+    assert pl.read_ipc_stream(io.BytesIO(stream)).shape == (0, 4)
+
+
+def test_a_range_of_rows_is_what_a_slice_would_be(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exports, "BATCH_ROWS", 3)
+    warehouse.add("a,b\n" + "".join(f"{number},x{number}\n" for number in range(10)))
+    for first, end in ((0, 10), (0, 1), (4, 9), (9, 10), (8, 99), (10, 10), (12, 20)):
+        export = warehouse.datasets.export(EDITOR, Ref("people"), format="arrow", columns=["b", "a"], rows=(first, end))
+        frame = pl.read_ipc_stream(io.BytesIO(b"".join(export.chunks)))
+        assert frame.columns == ["b", "a"]
+        assert frame["a"].to_list() == list(range(10))[first:end]
+
+
+def test_a_column_that_one_may_not_read_is_not_exported_by_its_name(warehouse: Warehouse) -> None:
+    warehouse.add(PEOPLE, personal=("name",))
+    with pytest.raises(Forbidden, match="You may not read column 'name'"):
+        warehouse.datasets.export(EDITOR, Ref("people"), format="arrow", columns=["age", "name"])
+    with pytest.raises(InvalidInput, match="no column 'agee'"):
+        warehouse.datasets.export(EDITOR, Ref("people"), format="arrow", columns=["agee"])
+    with pytest.raises(InvalidInput, match="There is no range of rows from 3 to 2"):
+        warehouse.datasets.export(EDITOR, Ref("people"), format="arrow", rows=(3, 2))
 
 
 def test_a_deleted_version_is_gone_and_its_number_stays_taken(warehouse: Warehouse) -> None:

@@ -21,12 +21,15 @@ from lepton.models.features import Column
 from lepton.models.records import TrainRequest
 from lepton.models.requests import Choice, from_arguments, shown, to_arguments
 from lepton.runs.commands import Command
+from lepton.runs.records import Scheduling
 from lepton.runs.scripts import Submission
 
 TRAINING = "training.json"
 """The file that says what to train."""
 ARGV = ("python", "-m", "lepton.trainer")
 MAX_CODE_BYTES = 2 << 20
+RETRIES = 3
+"""How often a training goes on from its last checkpoint when a worker or a machine is lost."""
 SUFFIXES = (".py", ".json", ".toml", ".txt", ".yaml", ".yml")
 
 
@@ -86,6 +89,7 @@ def submission_of(plan: Plan) -> Submission:
         name=request.name,
         params=shown(request),
         key=request.key,
+        scheduling=Scheduling(retries=RETRIES),
         inputs=(f"dataset:{request.dataset}",),
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -50,7 +51,7 @@ class Proposal:
 
     def typed(self, dataset: str, target: str) -> str:
         """Return what to type."""
-        parts = [f"lepton models train NAME --dataset {dataset} --target {target} --recipe {self.recipe}"]
+        parts = [f"lepton models train NAME --dataset {dataset} --target {shlex.quote(target)} --recipe {self.recipe}"]
         parts += [f"--model {self.model}"] if self.model else []
         parts += [f"--param {key}={value}" for key, value in self.params.items()]
         parts += [f"--budget {self.budget}"] if self.budget else []

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NOUNS = ("datasets", "labels", "runs", "models", "endpoints")
-OTHERS_THAT_ASK = {"models": ("registry",), "runs": ("dispatch", "experiments", "tracking")}
+OTHERS_THAT_ASK = {"models": ("registry", "tuning"), "runs": ("dispatch", "experiments", "tracking")}
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:

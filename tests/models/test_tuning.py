@@ -121,6 +121,7 @@ def a_search(client: lepton.Client, study: str, **plan: Any) -> tuple[Search, li
         "train": train, "search": list(GRID), "trials": 3, "parallel": 2, "sampler": "random", "pruner": "none",
         "metric": "valid_loss", "direction": "minimize", "budget_s": None, "patience": None, "study": study, **plan,
     }  # fmt: skip
+    whole["about"] = {"model": study, "search": whole["search"], "metric": whole["metric"]}
     run = client.runs.create(name="searches")
     return Search(client, whole, run_id=run.id, say=lines.append, stop=threading.Event()), lines
 
@@ -150,6 +151,8 @@ def test_two_searches_of_one_name_agree_on_what_they_search(client: lepton.Clien
     second, _ = a_search(client, "agreed")
     with pytest.raises(Conflict, match="searches the study 'agreed' now"):
         second._take()
+    with pytest.raises(Conflict, match="another"):
+        client.models.tune("agreed", dataset="leavers", target="left", search={"l2": (0.1, 1.0)}, wait=False)
     client.models.forget("agreed")
     with pytest.raises(NotFound, match="no study 'agreed'"):
         client.models.study("agreed")

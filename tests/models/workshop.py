@@ -24,6 +24,7 @@ from lepton.datasets.records import DatasetDetail, DatasetProfile, DatasetVersio
 from lepton.datasets.schema import Column, Schema
 from lepton.datasets.steps import Recipe
 from lepton.models import rows as model_rows
+from lepton.models import study_rows
 from lepton.models.operations import Models
 from lepton.models.records import TrainRequest
 from lepton.models.tasks import run_evaluate, run_train
@@ -140,6 +141,7 @@ class Workshop:
         self.settings = settings
         self.database = Database(settings.catalog_url)
         tables = [run_rows.runs, *track_rows.TABLES, audit]
+        tables += [study_rows.study_journals, study_rows.study_entries]
         tables += [model_rows.models, model_rows.model_versions, model_rows.model_evaluations]
         with self.database.begin() as tx:
             metadata.create_all(tx, tables=tables)

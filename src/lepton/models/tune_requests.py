@@ -11,7 +11,7 @@ import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from lepton.core.errors import InvalidInput
+from lepton.core.errors import Conflict, InvalidInput
 from lepton.core.refs import check_name
 from lepton.models.records import TrainRequest
 from lepton.models.requests import check_request
@@ -157,7 +157,41 @@ def plan_of(request: TuneRequest, dataset: str) -> dict[str, object]:
         "budget_s": request.budget_s,
         "patience": request.patience,
         "study": request.study_name,
+        "about": about_of(request, dataset),
     }
+
+
+def about_of(request: TuneRequest, dataset: str) -> dict[str, object]:
+    """Return what all searches of one study have in common."""
+    metric, direction = goal(request.metric)
+    train = request.train
+    return {
+        "model": train.name,
+        "dataset": dataset,
+        "target": train.target,
+        "recipe": train.recipe,
+        "search": list(request.search),
+        "metric": metric,
+        "direction": direction,
+    }
+
+
+def check_same(study: str, known: Mapping[str, object], wanted: Mapping[str, object]) -> None:
+    """Refuse to go on with a study that has searched for something else.
+
+    Args:
+        study: Its name.
+        known: What it has searched for; empty if it has not begun.
+        wanted: What it is to search for.
+
+    Raises:
+        Conflict: if they differ.
+    """
+    for key, value in wanted.items():
+        if known and known.get(key) != value:
+            raise Conflict(
+                f"The study {study!r} has searched with another {key}. Give this search a name of its own: --study NAME"
+            )
 
 
 def folder_of(plan: Mapping[str, object]) -> bytes:

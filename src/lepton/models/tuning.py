@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from lepton.access.guard import Guard
 from lepton.access.records import DEFAULT_PROJECT, Actor
 from lepton.core.clock import Clock
-from lepton.core.errors import InvalidInput, NotFound
+from lepton.core.errors import Conflict, InvalidInput, NotFound
 from lepton.core.ids import new_id
 from lepton.core.refs import Ref, check_name
 from lepton.datasets.operations import Datasets
@@ -26,7 +26,17 @@ from lepton.models import study_rows
 from lepton.models.requests import check_target, choose_columns
 from lepton.models.studies import DELETE_STUDY, Replay, Study
 from lepton.models.study_rows import BatchRow, JournalRow
-from lepton.models.tune_requests import SHARE, TRIAL, TuneRequest, check_room, check_tuning, folder_of, plan_of
+from lepton.models.tune_requests import (
+    SHARE,
+    TRIAL,
+    TuneRequest,
+    about_of,
+    check_room,
+    check_same,
+    check_tuning,
+    folder_of,
+    plan_of,
+)
 from lepton.runs.commands import Command
 from lepton.runs.operations import Runs
 from lepton.runs.records import ONE_CPU, Resources, Run, Scheduling
@@ -79,6 +89,7 @@ class Tuning:
             InvalidInput: if the request does not fit itself, the dataset's columns or the project's quota.
             NotFound: if there is no such dataset version.
             Forbidden: if the actor may not tune, or may not read the target or a named feature.
+            Conflict: if the study of that name has searched for something else, or is searched now.
         """
         train, project = request.train, request.train.project
         target = f"model:{train.name[:64]}"
@@ -91,8 +102,15 @@ class Tuning:
         each = TRIAL if train.resources == ONE_CPU else train.resources
         check_room(self._runs.quota(actor, project=project), each.times(train.workers))
         exact = str(Ref(version.name, version.version))
-        with self._guard.allow(actor, "models.tune", project=project, target=target):
-            pass  # written down; what is submitted now asks for its own permission
+        with self._guard.allow(actor, "models.tune", project=project, target=target) as tx:
+            found = [one for row, studies in self._read_all(tx, project) for one in studies if row.name == one.name]
+        for known in found:
+            if known.name == request.study_name:
+                check_same(known.name, known.about, about_of(request, exact))
+                if known.run_id and not self._runs.get(actor, known.run_id).state.has_ended:
+                    raise Conflict(
+                        f"Run {known.run_id} searches the study {known.name!r} now. Wait for it, or cancel it."
+                    )
         submission = Submission(
             Command(TUNER, resources=Resources(SHARE)),
             name=f"tune {request.study_name}",

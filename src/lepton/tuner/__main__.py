@@ -8,11 +8,14 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lepton.client import connect
 from lepton.core.errors import LeptonError
 from lepton.models.tune_requests import PLAN
-from lepton.tuner.searching import Search
+
+if TYPE_CHECKING:
+    from lepton.tuner.searching import Search
 
 
 def main() -> int:
@@ -21,6 +24,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     plan = json.loads(Path(PLAN).read_text(encoding="utf-8"))
     try:
+        from lepton.tuner.searching import Search  # which says what to install if Optuna is not there
+
         with connect() as client:
             search = Search(client, plan, run_id=os.environ["LEPTON_RUN_ID"], say=_say, stop=stop)
             search.run()

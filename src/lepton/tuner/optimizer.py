@@ -213,5 +213,6 @@ def _pruner(name: str) -> optuna.pruners.BasePruner:
     if name == "hyperband":
         return optuna.pruners.HyperbandPruner()
     if name == "asha":
-        return optuna.pruners.SuccessiveHalvingPruner()
+        # "auto" learns the first step to look at from trials that have ended, and compares nobody with those.
+        return optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
     return optuna.pruners.NopPruner()

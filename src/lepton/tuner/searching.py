@@ -18,6 +18,7 @@ from lepton.client.runs import Run
 from lepton.client.studies import Study
 from lepton.client.transport import path_of
 from lepton.core.errors import Conflict, LeptonError, RunFailed, Unavailable
+from lepton.models.tune_requests import check_same
 from lepton.training.search import parse_all
 from lepton.tuner.optimizer import Optimizer, Tried
 
@@ -101,17 +102,8 @@ class Search:
     def _take(self) -> None:
         """Make the study this run's."""
         notes, plan = self._optimizer.notes, self._plan
-        about = {
-            "model": plan["train"]["name"], "dataset": plan["train"]["dataset"], "target": plan["train"]["target"],
-            "recipe": plan["train"].get("recipe", "auto"), "search": plan["search"], "metric": self._metric,
-            "direction": plan["direction"],
-        }  # fmt: skip
-        if notes.get("about", about) != about:
-            differs = next(key for key in about if notes["about"].get(key) != about[key])
-            raise Conflict(
-                f"The study {self._name!r} has searched with another {differs}. Give this search a name of its own: "
-                "--study NAME"
-            )
+        about = plan["about"]
+        check_same(self._name, notes.get("about", {}), about)
         other = notes.get("run", self._run_id)
         if other != self._run_id and not self._patient(lambda: self._client.runs.get(other)).ended:
             raise Conflict(f"Run {other} searches the study {self._name!r} now. Wait for it, or cancel it.")
@@ -234,7 +226,10 @@ class Search:
             self._optimizer.note("importance", importance)
         self._say(f"{why}; the best is trial {best.number}: {_written(best.params)}")
         self._note("trains the best settings")
-        run = self._train(self._body(best, f"study:{self._id}:best:{best.number}"))
+        key = f"study:{self._id}:best:{best.number}"
+        run = self._train(self._body(best, key))
+        if run.state in ("failed", "cancelled"):  # in an earlier search
+            run = self._train(self._body(best, f"{key}:{self._run_id}"))
         batch = {"client": TELLS, "batch": 1, "tags": {"study": self._name}}
         self._patient(lambda: self._client.runs.track(run.id, batch))
         while not run.ended:

@@ -111,7 +111,9 @@ class Auto:
         done = ending.finish(rows, search, seats, clock, stack=asked.stack)
         context.progress(0.97, "looks into what was learned")
         columns = None if stopped else ending.importance(rows, done, seats, clock)
-        looking.join()
+        looking.join(max(0.5, clock.left_s))
+        if looking.is_alive():
+            notes.append("There was no time to look at every column for leaks. Give it more time: --budget.")
         notes = [*looked, *notes, *done.notes, *_trouble(search.found)]
         view = None
         if done.answers is not None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lepton.client import Client, connect
     from lepton.client.functions import run
     from lepton.client.heartbeat import heartbeat
+    from lepton.client.optuna_storage import optuna_storage
     from lepton.client.recording import TrackedRun, start_run
     from lepton.local import open  # noqa: A004
     from lepton.training.linear import LinearRegression
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Client", "LinearRegression", "LogisticRegression", "TrackedRun", "__version__", "connect", "heartbeat",
-    "open", "run", "start_run",
+    "open", "optuna_storage", "run", "start_run",
 ]  # fmt: skip
 
 _HOMES = {
@@ -29,6 +30,7 @@ _HOMES = {
     "open": "lepton.local",
     "run": "lepton.client.functions",
     "heartbeat": "lepton.client.heartbeat",
+    "optuna_storage": "lepton.client.optuna_storage",
     "TrackedRun": "lepton.client.recording",
     "start_run": "lepton.client.recording",
     "LinearRegression": "lepton.training.linear",

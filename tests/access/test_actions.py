@@ -12,7 +12,7 @@ from lepton.access.records import Actor, Role
 CONTRACT = """
 datasets.{list,get,import,profile,rows,clean,split,export,delete,read_personal,read_secret} labels.{list}
 runs.{list,get,logs,artifacts,queue,quota,schedules,submit,create,track,cancel,retry,schedule,unschedule,limit}
-models.{list,get,train,register,evaluate,predict,export,delete}
+models.{list,get,train,tune,register,evaluate,predict,export,delete}
 endpoints.{list,get,logs,deploy,rollback,predict,delete} projects.{list,create} users.{list,create,update,delete}
 tokens.{list,create,delete} audit.{list}
 """
@@ -80,7 +80,7 @@ def test_what_looks_and_what_changes_is_one_rule_over_the_table() -> None:
         "datasets.import", "datasets.clean", "datasets.split", "datasets.delete",
         "runs.submit", "runs.create", "runs.track", "runs.cancel", "runs.retry", "runs.schedule", "runs.unschedule",
         "runs.limit",
-        "models.train", "models.register", "models.evaluate", "models.delete",
+        "models.train", "models.tune", "models.register", "models.evaluate", "models.delete",
         "endpoints.deploy", "endpoints.rollback", "endpoints.delete",
         "tokens.create", "tokens.delete", "users.create", "users.update", "users.delete", "projects.create",
     }  # fmt: skip

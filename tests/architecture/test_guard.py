@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "lepton"
 NOUNS = ("datasets", "labels", "runs", "models", "endpoints", "access")
 
 
-INHERITED = {"runs": ("tracking.py", "Tracking")}
+INHERITED = {"runs": ("tracking.py", "Tracking"), "models": ("tuning.py", "Tuning")}
 """Verbs of a noun that live in a second file, in a class that its own one extends."""
 
 

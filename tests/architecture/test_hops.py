@@ -57,6 +57,7 @@ def walk(client: lepton.Client, folder: Path) -> None:
     client.models.train("sales", dataset="sales", target="sold")
     client.models.train("area", dataset="sales", target="area", features=["kind"])
     client.models.list()
+    client.models.studies()
     client.models.evaluate("sales", dataset="sales")
     client.models.predict("sales", dataset="sales")
     client.models.lineage("sales")
@@ -109,6 +110,7 @@ def walk_in_terminal(client: lepton.Client, folder: Path) -> None:
         models train pots --dataset pots --target area --feature kind
         models evaluate pots --dataset pots
         models list
+        models studies
         models get pots
         models lineage pots
         models export pots --to {folder}/pots.onnx

@@ -22,7 +22,14 @@ NOUNS = ("datasets", "labels", "runs", "models", "endpoints")
 ACCESS = ("projects", "users", "tokens", "audit")
 SHOWN_WITH_ANOTHER = {"runs.metrics": "runs.get", "runs.tracked": "runs.get"}
 """What the terminal shows as part of another command."""
-FOR_PROGRAMS = {"runs.put_artifact", "runs.create", "runs.track", "runs.end"}
+FOR_PROGRAMS = {
+    "runs.put_artifact",
+    "runs.create",
+    "runs.track",
+    "runs.end",
+    "models.read_journal",
+    "models.append_journal",
+}
 """What a program tells the platform while it works; nobody would type it."""
 ON_THIS_MACHINE = {"runs.sync", "runs.import-mlflow"}
 """Commands about files of the one who types, not about the platform."""
@@ -34,6 +41,11 @@ READS_AS = {
     "runs.tracked": "runs.get",
     "runs.download": "runs.artifacts",
     "models.lineage": "models.get",
+    "models.studies": "models.list",
+    "models.study": "models.get",
+    "models.forget": "models.delete",
+    "models.read_journal": "models.get",
+    "models.append_journal": "models.tune",
     "models.propose": "models.get",
     "models.scorecard": "models.get",
     "endpoints.metrics": "endpoints.get",

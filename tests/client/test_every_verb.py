@@ -231,6 +231,32 @@ def test_models_and_endpoints(client: lepton.Client, people: lepton.DatasetDetai
     assert "buyers" not in [found.name for found in client.models.list()]
 
 
+def test_tuning_and_studies(client: lepton.Client, people: lepton.DatasetDetail) -> None:
+    run = client.models.tune(
+        "tuned", dataset=people.ref, target="bought", search={"l2": [0.1, 10.0]}, sampler="grid", features=["age"],
+        recipe="logistic_regression", wait=False,
+    )  # fmt: skip
+    assert run.params["study"] == "tuned"
+    client.runs.cancel(run.id)
+    with pytest.raises(RunFailed):
+        client.runs.wait(run.id)
+    entry = {"op_code": 0, "worker_id": "w", "study_name": "mine", "directions": [2]}
+    page = json.loads(client.models.append_journal("mine", "first", [json.dumps(entry)]))
+    assert json.loads(client.models.append_journal("mine", "first", [json.dumps(entry)])) == page
+    assert (
+        page
+        == json.loads(client.models.read_journal("mine"))
+        == {"entries": [json.dumps(entry)], "next": 1, "total": 1}
+    )
+    assert "mine" in [study.name for study in client.models.studies()]
+    study = client.models.study("mine")
+    assert (study.directions, study.trials, study.best_trial) == (("maximize",), (), None)
+    assert "0 trials" in study.to_html()
+    client.models.forget("mine")
+    with pytest.raises(NotFound, match="no study 'mine'"):
+        client.models.study("mine")
+
+
 def test_a_command_of_ones_own(client: lepton.Client, tmp_path: Path) -> None:
     (tmp_path / "hello.py").write_text("print('hello')")
     run = client.runs.submit(["python", "hello.py"], folder=tmp_path, name="hello")

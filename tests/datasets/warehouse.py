@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from lepton.datasets.tasks import run_clean, run_import, run_split
 from lepton.runs.context import TaskContext
 from lepton.runs.engines.port import EnginePhase, EngineSpec, EngineStatus
 from lepton.runs.operations import Runs
-from lepton.runs.records import LogLine, Resources, Run, RunState
+from lepton.runs.records import LogLine, Machine, Part, Resources, Run, RunState
 from lepton.store.blobs import BlobStore
 from lepton.store.database import Database
 from lepton.store.keys import open_keyring
@@ -52,10 +52,13 @@ class FakeEngine:
     def cancel(self, run_id: str) -> None:
         """End nothing."""
 
-    def machines(self) -> tuple[Resources, ...]:
-        return (Resources(100, 1000, 0),)
+    def machines(self) -> tuple[Machine, ...]:
+        return (Machine("", Resources(100, 1000, 0)),)
 
-    def want(self, waiting: Mapping[str, Resources]) -> None:
+    def parts(self, run_id: str) -> tuple[Part, ...]:
+        return ()
+
+    def want(self, waiting: Mapping[str, Sequence[Resources]]) -> None:
         """Have room for all."""
 
 

@@ -17,7 +17,7 @@ from lepton.core.errors import Forbidden, InvalidInput, NotFound, Unavailable
 from lepton.core.settings import Settings
 from lepton.runs.engines.port import Exit
 from lepton.runs.launching import Launching
-from lepton.runs.records import Quota, Resources, Run, RunState, Scheduling, WorkerExit
+from lepton.runs.records import Machine, Quota, Resources, Run, RunState, Scheduling, WorkerExit
 
 ROOT = Actor("root-id", "root", {"default": Role.OWNER, "other": Role.OWNER}, is_admin=True)
 KILLED = Exit(0, None, signal.SIGKILL)
@@ -106,7 +106,7 @@ def test_a_run_waits_for_an_engine_that_goes_away_as_it_is_asked_and_fails_if_it
     answers = engine.machines
     looks = iter([answers, answers])  # the queue and the message of the run look; then it is gone
 
-    def machines() -> tuple[Resources, ...]:
+    def machines() -> tuple[Machine, ...]:
         look = next(looks, None)
         if look is None:
             raise refused

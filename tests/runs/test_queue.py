@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lepton.runs.queue import DEPTH, PATIENCE_S, PREEMPT_AFTER_S, Decision, Started, Waiting, decide
-from lepton.runs.records import Quota, Resources
+from lepton.runs.records import Machine, Quota, Resources
 
 MACHINE = Resources(8, 16_000, 2)
 
@@ -24,13 +24,15 @@ def ask(
     *waiting: Waiting,
     started: list[Started] | None = None,
     machines: tuple[Resources, ...] = (MACHINE,),
+    cluster: dict[str, Resources] | None = None,
     quotas: dict[str, Quota] | None = None,
     hours: dict[str, float] | None = None,
 ) -> Decision:
     by_project: dict[str, list[Waiting]] = defaultdict(list)
     for run in waiting:
         by_project[run.project].append(run)
-    return decide(by_project, started or [], machines, quotas=quotas or {}, hours=hours or {})
+    there = [Machine("", has) for has in machines] if cluster is None else [Machine(*one) for one in cluster.items()]
+    return decide(by_project, started or [], there, quotas=quotas or {}, hours=hours or {})
 
 
 def wait(name: str, cpus: float = 1, project: str = "a", **more: float) -> Waiting:
@@ -77,7 +79,7 @@ def test_what_more_machines_would_help_is_said_and_what_a_quota_holds_is_not_amo
     found = ask(*waiting, started=busy, quotas={"b": Quota(cpus=2)})
     assert found.start == ("small",)
     assert found.lacking == ("large", "huge")
-    assert ask(wait("any", 1), machines=()).lacking == ("any",)
+    assert ask(wait("any", 1), cluster={}).lacking == ("any",)
 
 
 def test_the_project_with_the_smaller_dominant_share_is_next() -> None:
@@ -248,7 +250,7 @@ class Cluster:
             for j in self.running.values()
         ]
         began = time.process_time()
-        found = decide(heads, started, [self.machine], quotas=self.quotas, hours={})
+        found = decide(heads, started, [Machine("", self.machine)], quotas=self.quotas, hours={})
         self.deciding_s += time.process_time() - began
         self.decisions += 1
         return found

@@ -95,7 +95,7 @@ class TestRayEngine(EngineContract):
     def test_a_stranger_is_not_spoken_to(self, tmp_path: Path) -> None:
         engine = self.make_engine(tmp_path)
         run_id, _ = self.waiting(engine)
-        hello = engine._hellos[run_id]
+        hello = engine.jobs._hellos[run_id]
         with pytest.raises(LeptonError):
             conversation.ask(hello, Identity.new().client(hello.certificate), "cancel", None, timeout_s=5)
         anonymous = ssl.create_default_context()
@@ -112,20 +112,20 @@ class TestRayEngine(EngineContract):
             engine.submit(EngineSpec(new_id(), 1, WAIT, {}, LOG_KEY))
 
     def test_processors_of_the_cluster_are_counted(self, tmp_path: Path) -> None:
-        assert sum(machine.cpus for machine in self.make_engine(tmp_path).machines()) == 120
+        assert sum(machine.has.cpus for machine in self.make_engine(tmp_path).machines()) == 120
 
     def test_the_first_that_wait_for_room_have_scouts_and_one_that_finds_room_ends(self, tmp_path: Path) -> None:
         def scouts() -> list[str]:
             jobs = [job for job in self.cluster.jobs() if job["submission_id"].startswith("lepton-room-")]
             return [job["status"] for job in jobs if job["submission_id"].split("-")[2] in waiting]
 
-        waiting = {new_id(): Resources(10_000) for _ in range(6)}
+        waiting = {new_id(): (Resources(10_000),) for _ in range(6)}
         for _ in range(2):  # one that comes after another was killed takes them over
             engine = self.make_engine(tmp_path)
             engine.want(waiting)
             assert scouts() == ["PENDING"] * 4
 
-        waiting = {new_id(): Resources(1)}
+        waiting = {new_id(): (Resources(1),)}
         engine.want(waiting)
         eventually(lambda: scouts() == ["SUCCEEDED"], "it has found room and ended")
 

@@ -11,7 +11,7 @@ from ray_cluster import RayCluster
 
 from lepton.core.errors import Unavailable
 from lepton.core.ids import new_id
-from lepton.runs.engines import ray
+from lepton.runs.engines import ray_jobs
 from lepton.runs.engines.port import EnginePhase, EngineSpec
 from lepton.runs.engines.ray import RayEngine
 from lepton.testing.engines import LOG_KEY, eventually, python
@@ -49,7 +49,7 @@ def test_one_killed_before_it_told_what_to_start_is_asked_again_and_one_start_is
     engine, run = make(cluster, tmp_path), new_id()
     engine.submit(EngineSpec(run, 1, WAIT, {}, LOG_KEY))
     later = make(cluster, tmp_path)
-    eventually(lambda: later._hear(run) is not None, "agent there", within_s=20)
+    eventually(lambda: later.jobs._hear(run) is not None, "agent there", within_s=20)
     assert later.status(run).phase is EnginePhase.UNKNOWN
     later.submit(EngineSpec(run, 1, WAIT, {}, LOG_KEY))
     eventually(lambda: bool(later.logs(run, LOG_KEY)), "spoken", within_s=20)
@@ -61,8 +61,8 @@ def test_an_agent_that_waited_in_vain_is_replaced(cluster: RayCluster, tmp_path:
     for _ in range(4):  # what is left of a job in Ray must not hurt the next one, and may be slow to go
         engine, run = make(cluster, tmp_path), new_id()
         engine.submit(EngineSpec(run, 1, WAIT, {}, LOG_KEY))
-        eventually(lambda engine=engine, run=run: engine._hear(run) is not None, "agent there", within_s=20)
-        job = engine._job(run)
+        eventually(lambda engine=engine, run=run: engine.jobs._hear(run) is not None, "agent there", within_s=20)
+        job = engine.jobs._job(run)
         engine._dashboard.stop(job)
         eventually(lambda engine=engine, job=job: engine._dashboard.status(job) == "STOPPED", "stopped")
         later = make(cluster, tmp_path)
@@ -70,7 +70,7 @@ def test_an_agent_that_waited_in_vain_is_replaced(cluster: RayCluster, tmp_path:
         later.submit(EngineSpec(run, 1, WAIT, {}, LOG_KEY))
         eventually(lambda later=later, run=run: bool(later.logs(run, LOG_KEY)), "spoken", within_s=20)
         assert later.status(run).phase is EnginePhase.RUNNING
-        assert later._job(run) != job, "a name that Ray may not have let go of yet is used again"
+        assert later.jobs._job(run) != job, "a name that Ray may not have let go of yet is used again"
         later.cancel(run)
 
 
@@ -85,7 +85,7 @@ def test_a_run_that_is_cancelled_before_it_began_ends_as_stopped(cluster: RayClu
 def test_a_machine_with_another_version_is_said_in_the_log(
     cluster: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ray, "__version__", "9.9")
+    monkeypatch.setattr(ray_jobs, "__version__", "9.9")
     engine, run = make(cluster, tmp_path), new_id()
     engine.submit(EngineSpec(run, 1, WAIT, {}, LOG_KEY))
     eventually(lambda: engine.status(run).phase is EnginePhase.EXITED, "over", within_s=30)
@@ -95,7 +95,7 @@ def test_a_machine_with_another_version_is_said_in_the_log(
 def test_a_machine_without_lepton_is_said_in_the_log(
     cluster: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ray.sys, "executable", "/nowhere/python")
+    monkeypatch.setattr(ray_jobs.sys, "executable", "/nowhere/python")
     engine, run = make(cluster, tmp_path), new_id()
     engine.submit(EngineSpec(run, 1, WAIT, {}, LOG_KEY))
     eventually(lambda run=run: engine.status(run).phase is not EnginePhase.RUNNING, "over", within_s=30)
@@ -108,9 +108,9 @@ def test_a_cancel_right_after_the_start_is_heard(cluster: RayCluster, tmp_path: 
     for _ in range(5):
         run = new_id()
         engine.submit(EngineSpec(run, 1, WAIT, {}, LOG_KEY))
-        eventually(lambda run=run: engine._hear(run) is not None, "agent there", within_s=20)
-        engine._talk(run, "status", None)
-        engine._talk(run, "cancel", None)
+        eventually(lambda run=run: engine.jobs._hear(run) is not None, "agent there", within_s=20)
+        engine.jobs._talk(run, "status", None)
+        engine.jobs._talk(run, "cancel", None)
         eventually(lambda run=run: engine.status(run).phase is not EnginePhase.RUNNING, "over", within_s=30)
         phases.append(engine.status(run).phase)
     assert set(phases) == {EnginePhase.EXITED}
@@ -122,7 +122,7 @@ def test_jobs_that_are_over_are_forgotten_by_ray(cluster: RayCluster, tmp_path: 
     eventually(lambda: engine.status(run).phase is EnginePhase.EXITED, "over")
 
     def forgotten() -> bool:
-        engine._forget_jobs()
+        engine.jobs.forget_jobs()
         return engine._dashboard.status(f"lepton-{run}") is None
 
     eventually(forgotten, "forgotten")

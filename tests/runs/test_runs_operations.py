@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from lepton.core.settings import Settings
 from lepton.runs import rows, track_rows
 from lepton.runs.controller import RunController
 from lepton.runs.engines.port import EnginePhase, EngineSpec, EngineStatus, Exit
-from lepton.runs.records import TRANSITIONS, LogLine, MetricPoint, Resources, Run, RunState
+from lepton.runs.records import TRANSITIONS, LogLine, Machine, MetricPoint, Part, Resources, Run, RunState
 from lepton.testing.engines import eventually
 
 ANN = Actor("ann-id", "ann", {"default": Role.EDITOR, "other": Role.EDITOR})
@@ -34,6 +34,7 @@ class FakeEngine:
     cancelled: list[str] = field(default_factory=list)
     stands: dict[str, EngineStatus] = field(default_factory=dict)
     wanted: list[str] = field(default_factory=list)
+    nodes: dict[str, float] = field(default_factory=dict)
 
     def submit(self, spec: EngineSpec) -> None:
         if self.refusal is not None:
@@ -51,10 +52,15 @@ class FakeEngine:
     def cancel(self, run_id: str) -> None:
         self.cancelled.append(run_id)
 
-    def machines(self) -> tuple[Resources, ...]:
-        return (Resources(self.slots, 1000, 0),)
+    def machines(self) -> tuple[Machine, ...]:
+        if self.nodes:
+            return tuple(Machine(name, Resources(cpus, 1000, 0)) for name, cpus in self.nodes.items())
+        return (Machine("", Resources(self.slots, 1000, 0)),)
 
-    def want(self, waiting: Mapping[str, Resources]) -> None:
+    def parts(self, run_id: str) -> tuple[Part, ...]:
+        return next((spec.parts for spec in self.started if spec.run_id == run_id), ())
+
+    def want(self, waiting: Mapping[str, Sequence[Resources]]) -> None:
         self.wanted = list(waiting)
 
     def end(self, run_id: str, *exits: Exit) -> None:

@@ -71,6 +71,19 @@ CALLS = {
         "POST", "/v1/models/train", "models.train", json={"name": "m", "dataset": "x", "target": "y"}
     ),
     "models.propose": a_call("GET", "/v1/models/propose?dataset=x&target=y", "models.get"),
+    "models.tune": a_call(
+        "POST",
+        "/v1/models/tune",
+        "models.tune",
+        json={"name": "m", "dataset": "x", "target": "y", "search": ["l2=1..2"]},
+    ),
+    "models.studies": a_call("GET", "/v1/models/studies", "models.list"),
+    "models.study": a_call("GET", "/v1/models/studies/s", "models.get"),
+    "models.forget": a_call("DELETE", "/v1/models/studies/s", "models.delete"),
+    "models.read_journal": a_call("GET", "/v1/models/journals/j", "models.get"),
+    "models.append_journal": a_call(
+        "POST", "/v1/models/journals/j", "models.tune", json={"batch": "b", "entries": ["{}"]}
+    ),
     "models.register": a_call("POST", "/v1/models/register?name=m", "models.register", content=b"no zip"),
     "models.get": a_call("GET", "/v1/models/m", "models.get"),
     "models.evaluate": a_call("POST", "/v1/models/m/evaluate", "models.evaluate", json={"dataset": "x"}),

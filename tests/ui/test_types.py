@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from lepton.server.bodies import access, datasets, endpoints, models, runs
+from lepton.server.bodies import access, datasets, endpoints, models, runs, studies
 
 TYPES = Path(__file__).parents[2] / "ui" / "src" / "api" / "types.ts"
 
@@ -48,7 +48,13 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "Signature": models.SignatureAnswer,
     "SignatureInput": models.InputAnswer,
     "Evaluation": models.EvaluationAnswer,
+    "StudySummary": studies.StudySummaryAnswer,
+    "Study": studies.StudyAnswer,
+    "Trial": studies.TrialAnswer,
+    "Dimension": studies.DimensionAnswer,
     "Lineage": models.LineageAnswer,
+    "Proposal": models.ProposalAnswer,
+    "Proposed": models.ProposedAnswer,
     "LineageNode": models.NodeAnswer,
     "Endpoint": endpoints.EndpointAnswer,
     "EndpointDetail": endpoints.DetailAnswer,

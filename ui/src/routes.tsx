@@ -82,6 +82,7 @@ const run = createRoute({ ...parent, path: "/runs/$id", component: lazyRouteComp
 const compute = createRoute({ ...parent, path: "/compute", component: lazyRouteComponent(() => import("./runs/compute"), "ComputePage") });
 const models = createRoute({ ...parent, path: "/models", component: lazyRouteComponent(() => import("./models/list"), "ModelList") });
 const model = createRoute({ ...parent, path: "/models/$ref", component: lazyRouteComponent(() => import("./models/page"), "ModelPage") });
+const study = createRoute({ ...parent, path: "/models/studies/$name", component: lazyRouteComponent(() => import("./models/study"), "StudyPage") });
 const endpoints = createRoute({ ...parent, path: "/endpoints", component: lazyRouteComponent(() => import("./endpoints/list"), "EndpointList") });
 const endpoint = createRoute({ ...parent, path: "/endpoints/$name", component: lazyRouteComponent(() => import("./endpoints/page"), "EndpointPage") });
 const access = createRoute({
@@ -93,5 +94,5 @@ const access = createRoute({
 
 export const routes = root.addChildren([
   signIn,
-  shell.addChildren([home, datasets, dataset, labels, runs, compare, run, compute, models, model, endpoints, endpoint, access]),
+  shell.addChildren([home, datasets, dataset, labels, runs, compare, run, compute, models, model, study, endpoints, endpoint, access]),
 ]);

@@ -26,7 +26,7 @@ test("a translation fills in the same values as the English text", () => {
 
 test("Chinese texts are Chinese, but for names and terms of the field", () => {
   const latin = Object.entries(zh).filter(([, text]) => !/[\u4e00-\u9fff²]/.test(text)).map(([, text]) => text);
-  const allowed = ["Lepton", "JSON", "CSV、TSV、Parquet、JSON Lines", "ROC AUC", "F1", "MAE", "RMSE", "MSE", "SHA-256"];
+  const allowed = ["Lepton", "scikit-learn", "XGBoost", "LightGBM", "PyTorch", "Lightning", "Keras", "JAX", "Transformers", "JSON", "CSV、TSV、Parquet、JSON Lines", "ROC AUC", "F1", "MAE", "RMSE", "MSE", "SHA-256"];
   expect(latin.filter((text) => !allowed.includes(text))).toEqual([]);
 });
 

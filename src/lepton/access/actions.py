@@ -49,6 +49,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = {
     "runs.create": _EDITOR,
     "runs.track": _EDITOR,
     "models.train": _EDITOR,
+    "models.tune": _EDITOR,
     "models.register": _STEWARD,  # code of one's own that runs on the platform's machine, confined as it is
     "models.evaluate": _EDITOR,
     "models.predict": _EDITOR,

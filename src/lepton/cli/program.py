@@ -6,7 +6,7 @@ from functools import partial
 
 import typer
 
-from lepton.cli import access, datasets, door, endpoints, models, runs, server
+from lepton.cli import access, datasets, door, endpoints, runs, server, tuning
 
 _ABOUT = """
 Lepton: from raw data to secured real-time predictions, on machines you own.
@@ -28,7 +28,7 @@ Lepton: from raw data to secured real-time predictions, on machines you own.
 
 
 app = typer.Typer(name="lepton", help=_ABOUT, no_args_is_help=True, rich_markup_mode="rich")
-for nouns in (datasets, runs, models, endpoints, access):
+for nouns in (datasets, runs, tuning, endpoints, access):
     for group in nouns.GROUPS:
         app.add_typer(group)
 server.add_to(app)

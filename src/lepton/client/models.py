@@ -12,10 +12,12 @@ from lepton.client.answers import Answer, Cell, Items, decode, decode_items
 from lepton.client.dataset_records import DatasetDetail
 from lepton.client.files import Export, save
 from lepton.client.runs import OnProgress, Run, Runs
+from lepton.client.studies import Study, StudySummary
 from lepton.client.submitting import megabytes
 from lepton.client.transport import Transport, encode, path_of
 from lepton.core.errors import InvalidInput, NotFound
 from lepton.models import bundle
+from lepton.training import search as spaces
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,6 +255,31 @@ def code_of(model: str) -> dict[str, str]:
     return {file.as_posix(): file.read_text(encoding="utf-8") for file in files}
 
 
+class TuneOptions(TrainOptions, total=False):
+    """How to tune, beside how each trial trains.
+
+    Attributes:
+        trials: How many settings to try at most, those of earlier searches of the same study included; 20.
+        parallel: How many of them at a time; 2.
+        sampler: ``tpe``, ``cmaes``, ``random`` or ``grid``.
+        pruner: ``none``, ``median``, ``hyperband`` or ``asha``: whether trials that go badly are ended early.
+        metric: What of a trial's curves is to become good, such as ``valid_loss`` or ``valid_accuracy``, with `` min``
+            or `` max`` behind it if the name does not tell which.
+        search_s: How long to search at most.
+        patience: Stop after so many trials without a better one.
+        study: Name of the study; that of the model if it is left out.
+    """
+
+    trials: int
+    parallel: int
+    sampler: str
+    pruner: str
+    metric: str
+    search_s: float | None
+    patience: int | None
+    study: str
+
+
 class Models:
     """The verbs on models."""
 
@@ -298,27 +325,76 @@ class Models:
         Raises:
             RunFailed: if training failed; the message says why.
         """
-        features = options.get("features")
-        body = {
-            "name": name,
-            "dataset": dataset,
-            "target": target,
-            "recipe": options.get("recipe", "auto"),
-            "workers": options.get("workers", 1),
-            "params": dict(options.get("params", {})),
-            "test_fraction": options.get("test_fraction", 0.2),
-            "seed": options.get("seed", 0),
-            "features": None if features is None else [*features],
-            "model": options.get("model", ""),
-            "code": code_of(options.get("model", "")),
-            "cpus": options.get("cpus", 1.0),
-            "memory_mb": megabytes(options.get("memory", 0)),
-            **{name: options[name] for name in _AS_TOLD if name in options},  # type: ignore[literal-required]
-        }
+        body = _asked(name, dataset, target, options)
         run = decode(Run, self._transport.send("POST", path_of("models", "train"), json=body))
         if not wait:
             return run
         return self.get(self._runs.wait(run.id, on_progress=on_progress).made("model")[0])
+
+    @overload
+    def tune(
+        self, name: str, *, dataset: str, target: str, search: Mapping[str, object] | Sequence[str],
+        wait: Literal[True] = True, on_progress: OnProgress | None = None, **options: Unpack[TuneOptions],
+    ) -> Study: ...  # fmt: skip
+    @overload
+    def tune(
+        self, name: str, *, dataset: str, target: str, search: Mapping[str, object] | Sequence[str],
+        wait: Literal[False], on_progress: OnProgress | None = None, **options: Unpack[TuneOptions],
+    ) -> Run: ...  # fmt: skip
+    def tune(
+        self, name: str, *, dataset: str, target: str, search: Mapping[str, object] | Sequence[str],
+        wait: bool = True, on_progress: OnProgress | None = None, **options: Unpack[TuneOptions],
+    ) -> Study | Run:  # fmt: skip
+        """Search for the best settings of a model, and train its next version with them.
+
+        A study of the same name that searched for the same goes on where it is.
+
+        Args:
+            name: Name of the model.
+            dataset: Dataset version to learn from, such as ``cancer@2``.
+            target: Column to predict.
+            search: What is searched: lines such as ``"max_depth=2..10"``, or a mapping such as
+                ``{"max_depth": (2, 10), "learning_rate": "0.001..0.3 log", "optimizer": ["adamw", "sgd"]}``.
+            wait: Whether to return only when it is done.
+            on_progress: Called with the run while waiting.
+            options: See `TuneOptions`.
+
+        Returns:
+            The study, whose `model` is the version that was made; or the run that searches, if `wait` is False.
+
+        Raises:
+            RunFailed: if the search failed; the log of its run says why.
+        """
+        lines = spaces.written(search) if isinstance(search, Mapping) else [*search]
+        own = {name: value for name, value in options.items() if name in TuneOptions.__annotations__}
+        own = {name: value for name, value in own.items() if name not in TrainOptions.__annotations__}
+        body = {**_asked(name, dataset, target, options), "search": lines, **own}
+        run = decode(Run, self._transport.send("POST", path_of("models", "tune"), json=body))
+        if not wait:
+            return run
+        self._runs.wait(run.id, on_progress=on_progress)
+        return self.study(options.get("study") or name)
+
+    def studies(self) -> Items[StudySummary]:
+        """List the studies of the project: those of `tune`, and those that Optuna writes here."""
+        return decode_items(StudySummary, self._transport.get(path_of("models", "studies")))
+
+    def study(self, name: str) -> Study:
+        """Return a study with all its trials; a notebook shows it with its plots."""
+        return decode(Study, self._transport.get(path_of("models", "studies", name)))
+
+    def forget(self, name: str) -> None:
+        """Delete a study with all its trials for good; the runs that it tried, and its model, stay."""
+        self._transport.send("DELETE", path_of("models", "studies", name))
+
+    def read_journal(self, name: str, *, after: int = 0) -> bytes:
+        """Return what Optuna wrote into a journal, from an entry on, as JSON; `lepton.optuna_storage` reads it."""
+        return self._transport.get(path_of("models", "journals", name), {"after": after})
+
+    def append_journal(self, name: str, batch: str, entries: Sequence[str], *, after: int = 0) -> bytes:
+        """Write entries of Optuna into a journal, a batch of one name once; `lepton.optuna_storage` writes them."""
+        body = {"batch": batch, "entries": [*entries], "after": after}
+        return self._transport.send("POST", path_of("models", "journals", name), json=body)
 
     def propose(self, dataset: str, *, target: str) -> Proposed:
         """Return recipes that fit a dataset and a target, the best first, each with its reason and what to type."""
@@ -466,3 +542,24 @@ class Models:
     def delete(self, ref: str) -> None:
         """Delete a version (``name@version``) or all versions (``name``) for good."""
         self._transport.send("DELETE", path_of("models", ref))
+
+
+def _asked(name: str, dataset: str, target: str, options: TrainOptions) -> dict[str, object]:
+    """Return what a platform is asked for that is to train."""
+    features = options.get("features")
+    return {
+        "name": name,
+        "dataset": dataset,
+        "target": target,
+        "recipe": options.get("recipe", "auto"),
+        "workers": options.get("workers", 1),
+        "params": dict(options.get("params", {})),
+        "test_fraction": options.get("test_fraction", 0.2),
+        "seed": options.get("seed", 0),
+        "features": None if features is None else [*features],
+        "model": options.get("model", ""),
+        "code": code_of(options.get("model", "")),
+        "cpus": options.get("cpus", 1.0),
+        "memory_mb": megabytes(options.get("memory", 0)),
+        **{name: options[name] for name in _AS_TOLD if name in options},  # type: ignore[literal-required]
+    }

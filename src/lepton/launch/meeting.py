@@ -66,6 +66,9 @@ def _gather(listener: socket.socket, workers: int, secret: bytes, stop: threadin
                 connection = callers.enter_context(listener.accept()[0])
                 connection.settimeout(_LOOK_S)
                 rank = words.get(_read(connection, _WORD))
+                connection.setblocking(
+                    False
+                )  # one with a timeout would be taken for gone when it says nothing for long
                 if rank is not None:
                     callers.found[rank] = connection
     except BaseException:

@@ -1,4 +1,7 @@
-"""The verbs of models: train, register, evaluate, predict, list, get, lineage, export, delete; what runs commit."""
+"""The verbs of models: train, register, evaluate, predict, list, get, lineage, export, delete; what runs commit.
+
+Those of tuning are in `tuning`.
+"""
 
 from __future__ import annotations
 
@@ -43,8 +46,10 @@ from lepton.models.registering import REGISTERED, from_files
 from lepton.models.requests import check_request, check_target, choose_columns, is_command, shown, to_arguments
 from lepton.models.rows import EvaluationRow, ModelRow
 from lepton.models.signature import Signature, Task
+from lepton.models.tune_requests import TRIAL, trial_of
+from lepton.models.tuning import Tuning
 from lepton.runs.operations import Runs
-from lepton.runs.records import Run
+from lepton.runs.records import ONE_CPU, Run, Scheduling
 from lepton.runs.scripts import Scripts
 from lepton.store.blobs import BlobStore
 from lepton.store.keys import Keyring
@@ -53,23 +58,17 @@ if TYPE_CHECKING:
     from lepton.training.scorecard import Scale, Scorecard
 
 
-class Models:
+class Models(Tuning):
     """Versioned predictors."""
 
     def __init__(
         self, *, guard: Guard, keyring: Keyring, blobs: BlobStore, datasets: Datasets, runs: Runs, scripts: Scripts,
         clock: Clock,
     ) -> None:  # fmt: skip
-        self._guard = guard
-        self._keyring = keyring
+        super().__init__(guard=guard, keyring=keyring, runs=runs, datasets=datasets, clock=clock, scripts=scripts)
         self._blobs = blobs
-        self._runs = runs
-        self._scripts = scripts
-        self._clock = clock
-        self.datasets = datasets
-        """Where the runs of this noun read from."""
         self.used_by: Callable[[sa.Connection, str], str | None] = lambda _tx, _version_id: None
-        """Says what still needs a version, by its id; asked before it is deleted. Nouns further up the road set it."""
+        """Says what still needs a version, by its id, before it is deleted. Nouns further up the road set it."""
 
     # For people
 
@@ -88,7 +87,7 @@ class Models:
         schema = self.datasets.open(actor, request.dataset, project=project).schema
         check_target(schema, request.target)
         choice = choose_columns(schema, request.target, request.features)
-        exact = replace(request, dataset=Ref(dataset.version.name, dataset.version.version))
+        exact = trial_of(replace(request, dataset=Ref(dataset.version.name, dataset.version.version)))
         if is_command(exact):
             plan = plan_of(exact, choice, schema)
             return self._scripts.submit(actor, submission_of(plan), folder_of(plan), project=project)
@@ -102,6 +101,7 @@ class Models:
                 workers=request.workers,
                 inputs=(f"dataset:{exact.dataset}",),
                 params=shown(request),
+                scheduling=Scheduling(key=request.key, resources=TRIAL if request.trial else ONE_CPU),
             )
 
     def propose(self, actor: Actor, *, dataset: Ref, target: str, project: str = "default") -> Proposed:

@@ -52,6 +52,12 @@ class Target:
         known: Mask = self.values >= 0 if self.classes is not None else ~np.isnan(self.values)
         return known
 
+    def only(self, rows: Mask) -> Target:
+        """Return the target with no values but those of `rows`."""
+        values = self.values.copy()
+        values[~rows] = np.nan if self.classes is None else MISSING
+        return Target(self.recipe, self.classes, values)
+
     def restricted(self, train: Mask) -> Target:
         """Return the target with only the classes that occur among `train` rows; others become `UNKNOWN`."""
         if self.classes is None:

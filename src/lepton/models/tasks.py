@@ -62,7 +62,10 @@ class _Material:
 
 
 def run_train(models: Models, context: TaskContext) -> None:
-    """Train the next version of a model on this worker's share of the rows; worker 0 packs, measures and commits it."""
+    """Train the next version of a model on this worker's share of the rows; worker 0 packs, measures and commits it.
+
+    Of what is only tried, worker 0 tells the measures, and nothing is kept.
+    """
     context.progress(0.02, "reading the target")
     material = agree(context.collective, lambda: _gather_material(models, context))
     context.progress(0.1, "fitting features")
@@ -83,6 +86,9 @@ def run_train(models: Models, context: TaskContext) -> None:
         return
     context.progress(0.8, "packing the model and measuring it on the held-out rows")
     trained = _pack(material, features, estimator)
+    if material.request.trial:
+        _tell_trial(models, context, trained)
+        return
     trained = replace(
         trained,
         profile=models.profile(context.actor, material.dataset, trained.signature, project=context.run.project),
@@ -92,6 +98,17 @@ def run_train(models: Models, context: TaskContext) -> None:
     if not context.should_stop():
         version = models.commit(context.actor, context.run, trained)
         context.log(f"model {version.ref} is there: {_written(trained.metrics)}")
+
+
+def _tell_trial(models: Models, context: TaskContext, trained: Trained) -> None:
+    """Tell how what was tried does on the rows that it was measured on, and end the run."""
+    found = trained.metrics
+    loss = found["log_loss"] if "log_loss" in found else found["rmse"] ** 2
+    for name, value in {**found, "loss": loss}.items():
+        context.metric(f"valid_{name}", value)
+    if not context.should_stop():
+        models.end_trial(context.actor, context.run)
+        context.log(f"tried, and no version made: {_written(found)}")
 
 
 def run_evaluate(models: Models, context: TaskContext) -> None:
@@ -184,12 +201,17 @@ def _gather_material(models: Models, context: TaskContext) -> _Material:
     if target.task is Task.REGRESSION and "class_weight" in request.params:
         raise InvalidInput("class_weight is for classes, and this target is a number. Leave it out.")
     train, test = hold_out(target, request.test_fraction, request.seed)
+    apart = 0
+    if request.trial:  # the rows held out to evaluate on are for the model that is made in the end
+        apart = int(test.sum())
+        target = target.only(train)
+        train, test = hold_out(target, request.test_fraction, request.seed)
     target = target.restricted(train)
     test &= target.known
     if not test.any():
         raise InvalidInput("No held-out row is of a class that training has seen. Choose a smaller test_fraction.")
     if context.rank == 0:
-        missing = len(column) - int(train.sum()) - int(test.sum())
+        missing = len(column) - apart - int(train.sum()) - int(test.sum())
         if missing:
             context.log(f"{missing:,} rows without a usable value in column {request.target!r} are left out")
         context.log(f"{target.recipe}: {int(train.sum()):,} rows to learn from, {int(test.sum()):,} held out")

@@ -25,7 +25,8 @@ from lepton.runs.cron import next_time
 from lepton.runs.engines.port import Engine, EnginePhase, EngineSpec, EngineStatus
 from lepton.runs.launching import Launching
 from lepton.runs.queue import DEPTH, Decision, Started, Waiting, decide, used_by_project
-from lepton.runs.records import Quota, Resources, RunState, Stopping
+from lepton.runs.records import Machine, Part, Quota, Resources, RunState, Stopping
+from lepton.runs.room import pieces
 from lepton.runs.rows import QueuedRow, RunRow, ScheduleRow
 from lepton.runs.verdict import Verdict, backoff_s, judge, judge_command
 from lepton.store.ciphers import derive
@@ -33,6 +34,11 @@ from lepton.store.database import Database
 from lepton.store.keys import Keyring, Seal
 
 DEPENDENCY_FAILED = "dependency_failed"
+PLACE_PATIENCE_S = 60.0
+"""How long a cluster may take to place a run that should have room: a busy machine starts a process in half of that."""
+SAY_AFTER_S = 10.0
+"""After so long a run says that it has no place yet."""
+_NO_PLACE = "waits for the cluster to give it the place that should be free; nothing of it has begun"
 _FURTHER_BACK = f"its turn comes after more than {DEPTH} other runs of the project"
 
 
@@ -50,6 +56,7 @@ class Dispatch:
         launching: How users' own commands are started; set by whoever lets the platform listen.
         reasons: Why runs wait, as of the last look, by id.
         chores: What else is to be looked at again and again.
+        place_patience_s: How long a run that has started may be without a place before it waits in the queue again.
         note: Writes down, in a transaction, what the platform did by itself: action, project, target.
     """
 
@@ -64,6 +71,8 @@ class Dispatch:
     changed: threading.Event = field(default_factory=threading.Event)
     launching: Launching = field(default_factory=Launching)
     reasons: Mapping[str, str] = field(default_factory=dict)
+    place_patience_s: float = PLACE_PATIENCE_S
+    _waiting: set[str] = field(default_factory=set)
 
     def tick(self) -> bool:
         """Do what is to be done now.
@@ -105,11 +114,11 @@ class Dispatch:
                 continue
             reasons |= found.reasons
             for row in self._rows_of(found.start):
-                self._start(row, engine)
+                self._start(row, engine, found.parts.get(row.id, ()))
                 running.append(row)  # it counts for the quotas of what starts elsewhere
             for row in [row for row in running if row.id in found.preempt]:
                 self._stop(row, Stopping.PREEMPTED)
-            self._want(engine, {row.id: row.needs for row in mine if row.id in found.lacking})
+            self._want_room(engine, [row for row in mine if row.id in found.lacking])
         self.reasons = reasons
         return bool(counts)
 
@@ -119,7 +128,14 @@ class Dispatch:
             found = {row.id: row for row in rows.several(tx, ids)} if ids else {}
         return [found[run_id] for run_id in ids if run_id in found]
 
-    def _want(self, engine: Engine, lacking: Mapping[str, Resources]) -> None:
+    def _want_room(self, engine: Engine, lacking: list[QueuedRow]) -> None:
+        """Let an engine hear which runs more machines would help."""
+        with suppress(Unavailable):
+            machines = engine.machines() if lacking else ()
+            each = {row.id: pieces(row.workers, row.needs.over(row.workers), machines) for row in lacking}
+            self._want(engine, each)
+
+    def _want(self, engine: Engine, lacking: Mapping[str, Sequence[Resources]]) -> None:
         with suppress(Unavailable):  # it is told again
             engine.want(lacking)
 
@@ -133,11 +149,14 @@ class Dispatch:
         waiting: dict[str, list[Waiting]] = {}
         for row in first:
             waited_s = max((now - (row.not_before or row.created_at)).total_seconds(), 0.0)
-            waiting.setdefault(row.project, []).append(Waiting(row.id, row.project, row.needs, row.priority, waited_s))
+            waiting.setdefault(row.project, []).append(
+                Waiting(row.id, row.project, row.needs, row.priority, waited_s, row.workers)
+            )
         started = [
             Started(
                 row.id, row.project, row.needs, row.priority, _ran_s(row, now), row.preemptible,
-                leaving=row.cancel_asked or row.stopping is not None,
+                leaving=row.cancel_asked or row.stopping is not None, workers=row.workers,
+                parts=engine.parts(engine_id(row)),
             )
             for row in running
             if self.engine_of(row) is engine
@@ -152,9 +171,9 @@ class Dispatch:
     def _engines(self) -> tuple[Engine, ...]:
         return (self.engine,) if self.launching.engine is None else (self.engine, self.launching.engine)
 
-    def machines(self) -> tuple[Resources, ...]:
-        """Return what each machine has that answers."""
-        found: list[Resources] = []
+    def machines(self) -> tuple[Machine, ...]:
+        """Return the machines of all engines that answer."""
+        found: list[Machine] = []
         for engine in self._engines():
             with suppress(Unavailable):  # that it is away is said with each run that waits for it
                 found += engine.machines()
@@ -182,24 +201,42 @@ class Dispatch:
         engine = self.engine_of(row)
         status = engine.status(engine_id(row))
         if status.phase is EnginePhase.RUNNING:
-            if row.stopping is None and row.timeout_s is not None and _ran_s(row, now) > row.timeout_s:
+            if row.stopping is None and not row.cancel_asked and status.waits_s > self.place_patience_s:
+                self._stop(row, Stopping.UNPLACED)
+            elif row.stopping is None and row.timeout_s is not None and _ran_s(row, now) > row.timeout_s:
                 self._stop(row, Stopping.TIMED_OUT)
             elif row.cancel_asked or row.stopping is not None:
                 engine.cancel(engine_id(row))
+            elif (status.waits_s > SAY_AFTER_S) is not (row.id in self._waiting):
+                self._say_that_it_waits(row, status.waits_s > SAY_AFTER_S)
             return
-        if status.phase is EnginePhase.UNKNOWN and not row.cancel_asked and row.stopping is None:
-            # A control plane died between the commit and the start of the workers.
-            self._submit(row)
-            return
+        self._waiting.discard(row.id)
+        if status.phase is EnginePhase.UNKNOWN:
+            # A control plane died between the commit and the start of the workers, or of all of them.
+            if not row.cancel_asked and row.stopping is None:
+                self._submit(row)
+                return
+            engine.cancel(engine_id(row))
         verdict = self._judged(row, status)
         if verdict.state is RunState.QUEUED:
-            self._queue_again(row, "made room for another run; goes on when there is room", now, failures=row.failures)
+            text = "made room for another run; goes on when there is room"
+            if row.stopping is Stopping.UNPLACED:
+                text = "the cluster had no room for it, as others use it; starts when there is room"
+            self._queue_again(row, text, now, failures=row.failures)
         elif verdict.again and row.failures < row.retries:
             wait_s = backoff_s(row.failures + 1)
             text = f"attempt {row.failures + 2} of {row.retries + 1} follows; the last one: {verdict.message}"
             self._queue_again(row, text, now + timedelta(seconds=wait_s), failures=row.failures + 1)
         else:
             self.end(row, verdict)
+
+    def _say_that_it_waits(self, row: RunRow, waits: bool) -> None:
+        """Change what a run says of itself when it has waited for a place for long, and when it has got it."""
+        sealed = self._sealed(row, "message", _NO_PLACE if waits else _starting(row.workers))
+        if sealed is not None:
+            with self.database.begin() as tx:
+                rows.set_progress(tx, row.id, progress=row.progress, sealed_message=sealed)
+        (self._waiting.add if waits else self._waiting.discard)(row.id)
 
     def _queue_again(self, row: RunRow, text: str, not_before: datetime, *, failures: int) -> None:
         with self.database.begin() as tx:
@@ -246,12 +283,14 @@ class Dispatch:
                 outputs=list(found.outputs), reused_from=found.id, sealed_message=None,
             )  # fmt: skip
 
-    def _start(self, row: RunRow, engine: Engine) -> None:
+    def _start(self, row: RunRow, engine: Engine, parts: Sequence[Part]) -> None:
         if self._reuse(row, self.clock()):
             return
-        text = f"starting {row.workers} workers" if row.workers > 1 else "starting a worker"
-        most = max((machine.cpus for machine in engine.machines()), default=0.0)
-        if row.needs.cpus > most:
+        text = _starting(row.workers)
+        if len(parts) > 1:
+            text += f" on {len(parts)} machines"
+        most = 0.0 if parts else max((machine.has.cpus for machine in engine.machines()), default=0.0)
+        if row.needs.cpus > most and not parts:
             text += f", more than this machine has room for at a time ({most:g})"
         try:
             sealed = sealing(self.keyring, row.project, row.id).close("message", text)
@@ -263,12 +302,12 @@ class Dispatch:
                 tx, row.id, RunState.RUNNING, only_from=RunState.QUEUED, started_at=self.clock(), sealed_message=sealed
             )
         if moved:
-            self._submit(row)
+            self._submit(row, parts)
 
-    def _submit(self, row: RunRow) -> None:
+    def _submit(self, row: RunRow, parts: Sequence[Part] = ()) -> None:
         engine = self.engine_of(row)
         try:
-            engine.submit(self._spec(row))
+            engine.submit(replace(self._spec(row), parts=tuple(parts)))
         except LeptonError as error:
             if isinstance(error, Unavailable) and _is_away(engine):
                 self._queue_again(row, error.message, self.clock(), failures=row.failures)
@@ -331,6 +370,10 @@ class Dispatch:
         with suppress(NotFound):  # without its key the code alone has to do
             return sealing(self.keyring, row.project, row.id).close(place, text)
         return None
+
+
+def _starting(workers: int) -> str:
+    return f"starting {workers} workers" if workers > 1 else "starting a worker"
 
 
 def _is_away(engine: Engine) -> bool:

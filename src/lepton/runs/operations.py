@@ -318,7 +318,8 @@ class Runs(Tracking):
         others = [use for name, use in uses.items() if name not in actor.roles]
         waiting = tuple(self._waiting(row) for row in (*first, *held, *later) if row.project in actor.roles)
         total = Use(sum((use.resources for use in others), Resources.NONE), sum(use.running for use in others))
-        return Queue(self._dispatch.machines(), tuple(projects), total, waiting)
+        machines = tuple(machine.has for machine in self._dispatch.machines())
+        return Queue(machines, tuple(projects), total, waiting)
 
     def quota(self, actor: Actor, *, project: str = DEFAULT_PROJECT) -> Quota:
         """Return what a project may use at most."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lepton.runs.records import Quota, Resources, Use
+from lepton.runs.records import Machine, Part, Quota, Resources, Use
+from lepton.runs.room import Room
 
 PATIENCE_S = 60.0
 """How long others may overtake a run that does not fit."""
@@ -19,6 +20,8 @@ PREEMPT_AFTER_S = 5.0
 """How long a run waits before others are ended for it: what is about to end anyway may."""
 DEPTH = 100
 """How many runs of a project, first to start first, are looked at in one decision."""
+
+_SCATTERED = "waiting for room for {} worker{}: what is free is scattered over several machines"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ class Waiting:
     Attributes:
         needs: What all of its workers take together.
         waited_s: Since when it could have started.
+        workers: How many it has, all alike; they may be on different machines of a cluster.
     """
 
     run_id: str
@@ -35,6 +39,12 @@ class Waiting:
     needs: Resources
     priority: int = 0
     waited_s: float = 0.0
+    workers: int = 1
+
+    @property
+    def each(self) -> Resources:
+        """What one of its workers takes."""
+        return self.needs if self.workers == 1 else self.needs.over(self.workers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,8 @@ class Started:
         ran_s: For how long.
         preemptible: Whether it may be ended to make room, and goes on later.
         leaving: Whether it has been told to end; its room is not free yet.
+        workers: How many it has.
+        parts: Where they are, as far as that is known.
     """
 
     run_id: str
@@ -55,6 +67,8 @@ class Started:
     ran_s: float = 0.0
     preemptible: bool = False
     leaving: bool = False
+    workers: int = 1
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,18 +80,20 @@ class Decision:
         preempt: Runs that are to make room.
         reasons: Why each of the others that were looked at waits, for people.
         lacking: Those of them that more machines would help, first to start first.
+        parts: On which machines of a cluster those are placed that start.
     """
 
     start: tuple[str, ...]
     preempt: tuple[str, ...]
     reasons: Mapping[str, str]
     lacking: tuple[str, ...] = ()
+    parts: Mapping[str, tuple[Part, ...]] = field(default_factory=dict)
 
 
 def decide(
     waiting: Mapping[str, Sequence[Waiting]],
     started: Sequence[Started],
-    machines: Sequence[Resources],
+    machines: Sequence[Machine],
     *,
     quotas: Mapping[str, Quota],
     hours: Mapping[str, float],
@@ -88,7 +104,7 @@ def decide(
     Args:
         waiting: Runs that may start, by project, in the order in which they are to; `DEPTH` of each are enough.
         started: Runs that have workers.
-        machines: What each machine has.
+        machines: Those there are.
         quotas: What projects may use; a project that is not in it may use all.
         hours: Processor hours that projects with such a quota have used so far.
         elsewhere: What projects use of other machines, which counts for their quotas alone.
@@ -115,20 +131,28 @@ class _Round:
 
     waiting: Mapping[str, Sequence[Waiting]]
     started: Sequence[Started]
-    machines: Sequence[Resources]
+    machines: Sequence[Machine]
     quotas: Mapping[str, Quota]
     hours: Mapping[str, float]
     elsewhere: Mapping[str, Use]
     start: list[str] = field(default_factory=list)
     reasons: dict[str, str] = field(default_factory=dict)
     lacking: list[str] = field(default_factory=list)
+    parts: dict[str, tuple[Part, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.total = sum(self.machines, Resources.NONE)
+        self.total = sum((one.has for one in self.machines), Resources.NONE)
         self.free = self.total
         self.uses = used_by_project((one.project, one.needs) for one in self.started)
+        self.room = None if [one.name for one in self.machines] == [""] else Room(self.machines)
+        """What is free on each machine of a cluster; None: there is one machine, which may be asked for too much."""
         for one in self.started:
-            self.free = self.free - one.needs
+            if self.room is None:
+                self.free = self.free - one.needs
+            else:
+                self.room.occupy(one.workers, one.needs.over(one.workers), one.parts)
+        if self.room is not None:
+            self.free = self.room.total
         self.kept: dict[str, Waiting] = {}
         """By project, the run that nobody overtakes any more."""
         self.full: dict[str, Waiting] = {}
@@ -140,7 +164,8 @@ class _Round:
             project = min(left, key=lambda p: (self._share(p), p))
             if not self._next_of(project, left[project]):
                 del left[project]
-        return Decision(tuple(self.start), tuple(self._preempted()), self.reasons, tuple(self.lacking))
+        preempted = tuple(self._preempted())
+        return Decision(tuple(self.start), preempted, self.reasons, tuple(self.lacking), self.parts)
 
     def _next_of(self, project: str, runs: Iterator[Waiting]) -> bool:
         """Start the next run of a project that can start; False if there is none."""
@@ -148,7 +173,8 @@ class _Round:
             reason = self._why_not(run)
             if reason is None:
                 self.start.append(run.run_id)
-                self.free = self.free - self._taken(run.needs)
+                if self.room is None:
+                    self.free = self.free - self._taken(run.needs)
                 self._count(project, run.needs)
                 return True
             self.reasons[run.run_id] = reason
@@ -159,7 +185,7 @@ class _Round:
         first = self.kept.get(run.project)
         if first is not None and first.priority >= run.priority:
             return f"its turn comes after run {first.run_id}, which has waited for long and needs the room first"
-        too_large = _too_large(run.needs, self.machines)
+        too_large = _too_large(run, self.machines, self.room)
         quota, use, more = (
             self.quotas.get(run.project),
             self.uses.get(run.project, Use()),
@@ -176,21 +202,36 @@ class _Round:
             if run.waited_s > PATIENCE_S:
                 self.kept[run.project] = run
             return beyond
-        needs = self._taken(run.needs)
-        if needs.fits_in(self.free):
+        if self._is_placed(run):
             return None
         self.lacking.append(run.run_id)
         self.full.setdefault(run.project, run)
+        needs = self._taken(run.needs)
+        reason = _missing(needs, self.free) or _SCATTERED.format(run.workers, "" if run.workers == 1 else "s")
         if run.waited_s > PATIENCE_S:
             self.kept[run.project] = run
-            reason = _missing(needs, self.free)
-            self.free = self.free - needs.at_most(self.free)
-            return reason
-        return _missing(needs, self.free)
+            if self.room is None:
+                self.free = self.free - needs.at_most(self.free)
+            else:
+                self.room.keep(run.workers, run.each)
+                self.free = self.room.total
+        return reason
+
+    def _is_placed(self, run: Waiting) -> bool:
+        """Place a run, if there is room for it."""
+        if self.room is None:
+            return self._taken(run.needs).fits_in(self.free)
+        # The first is quicker, and mostly says no.
+        parts = self.room.take(run.workers, run.each) if run.needs.fits_in(self.free) else None
+        if parts is None:
+            return False
+        self.parts[run.run_id] = parts
+        self.free = self.room.total
+        return True
 
     def _taken(self, needs: Resources) -> Resources:
         """Return what a run takes of the machines: on a single one, at most all of its processors."""
-        if len(self.machines) == 1 and needs.cpus > self.total.cpus:
+        if self.room is None and needs.cpus > self.total.cpus:
             return Resources(self.total.cpus, needs.memory_mb, needs.gpus)
         return needs
 
@@ -256,19 +297,29 @@ class _Round:
         return max(shares)
 
 
-def _too_large(needs: Resources, machines: Sequence[Resources]) -> str | None:
+def _too_large(run: Waiting, machines: Sequence[Machine], room: Room | None) -> str | None:
     """Say that a run can never start; on a single machine, too many processors only make it slow."""
-    for what, asked, has in (
-        ("processors", needs.cpus, None if len(machines) == 1 else max((m.cpus for m in machines), default=0.0)),
-        ("MB of memory", needs.memory_mb, max((m.memory_mb for m in machines), default=0)),
-        ("GPUs", needs.gpus, max((m.gpus for m in machines), default=0)),
+    if room is not None and room.could_hold(run.workers, run.each):
+        return None
+    each = run.needs if room is None else run.each
+    has = [one.has for one in machines]
+    for what, asked, most in (
+        ("processors", each.cpus, max((m.cpus for m in has), default=0.0)),
+        ("MB of memory", each.memory_mb, max((m.memory_mb for m in has), default=0)),
+        ("GPUs", each.gpus, max((m.gpus for m in has), default=0)),
     ):
-        if has is not None and asked > has:
+        if asked > most and (room is not None or what != "processors"):
+            worker = "a worker" if run.workers > 1 and room is not None else "it"
             return (
-                f"it asks for {asked:g} {what} and the largest machine has {has:g}, so it starts when there is a "
-                "larger one; cancel it and ask for less"
+                f"{worker} asks for {asked:g} {what} and the largest machine has {most:g}, so it starts when there is "
+                "a larger one; cancel it and ask for less"
             )
-    return None
+    if room is None:
+        return None
+    return (
+        f"not all of its {run.workers} workers fit on the {len(has)} machines that there are, so it starts when there "
+        "are more; cancel it and ask for less"
+    )
 
 
 def _beyond(quota: Quota, run: Waiting, use: Use, hours: float) -> str | None:
@@ -290,6 +341,7 @@ def _beyond(quota: Quota, run: Waiting, use: Use, hours: float) -> str | None:
 
 
 def _missing(needs: Resources, free: Resources) -> str:
+    """Say what there is too little of; empty: of nothing."""
     parts = [
         f"{asked:g} {what} ({max(there, 0):g} free)"
         for what, asked, there in (
@@ -299,4 +351,4 @@ def _missing(needs: Resources, free: Resources) -> str:
         )
         if asked > there
     ]
-    return f"waiting for {' and '.join(parts)}"
+    return f"waiting for {' and '.join(parts)}" if parts else ""

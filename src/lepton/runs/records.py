@@ -35,6 +35,7 @@ class Stopping(StrEnum):
 
     TIMED_OUT = "timed_out"
     PREEMPTED = "preempted"
+    UNPLACED = "unplaced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,21 @@ class Resources:
             and (self.gpus <= free.gpus or not self.gpus)
         )
 
+    def over(self, count: int) -> Resources:
+        """Return what one of so many takes that take this together."""
+        return Resources(_exact(self.cpus / count), self.memory_mb // count, self.gpus // count)
+
+    def times_in(self, free: Resources, most: int) -> int:
+        """Return how many of these fit into what is free, at most `most`."""
+        for asked, there in (
+            (self.cpus, free.cpus + _SPECK),
+            (self.memory_mb, free.memory_mb),
+            (self.gpus, free.gpus),
+        ):
+            if asked:
+                most = min(most, int(there // asked))
+        return max(most, 0)
+
     def at_most(self, free: Resources) -> Resources:
         """Return the part of it that there is."""
         return Resources(
@@ -88,6 +104,10 @@ class Resources:
         return bool((self.cpus and other.cpus) or (self.memory_mb and other.memory_mb) or (self.gpus and other.gpus))
 
 
+_SPECK = 1e-6
+"""So little of a processor is none: numbers of processors are rounded to it."""
+
+
 def _exact(cpus: float) -> float:
     """Return a number of processors without what adding up many parts leaves behind."""
     return round(cpus, 6)
@@ -96,6 +116,30 @@ def _exact(cpus: float) -> float:
 Resources.NONE = Resources(0.0, 0, 0)
 ONE_CPU = Resources()
 """What a worker takes that asks for nothing in particular."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What runs are placed on.
+
+    Attributes:
+        name: What its engine calls it; empty: the one that the platform is on, where too many processors only make a
+            run slow.
+        has: What it has for runs.
+        taken: What of it others are known to use.
+    """
+
+    name: str
+    has: Resources
+    taken: Resources = Resources.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The workers of a run that are on one machine; their ranks follow those of the part before."""
+
+    machine: str
+    workers: int
 
 
 @dataclass(frozen=True)

@@ -153,6 +153,7 @@ class QueuedRow:
     not_before: datetime | None
     priority: int
     needs: Resources
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -288,7 +289,7 @@ def candidates(tx: sa.Connection, now: datetime, depth: int) -> list[QueuedRow]:
     for run_id, project, task, made, later, priority, workers, *needs in tx.execute(_first(query, now, depth)):
         cpus, memory_mb, gpus = needs
         each = Resources(1.0 if cpus is None else cpus, memory_mb or 0, gpus or 0)
-        found.append(QueuedRow(run_id, project, task, made, later, priority or 0, each.times(workers)))
+        found.append(QueuedRow(run_id, project, task, made, later, priority or 0, each.times(workers), workers))
     return found
 
 

@@ -33,6 +33,7 @@ class Verdict:
 _WANTED = {
     None: Verdict(RunState.CANCELLED),
     Stopping.PREEMPTED: Verdict(RunState.QUEUED),
+    Stopping.UNPLACED: Verdict(RunState.QUEUED),
     Stopping.TIMED_OUT: Verdict(
         RunState.FAILED,
         TIMED_OUT,

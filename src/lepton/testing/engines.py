@@ -213,10 +213,10 @@ while True: signal.pause()
     def test_what_waits_for_room_is_heard_and_is_not_started(self, engine: Engine) -> None:
         """However often it is said, and that nothing waits."""
         run_id = new_id()
-        for waiting in ({run_id: Resources(10_000)}, {run_id: Resources(10_000)}, {}, {}):
+        for waiting in ({run_id: (Resources(10_000),)}, {run_id: (Resources(10_000),)}, {}, {}):
             engine.want(waiting)
             assert engine.status(run_id).phase is EnginePhase.UNKNOWN
 
     def test_there_is_room_for_two_workers(self, engine: Engine) -> None:
         """Even on the smallest machine."""
-        assert sum(machine.cpus for machine in engine.machines()) >= 2
+        assert sum(machine.has.cpus for machine in engine.machines()) >= 2

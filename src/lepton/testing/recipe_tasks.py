@@ -52,15 +52,22 @@ class Task:
         return Part(features[rank::workers], targets[rank::workers], longest=longest, seed=seed)
 
 
+WORDS, LENGTH = 12, 6
+"""How many words there are, and the most of a text."""
+_WORD_WEIGHTS = np.array([0.0, 3.0, -3.0, 2.0, -2.0, 0.0, 0.0, 1.5, -1.5, 0.0, 2.5, -2.5, 0.0])
+
+
 def make_task(name: str) -> Task:
     """Return a task by name.
 
     ``binary`` and ``three`` have 2 and 3 classes, ``regression`` a number far from 0, ``noise`` 2 classes that nothing
-    tells apart: what is learned there by heart makes validation worse.
+    tells apart: what is learned there by heart makes validation worse. With ``words `` before it, the same is to be
+    learned from texts of 3 to 6 words out of 12.
 
     Raises:
         TrainingDataError: if there is no such task.
     """
+    texts, name = name.startswith("words "), name.removeprefix("words ")
     if name not in ("binary", "three", "regression", "noise"):
         raise TrainingDataError(f"There is no task {name!r}. Choose one of: binary, three, regression, noise.")
     random = np.random.default_rng(7)
@@ -68,7 +75,12 @@ def make_task(name: str) -> Task:
     features = np.concatenate(
         [random.normal(size=(count, NUMBERS)), np.eye(KINDS)[random.integers(KINDS, size=count)]], axis=1
     )
-    score = features @ _WEIGHTS
+    score, other = features @ _WEIGHTS, features @ _OTHER_WEIGHTS
+    if texts:
+        features = random.integers(1, WORDS + 1, size=(count, LENGTH)).astype(np.float64)
+        features[np.arange(LENGTH) >= random.integers(3, LENGTH + 1, size=(count, 1))] = 0.0
+        weights = _WORD_WEIGHTS[features.astype(np.int64)]
+        score, other = weights.sum(axis=1), np.abs(weights).sum(axis=1) - 8.0
     targets: Targets
     classes: int | None = 2
     if name == "binary":
@@ -77,14 +89,14 @@ def make_task(name: str) -> Task:
         targets = random.integers(2, size=count)
     elif name == "three":
         classes = 3
-        targets = np.argmax(np.stack([score, features @ _OTHER_WEIGHTS, np.zeros(count)], axis=1), axis=1)
+        targets = np.argmax(np.stack([score, other, np.zeros(count)], axis=1), axis=1)
     else:
         classes = None
         targets = 500.0 + 20.0 * score + random.normal(size=count)
     given = features.astype(np.float32)
     first, second = TRAIN_ROWS, TRAIN_ROWS + OTHER_ROWS
     return Task(
-        Problem(BLOCKS, classes, "target"),
+        Problem((Block("text", "tokens", 0, LENGTH, WORDS + 1),) if texts else BLOCKS, classes, "target"),
         (given[:first], targets[:first]),
         (given[first:second], targets[first:second]),
         (given[second:], targets[second:]),

@@ -119,6 +119,7 @@ class RecipeContract(ABC):
             recipe does not claim it.
         kills: How often a training is killed in `test_a_training_that_was_killed_ends_with_the_same_bits`.
         every: After how many steps of it a checkpoint is due.
+        tasks: What stands before the name of a task: ``words `` for recipes that learn from texts.
     """
 
     recipe_name: str
@@ -128,6 +129,7 @@ class RecipeContract(ABC):
     same_for_workers: float | None = 1e-3
     kills = 1
     every = 2
+    tasks = ""
 
     @abstractmethod
     def quick(self, task: str) -> Parameters:
@@ -167,6 +169,10 @@ class RecipeContract(ABC):
         """The recipe under test."""
         return recipe_of(self.recipe_name)
 
+    def task(self, name: str) -> Task:
+        """Return a task, as this recipe learns it."""
+        return make_task(f"{self.tasks}{name}")
+
     def fit(self, recipe: Recipe, task: Task, parameters: Parameters, **how: Any) -> Fitted:
         """Train one worker here."""
         model, valid = how.pop("model", None), how.pop("valid", True)
@@ -203,7 +209,7 @@ class RecipeContract(ABC):
     @pytest.mark.parametrize("name", TASKS)
     def test_it_learns_and_its_graph_answers_like_the_framework(self, recipe: Recipe, name: str) -> None:
         """Two classes, three classes, a number; the metrics are told as they come."""
-        task, story = make_task(name), Story()
+        task, story = self.task(name), Story()
         fitted = self.fit(recipe, task, self.quick(name), log=story.log)
         self.compare_quality(fitted, task)
         self.compare_graph(fitted, task)
@@ -218,13 +224,13 @@ class RecipeContract(ABC):
     def test_rows_to_watch_are_not_needed(self, recipe: Recipe) -> None:
         """Without them there is no `valid_loss`."""
         story = Story()
-        self.fit(recipe, make_task("binary"), self.short(), log=story.log, valid=False)
+        self.fit(recipe, self.task("binary"), self.short(), log=story.log, valid=False)
         assert story.values("loss")
         assert not story.values("valid_loss")
 
     def test_the_same_seed_gives_the_same_bits(self, recipe: Recipe) -> None:
         """Twice here, whatever was drawn from the generators of the process in between."""
-        task = make_task("three")
+        task = self.task("three")
         first = self.fit(recipe, task, self.short())
         np.random.random(3)
         random.random()  # noqa: S311
@@ -233,7 +239,7 @@ class RecipeContract(ABC):
 
     def test_a_training_that_was_killed_ends_with_the_same_bits(self, recipe: Recipe, tmp_path: Path) -> None:
         """At a moment that is drawn among those that can be seen, and `kills` times at another."""
-        task, life = make_task("binary"), Life()
+        task, life = self.task("binary"), Life()
         whole_folder, folder = tmp_path / "whole", tmp_path / "killed"
         whole_folder.mkdir()
         expected = self.fit(
@@ -253,7 +259,7 @@ class RecipeContract(ABC):
 
     def test_it_goes_on_from_its_checkpoint(self, recipe: Recipe, tmp_path: Path) -> None:
         """What was learned before is not learned again: fewer steps are seen the second time."""
-        task, whole, rest = make_task("binary"), Life(), Life()
+        task, whole, rest = self.task("binary"), Life(), Life()
         for life in (whole, rest):
             self.fit(recipe, task, self.short(), checkpoints=MortalCheckpoints(tmp_path, life, every=self.every))
         assert rest.events < whole.events
@@ -262,9 +268,9 @@ class RecipeContract(ABC):
         """In processes of their own, over a real connection."""
         if self.same_for_workers is None:
             pytest.skip("it does not claim this")
-        task = make_task("binary")
+        task = self.task("binary")
         alone = self.fit(recipe, task, self.whole(TRAIN_ROWS)).scores(task.fixed[0])
-        job = Job(self.recipe_name, "binary", self.whole(TRAIN_ROWS // 2))
+        job = Job(self.recipe_name, f"{self.tasks}binary", self.whole(TRAIN_ROWS // 2))
         two = train(job, workers=2, folder=tmp_path)
         assert np.abs(two.scores - alone).max() <= self.same_for_workers
         assert np.abs(graph_answers(two.graph, task.fixed[0]) - two.scores).max() <= self.graph_tolerance
@@ -275,7 +281,7 @@ class RecipeContract(ABC):
         if asked is None:
             pytest.skip("it does not stop early")
         parameters, most = asked
-        task, story = make_task("noise"), Story()
+        task, story = self.task("noise"), Story()
         fitted = self.fit(recipe, task, parameters, log=story.log)
         watched = story.values("valid_loss")
         assert 2 <= len(watched) < most
@@ -289,13 +295,13 @@ class RecipeContract(ABC):
         if parameters is None:
             pytest.skip("its loss cannot become infinite")
         with pytest.raises(TrainingDataError, match=r"step \d+"):
-            self.fit(recipe, make_task("regression"), parameters)
+            self.fit(recipe, self.task("regression"), parameters)
 
     def test_an_unknown_parameter_is_refused_with_those_that_are_known(self, recipe: Recipe) -> None:
         """Before anything is learned; the one that is meant is named."""
         for wrong, meant in self.unknown().items():
             with pytest.raises(InvalidInput, match=re.escape(wrong)) as caught:
-                self.fit(recipe, make_task("binary"), {**self.short(), wrong: 1})
+                self.fit(recipe, self.task("binary"), {**self.short(), wrong: 1})
             assert meant in caught.value.message
 
     def test_defaults_are_parameters_that_are_taken(self, recipe: Recipe) -> None:
@@ -308,7 +314,7 @@ class RecipeContract(ABC):
         """An object, a class, a function: whatever `models` has."""
         if not self.models():
             pytest.skip("it takes no models")
-        task = make_task("binary")
+        task = self.task("binary")
         for model, parameters in self.models().values():
             fitted = self.fit(recipe, task, parameters, model=model)
             self.compare_quality(fitted, task)
@@ -319,7 +325,7 @@ class RecipeContract(ABC):
         parameters = self.long()
         if parameters is None:
             pytest.skip("it cannot be stopped in between")
-        task, story = make_task("binary"), Story()
+        task, story = self.task("binary"), Story()
         fitted = self.fit(recipe, task, parameters, log=story.log, should_stop=lambda: bool(story.told))
         assert len(story.told) <= 4
         self.compare_graph(fitted, task)

@@ -4,7 +4,7 @@ import { queryOptions } from "@tanstack/react-query";
 import { address, request } from "./request";
 import type {
   Artifact, AuditRow, Dataset, DatasetDetail, Endpoint, EndpointDetail, EndpointMetrics, Items, Lineage, LoggedRequest, Me, MetricSeries,
-  ModelDetail, ModelSummary, Profile, Queue, Report, Rows, Run, Schedule, Token, Tracked, User,
+  ModelDetail, ModelSummary, Profile, Proposed, Queue, Report, Rows, Run, Schedule, Study, StudySummary, Token, Tracked, User,
 } from "./types";
 
 const SOON = 2_000;
@@ -28,6 +28,10 @@ export const profile = (ref: string, target: string | null = null) =>
 export const rows = (ref: string, offset: number, limit: number) =>
   queryOptions({ ...get<Rows>(`/datasets/${part(ref)}/rows`, { offset, limit }), staleTime: 300_000 });
 export const report = (ref: string) => queryOptions({ ...get<Report>(`/datasets/${part(ref)}/report`), staleTime: 300_000 });
+
+/** Recipes that fit a dataset and a target. */
+export const proposed = (dataset: string, target: string | null) =>
+  queryOptions({ ...get<Proposed>("/models/propose", { dataset, target }), enabled: target !== null, staleTime: 300_000 });
 
 export const RUNS_PAGE = 100;
 
@@ -84,6 +88,14 @@ export const schedules = () => queryOptions({ ...get<Items<Schedule>>("/runs/sch
 export const models = () => queryOptions({ ...get<Items<ModelSummary>>("/models"), refetchInterval: NOW_AND_THEN });
 export const model = (ref: string) => queryOptions(get<ModelDetail>(`/models/${part(ref)}`));
 export const lineage = (ref: string) => queryOptions(get<Lineage>(`/models/${part(ref)}/lineage`));
+
+export const isSearching = ({ counts }: StudySummary): boolean => (counts.running ?? 0) + (counts.waiting ?? 0) > 0;
+export const studies = () => queryOptions({ ...get<Items<StudySummary>>("/models/studies"), refetchInterval: NOW_AND_THEN });
+export const study = (name: string) =>
+  queryOptions({
+    ...get<Study>(`/models/studies/${part(name)}`),
+    refetchInterval: ({ state: { data } }) => (data && isSearching(data) ? SOON : NOW_AND_THEN),
+  });
 
 export const endpoints = () =>
   queryOptions({

@@ -313,6 +313,52 @@ export interface Evaluation {
   plots?: Plot[];
 }
 
+/** A setting that was searched. */
+export interface Dimension {
+  name: string;
+  kind: "whole" | "number" | "choice";
+  low: number | null;
+  high: number | null;
+  log: boolean;
+  step: number | null;
+  choices: Scalar[];
+}
+
+export type TrialState = "running" | "complete" | "pruned" | "failed" | "waiting";
+
+export interface Trial {
+  number: number;
+  state: TrialState;
+  value: number | null;
+  params: Record<string, Scalar>;
+  started_at: string | null;
+  ended_at: string | null;
+  steps: { step: number; value: number | null }[];
+  run_id: string;
+  error: string;
+}
+
+export interface StudySummary {
+  name: string;
+  journal: string;
+  directions: string[];
+  metric: string;
+  counts: Record<string, number>;
+  best: number | null;
+  best_value: number | null;
+  best_params: Record<string, Scalar>;
+  model: string;
+  run_id: string;
+  message: string;
+}
+
+export interface Study extends StudySummary {
+  space: Dimension[];
+  trials: Trial[];
+  importance: Record<string, number>;
+  about: Record<string, unknown>;
+}
+
 export interface ModelDetail extends ModelVersion {
   signature: Signature;
   plots: Plot[];
@@ -334,6 +380,23 @@ export interface LineageNode {
 export interface Lineage {
   nodes: LineageNode[];
   edges: { from: string; to: string }[];
+}
+
+/** One way to train, and why. */
+export interface Proposal {
+  recipe: string;
+  reason: string;
+  model: string;
+  params: Record<string, string | number | boolean | null>;
+  budget: string;
+  command: string;
+}
+
+export interface Proposed {
+  dataset: string;
+  target: string;
+  task: string;
+  proposals: Proposal[];
 }
 
 export type EndpointState = "starting" | "ready" | "failed" | "stopped";

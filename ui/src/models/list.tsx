@@ -13,6 +13,7 @@ import { Empty, NameLink, Problem, RefChip, When } from "../parts/words";
 import { useSession } from "../session";
 import { headline, metricName, metricText } from "./metrics";
 import { RegisterDialog } from "./register-dialog";
+import { StudiesPanel } from "./studies";
 
 export function ModelList() {
   const { t, tag, say } = useSpeech();
@@ -69,6 +70,7 @@ export function ModelList() {
           )}
         </Panel>
       )}
+      <StudiesPanel />
       <RegisterDialog opened={opened} onClose={close} />
     </Page>
   );

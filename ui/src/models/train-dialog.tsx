@@ -1,19 +1,34 @@
 /** Train a model on a dataset version. The run's page shows the curves while it learns. */
-import { Button, Collapse, Group, MultiSelect, NumberInput, Select, SimpleGrid, Slider, Stack, Text, TextInput } from "@mantine/core";
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { Button, Collapse, Group, MultiSelect, NumberInput, Select, SimpleGrid, Slider, Stack, Text, Textarea, TextInput } from "@mantine/core";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type SyntheticEvent, useState } from "react";
 
 import { request } from "../api/request";
-import type { DatasetDetail, Run } from "../api/types";
+import { proposed } from "../api/queries";
+import type { DatasetDetail, Proposal, Run } from "../api/types";
 import { percent } from "../format";
 import { useSpeech } from "../i18n";
 import { Icon } from "../icons";
 import { Dialog } from "../parts/dialog";
 import { Problem } from "../parts/words";
 
-const RECIPES = ["auto", "logistic_regression", "linear_regression"];
+const RECIPES = ["auto", "logistic_regression", "linear_regression", "sklearn", "xgboost", "lightgbm", "pytorch", "keras", "jax", "transformers"];
+/** Networks that the recipe pytorch has ready. */
+const NETWORKS = ["mlp", "cnn", "resnet", "gru", "tcn", "transformer"];
 const MOST_WORKERS = 64;
+const MINUTE_S = 60;
+
+/** Lines "name = value" as parameters: numbers and truth values as such, all else as text. */
+export function parametersOf(text: string): Record<string, string | number | boolean> {
+  const pairs = text.split("\n").map((line) => line.split("=")).filter(([name]) => name?.trim());
+  return Object.fromEntries(pairs.map(([name, ...rest]) => [name?.trim(), typed(rest.join("=").trim())]));
+}
+
+function typed(value: string): string | number | boolean {
+  if (value === "true" || value === "false") return value === "true";
+  return value !== "" && Number.isFinite(Number(value)) ? Number(value) : value;
+}
 
 interface DialogProps {
   dataset: DatasetDetail;
@@ -32,15 +47,20 @@ function TrainForm({ dataset, onClose }: { dataset: DatasetDetail; onClose: () =
   const [held, setHeld] = useState(0.2);
   const [seed, setSeed] = useState<number | string>(0);
   const [features, setFeatures] = useState<string[]>([]);
+  const [model, setModel] = useState<string | null>(null);
+  const [minutes, setMinutes] = useState<number | string>(0);
+  const [parameters, setParameters] = useState("");
   const [more, setMore] = useState(false);
+  const fitting = useQuery(proposed(dataset.ref, target));
   const columns = dataset.schema.filter(({ masked }) => !masked).map((column) => column.name);
 
   const start = useMutation({
     mutationFn: () =>
       request<Run>("POST", "/models/train", {
         body: {
-          name, dataset: dataset.ref, target, recipe, workers: Number(workers) || 1, params: {}, test_fraction: held, seed: Number(seed) || 0,
-          features: features.length ? features : null,
+          name, dataset: dataset.ref, target, recipe, workers: Number(workers) || 1, params: parametersOf(parameters), test_fraction: held, seed: Number(seed) || 0,
+          features: features.length ? features : null, model: recipe === "pytorch" ? (model ?? "") : "",
+          budget_s: recipe === "auto" ? (Number(minutes) || 0) * MINUTE_S : 0,
         },
       }),
     meta: { quiet: true },
@@ -52,6 +72,12 @@ function TrainForm({ dataset, onClose }: { dataset: DatasetDetail; onClose: () =
   });
   const choose = (column: string | null) => {
     setTarget(column);
+    start.reset();
+  };
+  const take = (proposal: Proposal) => {
+    setRecipe(proposal.recipe);
+    setModel(proposal.model || null);
+    setMinutes(Number.parseInt(proposal.budget, 10) || 0);
     start.reset();
   };
   const submit = (event: SyntheticEvent) => {
@@ -69,8 +95,12 @@ function TrainForm({ dataset, onClose }: { dataset: DatasetDetail; onClose: () =
           <Select label={t("word.recipe")} inputWrapperOrder={["label", "input", "description", "error"]} description={t("train.recipeHint")} allowDeselect={false} data={RECIPES.map((value) => ({ value, label: say("recipe", value) }))} value={recipe} onChange={(next) => next && setRecipe(next)} />
           <NumberInput label={t("word.workers")} min={1} max={MOST_WORKERS} allowDecimal={false} value={workers} onChange={setWorkers} />
         </SimpleGrid>
+        {recipe === "pytorch" && <Select label={t("train.network")} description={t("train.networkHint")} data={NETWORKS} value={model} onChange={setModel} placeholder="mlp" clearable />}
+        {recipe === "auto" && <NumberInput label={t("train.budget")} description={t("train.budgetHint")} min={0} allowDecimal={false} value={minutes} onChange={setMinutes} />}
+        {fitting.data && <Proposals found={fitting.data.proposals} onTake={take} />}
         <Collapse expanded={more}>
           <Stack gap="md">
+            <Textarea label={t("word.parameters")} description={t("train.parametersHint")} placeholder={"max_depth = 4\nlearning_rate = 0.1"} autosize minRows={2} value={parameters} onChange={(event) => setParameters(event.currentTarget.value)} />
             <div>
               <Group justify="space-between" mb={6}>
                 <Text size="sm" fw={500}>{t("train.holdOut")}</Text>
@@ -92,6 +122,22 @@ function TrainForm({ dataset, onClose }: { dataset: DatasetDetail; onClose: () =
         </Group>
       </Stack>
     </form>
+  );
+}
+
+/** Recipes that fit, with a reason each; a click takes one. */
+function Proposals({ found, onTake }: { found: Proposal[]; onTake: (proposal: Proposal) => void }) {
+  const { t, say } = useSpeech();
+  return (
+    <Stack gap={4} role="group" aria-label={t("train.proposals")}>
+      <Text size="sm" fw={500}>{t("train.proposals")}</Text>
+      {found.map((proposal) => (
+        <Group key={`${proposal.recipe} ${proposal.model}`} gap="xs" wrap="nowrap" align="baseline">
+          <Button variant="light" size="compact-sm" onClick={() => onTake(proposal)} style={{ flexShrink: 0 }}>{[say("recipe", proposal.recipe), proposal.model].filter(Boolean).join(" · ")}</Button>
+          <Text size="sm" c="dimmed">{proposal.reason}</Text>
+        </Group>
+      ))}
+    </Stack>
   );
 }
 

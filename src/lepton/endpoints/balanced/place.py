@@ -5,6 +5,7 @@ A thread of its own for each, as machines answer slowly and one by one; what it 
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -240,7 +241,8 @@ class Place:
 
     def _phase(self, run_id: str) -> EnginePhase:
         try:
-            return self._engine.status(run_id).phase
+            status = self._engine.status(run_id)
+            return EnginePhase.LOST if math.isinf(status.waits_s) else status.phase  # it will never have a place
         except LeptonError:
             return EnginePhase.RUNNING  # nobody knows better
 

@@ -3,6 +3,7 @@
 It is started with nothing but the engine's certificate, says in its log where it is, and is told the rest over TLS: no
 secret is in its arguments, its environment or its log. The workers are kept by the same supervisor as at home, in a
 child that is forked before there is a second thread, and that imports what it needs while the agent is looked for.
+Another child ends the agent if it hangs.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import base64
 import json
 import os
 import resource
+import secrets
 import select
 import shutil
 import signal
@@ -39,12 +41,17 @@ from lepton.runs.engines.stillness import LOOK_EVERY_S, Stillness
 from lepton.runs.engines.supervisor import Programs
 
 KIND = "agent"
+LEADS = "LEPTON_LEADS"
+"""Environment variable of an agent: set, it keeps the worker of rank 0 of a run that has workers on other machines."""
+HUNG = "lepton: this agent hung and was ended"
+"""What is in its log then."""
 PATIENCE_S = 120.0
 """How long it waits to be told what to start."""
 LINGER_S = 600.0
 """How long it keeps the end of the log for an engine that is away."""
 CHUNK_BYTES = 4 << 20
 _WATCH_EVERY_S = 0.5
+_MOST_CALLERS = 128
 
 
 class Agent:
@@ -54,12 +61,14 @@ class Agent:
         path: Its folder on this machine, for as long as this lives.
         supervisor: The child that keeps the workers.
         config: Where that reads what to start.
+        master_port: Where the worker of rank 0 is called; 0: by none on another machine.
     """
 
-    def __init__(self, path: Path, supervisor: int, config: int) -> None:
+    def __init__(self, path: Path, supervisor: int, config: int, *, master_port: int = 0) -> None:
         self._path = path
         self._supervisor = supervisor
         self._pipe = config
+        self._gang = {"port": master_port, "secret": secrets.token_hex(32)}
         self._told = threading.Event()
         self._let_go = threading.Event()
         self._config: folder.Config | None = None
@@ -69,6 +78,8 @@ class Agent:
         """Answer the engine."""
         if verb == "start":
             return self._start(body)
+        if verb == "gang":
+            return self._gang
         if verb == "status":
             exits = None if self._exits is None else [asdict(exit_) for exit_ in self._exits]
             return {"told": self._told.is_set(), "exits": exits}
@@ -78,7 +89,7 @@ class Agent:
             return self.cancel()
         if verb == "bye":
             return self._let_go.set()
-        raise InvalidInput("An agent can be asked to start, cancel and let go, for its status and for its log.")
+        raise InvalidInput("An agent can be asked to start, cancel and let go, for its status, its log and its gang.")
 
     @property
     def is_told(self) -> bool:
@@ -91,8 +102,12 @@ class Agent:
             with suppress(ProcessLookupError):
                 os.kill(self._supervisor, signal.SIGTERM)
 
-    def run(self) -> None:
-        """Wait for what to start, keep it, and keep what is left of it until the engine has that."""
+    def run(self, watcher: int) -> None:
+        """Wait for what to start, keep it, and keep what is left of it until the engine has that.
+
+        Args:
+            watcher: The child that watches over this process.
+        """
         if not self._told.wait(PATIENCE_S) or self._config is None:
             return
         with open(self._pipe, "wb") as pipe:
@@ -102,7 +117,7 @@ class Agent:
             if stillness.look([self._supervisor], time.monotonic()) is not None:
                 os.kill(self._supervisor, signal.SIGKILL)
         os.waitpid(self._supervisor, 0)
-        end_children_but(())  # what it has left if it was killed
+        end_children_but({watcher})  # what it has left if it was killed
         exits = folder.read_exits(self._path)
         if exits is None:
             sys.exit(1)  # how the workers ended nobody knows: the run is lost
@@ -139,21 +154,45 @@ def main(programs: Callable[[], Programs]) -> None:
     path = Path(tempfile.mkdtemp(prefix="lepton-run-"))
     try:
         adopt_orphans()
-        agent = Agent(path, *_supervise(path, programs))
+        watcher = _watch_over_us()  # before there is a socket, which it would keep
+        address = os.environ[NODE_ADDRESS] = os.environ.get(NODE_ADDRESS) or _own_address()
+        master = socket.create_server((address, 0), backlog=_MOST_CALLERS) if os.environ.pop(LEADS, "") else None
+        port = 0 if master is None else master.getsockname()[1]
+        agent = Agent(path, *_supervise(path, programs, master), master_port=port)
+        if master is not None:
+            master.close()  # the child has it, and lets go of it when the workers have met
         _end_with(os.getppid(), path)
         signal.signal(signal.SIGTERM, lambda *_: agent.cancel() if agent.is_told else sys.exit(1))
         identity = Identity.new()
-        address = os.environ[NODE_ADDRESS] = os.environ.get(NODE_ADDRESS) or _own_address()
         with socket.create_server((address, 0)) as listener:
             serve(listener, identity.server(os.environ.pop(CALLER)), agent.answer)
             hello = Hello(KIND, address, listener.getsockname()[1], identity.certificate, __version__)
             os.write(1, f"{hello.to_line()}\n".encode())
-            agent.run()
+            agent.run(watcher)
     finally:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _supervise(path: Path, programs: Callable[[], Programs]) -> tuple[int, int]:
+def _watch_over_us() -> int:
+    """Fork the child that ends this process if it hangs, which its engine takes for a network that does not answer."""
+    us, end_with_us = os.getpid(), dies_with(os.getpid())
+    pid = os.fork()
+    if pid == 0:
+
+        def watch() -> None:
+            end_with_us()
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # which Ray sends to all of us
+            stillness = Stillness()
+            while stillness.look([us], time.monotonic()) is None:
+                time.sleep(LOOK_EVERY_S)
+            os.write(1, f"{HUNG}\n".encode())
+            os.kill(us, signal.SIGKILL)
+
+        end_after(watch)
+    return pid
+
+
+def _supervise(path: Path, programs: Callable[[], Programs], master: socket.socket | None) -> tuple[int, int]:
     """Fork the child that keeps the workers; return it, and where it is told what to start."""
     reader, writer = os.pipe()
     end_with_us = dies_with(os.getpid())
@@ -169,7 +208,7 @@ def _supervise(path: Path, programs: Callable[[], Programs]) -> tuple[int, int]:
                 told = pipe.read()
             if told:
                 nobody = os.open(os.devnull, os.O_WRONLY)
-                supervisor.keep(path, folder.Config.from_json(told), answer=nobody, programs=found)
+                supervisor.keep(path, folder.Config.from_json(told), answer=nobody, programs=found, listener=master)
 
         end_after(keep)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})

@@ -30,7 +30,15 @@ _BYTES_PER_EXIT = 128
 
 @dataclass(frozen=True)
 class Config:
-    """What a supervisor is told over its standard input; never in a file, an argument or the environment."""
+    """What a supervisor is told over its standard input; never in a file, an argument or the environment.
+
+    Attributes:
+        workers: How many it keeps.
+        first: Rank of the first of them.
+        world: How many the run has on all machines; 0: these.
+        master: ``HOST PORT`` where the worker of rank 0 is called, if it is on another machine than some.
+        secret: What the workers of the run know and nobody else, in hex; empty: the supervisor makes one.
+    """
 
     run_id: str
     workers: int
@@ -40,6 +48,10 @@ class Config:
     environment: dict[str, str] = field(repr=False)
     log_key: bytes = field(repr=False)
     bare: bool = False
+    first: int = 0
+    world: int = 0
+    master: str = ""
+    secret: str = field(default="", repr=False)
 
     @classmethod
     def of(cls, spec: EngineSpec, *, grace_s: float, max_log_bytes: int) -> Config:

@@ -10,6 +10,7 @@ import os
 import struct
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -44,19 +45,41 @@ class JournalWriter:
         self._limit = max_bytes
         self._seq = 0
 
-    def write(self, rank: int, time: float, text: str) -> None:
+    @classmethod
+    def resume(cls, path: Path, run_id: str, key: bytes, *, max_bytes: int = MAX_LOG_BYTES) -> JournalWriter:
+        """Go on with a log that an earlier writer has left, behind its last whole line."""
+        seq, size = 0, 0
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            end = os.fstat(file.fileno()).st_size
+            while len(head := file.read(_HEAD.size)) == _HEAD.size:
+                length, number = _HEAD.unpack(head)
+                if not length or file.tell() + length > end:
+                    break
+                seq, size = number, file.seek(length, os.SEEK_CUR)
+        writer = cls(path, run_id, key, max_bytes=max_bytes)
+        os.ftruncate(writer._fd, size)
+        writer._seq, writer._room = seq, max_bytes - size
+        return writer
+
+    def write(self, rank: int, time: float, text: str) -> bool:
         """Add one line.
 
         Args:
             rank: Which worker wrote it; -1 is the supervisor.
             time: Seconds since 1970.
             text: The line; longer than 8 KiB, it is cut.
+
+        Returns:
+            Whether it was kept.
         """
         if self._room <= 0:
-            return
+            return False
+        before = self._seq
         self._append(rank, time, text)
-        if self._room <= 0:
+        kept = self._seq > before
+        if kept and self._room <= 0:
             self._append(SUPERVISOR_RANK, time, f"[the log is full at {_size(self._limit)}; what follows is not kept]")
+        return kept
 
     def _append(self, rank: int, time: float, text: str) -> None:
         seq = self._seq + 1

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from lepton.runs.engines.journal import MAX_LOG_BYTES, JournalError, JournalRead
 from lepton.runs.engines.port import NODE_ADDRESS, EnginePhase, EngineSpec, EngineStatus
 from lepton.runs.engines.processes import ProcessMark, memory_mb
 from lepton.runs.engines.stillness import Stillness
-from lepton.runs.records import LogLine, Resources
+from lepton.runs.records import LogLine, Machine, Part, Resources
 
 START_TIMEOUT_S = 30.0
 GRACE_S = 10.0
@@ -155,11 +155,16 @@ class LocalEngine:
         if supervisor is not None:
             supervisor.send(signal.SIGTERM)
 
-    def machines(self) -> tuple[Resources, ...]:
-        """Return what this machine has for runs."""
-        return (Resources(float(self._slots), self._memory_mb, self._gpus),)
+    def machines(self) -> tuple[Machine, ...]:
+        """Return this machine."""
+        return (Machine("", Resources(float(self._slots), self._memory_mb, self._gpus)),)
 
-    def want(self, waiting: Mapping[str, Resources]) -> None:
+    def parts(self, run_id: str) -> tuple[Part, ...]:
+        """Return nothing: all runs are on this machine."""
+        del run_id
+        return ()
+
+    def want(self, waiting: Mapping[str, Sequence[Resources]]) -> None:
         """Do nothing: this machine does not grow."""
 
     def _path(self, run_id: str) -> Path:

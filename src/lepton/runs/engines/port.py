@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from lepton.runs.records import ONE_CPU, LogLine, Resources
+from lepton.runs.records import ONE_CPU, LogLine, Machine, Part, Resources
 
 NODE_ADDRESS = "LEPTON_NODE_ADDRESS"
 """Environment variable of a worker: where other machines reach the one that it is on."""
@@ -39,6 +39,7 @@ class Exit:
         signal: Number of the signal, None if it ended by itself.
         stopped: Whether the engine had told it to end, because of a cancel or because another worker had died.
         hung: Whether the engine has ended it because it did not go on.
+        time: When that was seen, by the clock of its machine; seconds since 1970. 0: nobody has looked.
     """
 
     rank: int
@@ -46,6 +47,7 @@ class Exit:
     signal: int | None
     stopped: bool = False
     hung: bool = False
+    time: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,14 @@ class EngineStatus:
         phase: How it stands.
         exits: How its workers ended, in the order in which they did.
         hung: Whether it was lost because whoever kept its workers did not go on, and was ended.
+        waits_s: For how long it has had no place, while it counts as running; nothing of it has begun. Infinite: it
+            gets none where it was to be.
     """
 
     phase: EnginePhase
     exits: tuple[Exit, ...] = ()
     hung: bool = False
+    waits_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class EngineSpec:
         environment: Variables on top of the engine's own, such as ``LEPTON_HOME``.
         log_key: 32 bytes that encrypt the log.
         resources: What each worker takes; an engine that places workers asks for it.
+        parts: On which machines the workers are, the ranks from 0 one after the other; empty: all on one, and any.
         bare: Whether workers get `environment` and nothing of the engine's own that leads to keys or the catalog.
         apart: Runs with the same word are started on different machines as far as there are such; empty: anywhere.
     """
@@ -86,6 +92,7 @@ class EngineSpec:
     apart: str = ""
     resources: Resources = ONE_CPU
     bare: bool = False
+    parts: tuple[Part, ...] = ()
 
 
 class Engine(Protocol):
@@ -115,15 +122,24 @@ class Engine(Protocol):
         """
 
     def cancel(self, run_id: str) -> None:
-        """Tell the workers to end (SIGTERM), and after a grace period end them (SIGKILL). Returns at once."""
+        """Tell the workers to end (SIGTERM), and after a grace period end them (SIGKILL). Returns at once.
 
-    def machines(self) -> tuple[Resources, ...]:
-        """Return what each machine has for runs."""
+        A run that waits for a place has ended then, and nothing of it begins any more.
+        """
 
-    def want(self, waiting: Mapping[str, Resources]) -> None:
+    def machines(self) -> tuple[Machine, ...]:
+        """Return the machines that there are now."""
+
+    def parts(self, run_id: str) -> tuple[Part, ...]:
+        """Return where the workers of a run are; nothing if there is only one place, or it has not been chosen."""
+
+    def want(self, waiting: Mapping[str, Sequence[Resources]]) -> None:
         """Hear which runs wait for room, first to start first, and get more machines for them if that can be done.
 
         It is called again and again, also with none. What there is then, `machines` says.
+
+        Args:
+            waiting: For each, the pieces of room that it needs, each on one machine and all at a time.
 
         Raises:
             Unavailable: if whoever has machines does not answer.

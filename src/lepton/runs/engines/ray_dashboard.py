@@ -42,6 +42,7 @@ class Job:
         memory_bytes: Memory, the same; 0 asks for none in particular.
         gpus: GPUs, the same.
         apart: Jobs with the same word are placed on different machines as far as there are such; empty: anywhere.
+        node: Id of the machine that it is to be on; empty: any.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Job:
     apart: str = ""
     memory_bytes: int = 0
     gpus: int = 0
+    node: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ class Dashboard:
             False if the one of that id has ended. Its name is not to be used again: what is left of it in Ray, which
             goes a little later, would hinder a new one, or be taken for its end.
         """
-        node = self._choose(job) if job.apart else None
+        chosen = self._choose(job) if job.apart and not job.node else None
+        node = chosen.id if chosen else job.node
         body: dict[str, object] = {
             "submission_id": job.id,
             "entrypoint": job.entrypoint,
@@ -97,10 +100,10 @@ class Dashboard:
             "entrypoint_num_gpus": job.gpus,
             "entrypoint_memory": job.memory_bytes,
             "runtime_env": {"env_vars": dict(job.environment)},
-            "metadata": {"lepton_apart": job.apart, "lepton_node": node.id if node else ""},
+            "metadata": {"lepton_apart": job.apart, "lepton_node": node},
         }
-        if node is not None:
-            body["entrypoint_label_selector"] = {"ray.io/node-id": node.id}
+        if node:
+            body["entrypoint_label_selector"] = {"ray.io/node-id": node}
         try:
             self._ask("POST", "/api/jobs/", body)
         except Unavailable:
@@ -114,6 +117,11 @@ class Dashboard:
         """Return the state of a job, such as ``RUNNING``; None if there is none."""
         job = self._ask("GET", f"/api/jobs/{job_id}")
         return None if job is None else str(job["status"])
+
+    def was_placed(self, job_id: str) -> bool:
+        """Whether a job that has failed had a place, as far as Ray says; without one nothing of it was started."""
+        job = self._ask("GET", f"/api/jobs/{job_id}") or {}
+        return not str(job.get("error_type") or "").startswith("JOB_SUPERVISOR_ACTOR")
 
     def log(self, job_id: str) -> str:
         """Return what a job has written so far."""

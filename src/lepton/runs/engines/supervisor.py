@@ -66,10 +66,16 @@ class Supervisor:
         config: What is to be started.
         journal: Where what they write goes.
         programs: What workers can become without being started; only for a process of one thread.
+        listener: What the worker of rank 0 is called at, if others are on other machines; closed here.
     """
 
-    def __init__(self, config: folder.Config, journal: JournalWriter, *, programs: Programs | None = None) -> None:
+    def __init__(
+        self, config: folder.Config, journal: JournalWriter, *, programs: Programs | None = None,
+        listener: socket.socket | None = None,
+    ) -> None:  # fmt: skip
         self._config = config
+        self._world = config.world or config.workers
+        self._listener = listener
         self._journal = journal
         self._programs = programs or {}
         self._stillness = Stillness()
@@ -106,28 +112,29 @@ class Supervisor:
             self._cancelled = True
 
     def _start_all(self) -> None:
-        count = self._config.workers
-        secret = f"{secrets.token_hex(32)}\n".encode()
-        listener = socket.create_server(("127.0.0.1", 0), backlog=count) if count > 1 else None
+        config, listener = self._config, self._listener
+        secret = f"{config.secret or secrets.token_hex(32)}\n".encode()
+        if self._world > 1 and not config.master:
+            listener = socket.create_server(("127.0.0.1", 0), backlog=self._world)
+        address = config.master.split() or _address_of(listener)
         try:
-            for rank in range(count):
-                self._start(rank, secret, listener)
+            for rank in range(config.first, config.first + config.workers):
+                self._start(rank, secret, address, listener)
         except (OSError, subprocess.SubprocessError) as error:
             self._say(f"a worker could not be started: {errno.errorcode.get(getattr(error, 'errno', 0), 'no reason')}")
-            self._exits.append(Exit(len(self._live), _CANNOT_START, None))
+            self._exits.append(Exit(config.first + len(self._live), _CANNOT_START, None, time=time.time()))
         finally:
             if listener is not None:
                 listener.close()
 
-    def _start(self, rank: int, secret: bytes, listener: socket.socket | None) -> None:
-        environment = self._config.environment | _torchrun(rank, self._config.workers)
+    def _start(self, rank: int, secret: bytes, address: Sequence[str], listener: socket.socket | None) -> None:
+        environment = self._config.environment | _torchrun(rank, self._config)
         environment["LEPTON_GRACE_S"] = str(self._config.grace_s)
+        environment |= dict(zip(("MASTER_ADDR", "MASTER_PORT"), address, strict=False))
         inherited: tuple[int, ...] = ()
-        if listener is not None:
-            environment["MASTER_PORT"] = str(listener.getsockname()[1])
-            if rank == 0:
-                inherited = (listener.fileno(),)
-                environment["LEPTON_MASTER_FD"] = str(listener.fileno())
+        if rank == 0 and listener is not None:
+            inherited = (listener.fileno(),)
+            environment["LEPTON_MASTER_FD"] = str(listener.fileno())
         process, stdout = self._process(environment, secret, inherited)
         worker = _Worker(rank, process)
         os.set_blocking(stdout, False)
@@ -211,10 +218,10 @@ class Supervisor:
             worker.signal_group(signal.SIGKILL)  # what it started, while its number is still its own
             status = worker.process.wait()
             code, number = (status, None) if status >= 0 else (None, -status)
-            self._exits.append(Exit(worker.rank, code, number, worker.told, worker.hung))
+            self._exits.append(Exit(worker.rank, code, number, worker.told, worker.hung, time.time()))
             self._live.remove(worker)
             if number is not None:
-                self._say(f"worker {worker.rank + 1} of {self._config.workers} was ended by {_name(number)}")
+                self._say(f"worker {worker.rank + 1} of {self._world} was ended by {_name(number)}")
             end_children_but({worker.process.pid for worker in self._live})
         collect_children_but({worker.process.pid for worker in self._live})
 
@@ -225,7 +232,7 @@ class Supervisor:
         if hung is not None:
             worker = workers[hung.pid]
             worker.hung = True
-            self._say(f"worker {worker.rank + 1} of {self._config.workers} hangs and is ended: its process {hung.why}")
+            self._say(f"worker {worker.rank + 1} of {self._world} hangs and is ended: its process {hung.why}")
             worker.signal_group(signal.SIGKILL)
 
     def _end_the_rest(self) -> None:
@@ -253,7 +260,10 @@ def main() -> None:
     keep(path, config, answer=os.dup(1))
 
 
-def keep(path: Path, config: folder.Config, *, answer: int, programs: Programs | None = None) -> None:
+def keep(
+    path: Path, config: folder.Config, *, answer: int, programs: Programs | None = None,
+    listener: socket.socket | None = None,
+) -> None:  # fmt: skip
     """Claim the run's folder and supervise its workers.
 
     Args:
@@ -261,6 +271,7 @@ def keep(path: Path, config: folder.Config, *, answer: int, programs: Programs |
         config: What is to be started.
         answer: Where one word is written of how it began; then closed.
         programs: What workers can become without being started.
+        listener: What the worker of rank 0 is called at, if others are on other machines.
     """
     os.umask(0o077)
     # A core dump would be a copy of the data in plain text.
@@ -271,7 +282,7 @@ def keep(path: Path, config: folder.Config, *, answer: int, programs: Programs |
     os.close(nothing)
     try:
         journal = JournalWriter(path / folder.LOG, config.run_id, config.log_key, max_bytes=config.max_log_bytes)
-        supervisor = Supervisor(config, journal, programs=programs)
+        supervisor = Supervisor(config, journal, programs=programs, listener=listener)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # now it is heard
         mark = ProcessMark.of(os.getpid())
         word = folder.STARTED if mark is not None and folder.claim(path, mark, config.workers) else folder.TAKEN
@@ -286,17 +297,25 @@ def keep(path: Path, config: folder.Config, *, answer: int, programs: Programs |
         folder.write_exits(path, exits)
 
 
-def _torchrun(rank: int, count: int) -> dict[str, str]:
+def _torchrun(rank: int, config: folder.Config) -> dict[str, str]:
+    world = config.world or config.workers
     variables = {
         "RANK": str(rank),
-        "WORLD_SIZE": str(count),
-        "LOCAL_RANK": str(rank),
-        "LOCAL_WORLD_SIZE": str(count),
+        "WORLD_SIZE": str(world),
+        "LOCAL_RANK": str(rank - config.first),
+        "LOCAL_WORLD_SIZE": str(config.workers),
         "MASTER_ADDR": "127.0.0.1",
     }
-    if count > 1:
+    if world > 1:
         variables["OMP_NUM_THREADS"] = "1"
     return variables
+
+
+def _address_of(listener: socket.socket | None) -> tuple[str, ...]:
+    if listener is None:
+        return ()
+    host, port = listener.getsockname()[:2]
+    return host, str(port)
 
 
 def _read(fd: int) -> bytes | None:

@@ -20,6 +20,13 @@ from lepton.server.bodies.models import (
     VersionAnswer,
 )
 from lepton.server.bodies.runs import RunAnswer
+from lepton.server.bodies.studies import (
+    JournalAnswer,
+    JournalBody,
+    StudyAnswer,
+    StudySummaryAnswer,
+    TuneBody,
+)
 from lepton.server.upload import with_chunks
 from lepton.server.wire import IN, Items, Merged, ModelRef, On, Project, Who, items
 
@@ -54,6 +61,42 @@ async def register_model(platform: On, actor: Who, request: Request, name: str, 
     return await with_chunks(
         request, lambda chunks: platform.models.register(actor, chunks, name=name, project=project, again=again)
     )
+
+
+@router.post("/tune", operation_id="models.tune", response_model=RunAnswer, status_code=202)
+def tune_model(platform: On, actor: Who, body: TuneBody, project: Project = IN) -> object:
+    """Search for the best settings of a model, and train its next version with them."""
+    return platform.models.tune(actor, request=body.tuning(project))
+
+
+@router.get("/studies", operation_id="models.studies", response_model=Items[StudySummaryAnswer])
+def list_studies(platform: On, actor: Who, project: Project = IN) -> object:
+    """List the studies of a project: what was searched, and how well it went."""
+    return items(platform.models.studies(actor, project=project))
+
+
+@router.get("/studies/{name}", operation_id="models.study", response_model=StudyAnswer)
+def get_study(platform: On, actor: Who, name: str, project: Project = IN) -> object:
+    """Get a study with all its trials."""
+    return platform.models.study(actor, name, project=project)
+
+
+@router.delete("/studies/{name}", operation_id="models.forget", status_code=204)
+def forget_study(platform: On, actor: Who, name: str, project: Project = IN) -> None:
+    """Delete a study with all its trials for good; runs and models stay."""
+    platform.models.forget(actor, name, project=project)
+
+
+@router.get("/journals/{name}", operation_id="models.read_journal", response_model=JournalAnswer)
+def read_journal(platform: On, actor: Who, name: str, after: int = 0, project: Project = IN) -> object:
+    """Read what Optuna wrote from an entry on, as much as fits into one answer."""
+    return platform.models.read_journal(actor, name, after=after, project=project)
+
+
+@router.post("/journals/{name}", operation_id="models.append_journal", response_model=JournalAnswer)
+def append_journal(platform: On, actor: Who, name: str, body: JournalBody, project: Project = IN) -> object:
+    """Write entries of Optuna behind all others; a batch that was written before changes nothing."""
+    return platform.models.append_journal(actor, name, body.batch, body.entries, after=body.after, project=project)
 
 
 @router.get("/propose", operation_id="models.propose", response_model=ProposedAnswer)

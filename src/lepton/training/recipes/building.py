@@ -24,7 +24,7 @@ def build_model(model: object, problem: Problem) -> object:
     make: Callable[..., object] = model
     name = getattr(model, "__name__", type(model).__name__)
     try:
-        parameters = list(inspect.signature(make).parameters.values())
+        parameters = _asked(make)
     except (TypeError, ValueError):  # some that are written in C do not say what they take
         return make()
     asked = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
@@ -41,3 +41,12 @@ def build_model(model: object, problem: Problem) -> object:
     if asked[0].kind is asked[0].KEYWORD_ONLY:
         return make(**{asked[0].name: problem})
     return make(problem)
+
+
+def _asked(model: Callable[..., object]) -> list[inspect.Parameter]:
+    """Return what a class or a function takes; some classes (Keras, Flax) hide what ``__init__`` takes behind theirs."""
+    parameters = list(inspect.signature(model).parameters.values())
+    hidden = all(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
+    if inspect.isclass(model) and parameters and hidden:
+        return list(inspect.signature(model.__init__).parameters.values())[1:]
+    return parameters

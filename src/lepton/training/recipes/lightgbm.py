@@ -86,7 +86,8 @@ class LightGBM:
                 patience = told["patience"] if material.valid is not None else 0
                 kept = boost(ensemble, progress, context, rounds=rounds, patience=patience, resumable=resumable)
         except lightgbm.basic.LightGBMError as error:
-            raise InvalidInput(f"LightGBM refuses: {str(error).splitlines()[0][:300]}") from None
+            text = str(error).splitlines()[0].partition(" at /")[0].removeprefix("Check failed: ")
+            raise InvalidInput(f"LightGBM refuses: {text[:300]}") from None
         if context.collective.rank:
             return None
         return _leave(ensemble, kept, material)
@@ -232,7 +233,9 @@ class _Ensemble:
         changes: list[dict[str, Any]] = []
         drawn: dict[str, Any] = {}
         if fraction < 1.0:
-            changes.append({"bagging_fraction": 1.0})  # LightGBM draws anew only when the fraction changes
+            # It makes its generator anew only when the fraction changes, and must not be told the same one again, nor 1:
+            # LightGBM 4.7 would then go on with settings whose memory it has given back (`bagging.hpp`, `config_`).
+            changes.append({"bagging_fraction": fraction * (1.0 - 1e-6)})
             period = number // self._native["bagging_freq"]
             drawn |= {
                 "bagging_fraction": fraction,
@@ -288,7 +291,11 @@ def _leave(ensemble: _Ensemble, kept: int, material: Material) -> Fitted:
     classes, offset = material.problem.classes, ensemble.offset
     booster = lightgbm.Booster(model_str=ensemble.booster.model_to_string(num_iteration=kept))
     graph = convert_lightgbm(
-        booster, initial_types=[("X", FloatTensorType([None, ensemble.width]))], target_opset=15, zipmap=False
+        booster,
+        name="lightgbm",
+        initial_types=[("X", FloatTensorType([None, ensemble.width]))],
+        target_opset=15,
+        zipmap=False,
     )
 
     def scores(features: Features) -> Scores:

@@ -93,11 +93,10 @@ def make_network(material: Material, told: Mapping[str, Any], model: object | No
             f"The model is a {type(made).__name__}. The recipe pytorch takes a torch.nn.Module, its class, or a "
             "function that makes one."
         )
-    if made is model:
-        made = copy.deepcopy(made)  # what a user holds stays as it is
-    if not any(weights.requires_grad for weights in made.parameters()):
+    network: nn.Module = copy.deepcopy(made) if made is model else made  # what a user holds stays as it is
+    if not any(weights.requires_grad for weights in network.parameters()):
         raise InvalidInput("The model has no weights to learn; at least one parameter must require a gradient.")
-    return made.float()
+    return cast(nn.Module, network.float())
 
 
 @dataclass(frozen=True)
@@ -260,7 +259,7 @@ class _Training:
         return loss
 
     def _patience_is_over(self) -> bool:
-        return 0 < self.told["patience"] <= self.watched.epochs_since
+        return bool(0 < self.told["patience"] <= self.watched.epochs_since)
 
     def _wrapped(self) -> nn.Module:
         """Return what is trained: the network, or with other workers the same behind DDP."""

@@ -297,7 +297,9 @@ def _leave(ensemble: _Ensemble, kept: int, material: Material) -> Fitted:
     classes, offset = material.problem.classes, ensemble.offset
     booster = ensemble.booster[:kept]
     booster.set_param({"device": "cpu", "nthread": 1})
-    graph = convert_xgboost(booster, initial_types=[("X", FloatTensorType([None, ensemble.width]))], target_opset=15)
+    graph = convert_xgboost(
+        booster, name="xgboost", initial_types=[("X", FloatTensorType([None, ensemble.width]))], target_opset=15
+    )
 
     def scores(features: Features) -> Scores:
         found = np.asarray(booster.predict(xgboost.DMatrix(features, nthread=1)), np.float64)

@@ -1,6 +1,7 @@
 """A network for tables.
 
-Copy this file, change it, and bring it: lepton models train … --model mlp.py:build."""
+Copy this file, change it, and bring it: lepton models train … --model mlp.py:build.
+"""
 
 from collections.abc import Sequence
 from typing import Any

@@ -130,6 +130,7 @@ EDGES = {
     "endpoints/replica/grpc.py",
     "runs/context.py",
     "models/agreement.py",
+    "training/auto/seat.py",
 }
 """Requests, workers, the terminal, loops that must go on; and where all workers are told before it is raised again."""
 

@@ -482,3 +482,23 @@ def test_files_of_a_model_that_nothing_opens_are_called_so(page: Page, live: Liv
         expect(page.get_by_role("main").get_by_role("button", name=name)).to_have_count(0)
     page.get_by_role("link", name="Models").first.click()
     expect(page.get_by_role("row").filter(has_text="iris-model")).to_contain_text("Files only")
+
+
+def test_what_a_search_found_is_drawn_on_the_page_of_its_model(page: Page, live: Live, customers: Path) -> None:
+    with live.client() as client:
+        if "searched" not in {dataset.name for dataset in client.datasets.list()}:
+            client.datasets.import_(customers, name="searched")
+        few = {"candidates": "linear,products", "trials": 1, "folds": 3}
+        seen = ["age", "income", "city"]
+        client.models.train(
+            "searched", dataset="searched", target="bought", recipe="auto", budget_s=300, params=few, features=seen
+        )
+    page.goto(f"{live.address['url']}/models/searched")
+    expect(page.get_by_role("list", name="In words")).to_contain_text("of the answers were right", timeout=SLOW_MS)
+    board = page.get_by_role("table", name="Candidates")
+    expect(board.get_by_role("row")).to_have_count(3)
+    expect(board).to_contain_text("100%")
+    matters = page.get_by_role("list", name="What matters").get_by_role("listitem")
+    expect(matters).to_have_count(3)
+    expect(page.get_by_role("table", name="How sure")).to_contain_text("95% – 100%")
+    expect(page.get_by_role("heading", name="Where it fails")).to_be_visible()

@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from lepton.training.auto import ensemble
 from lepton.training.auto.losses import of_truth, row_losses
+from lepton.training.auto.members import Answers, Member
 from lepton.training.auto.results import DONE, Found, Result
 from lepton.training.auto.search import MOST_HELD, Clock, Search
 from lepton.training.auto.seats import Seats
-from lepton.training.auto.work import Answers, Member, Outcome, Rows, Task, explained, learn
+from lepton.training.auto.work import Outcome, Rows, Task, explained, learn
 
 _REPORT_SHARE = 0.03
 """Of the time, for importance and words."""

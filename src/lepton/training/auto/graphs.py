@@ -7,7 +7,7 @@ for large forests and rounds thresholds so that float32 rows take the same branc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from lepton.training.auto.candidates import Products
+from lepton.training.auto.members import Member
 from lepton.training.recipes.port import Features, Scores
-
-if TYPE_CHECKING:
-    from lepton.training.auto.work import Member
 
 OPSET, ML_OPSET, IR = 15, 3, 8
 INPUT, OUTPUT = "features", "scores"

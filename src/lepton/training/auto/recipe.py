@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -83,10 +84,11 @@ class Auto:
     ) -> Fitted | None:
         features, targets = share_rows(material.train, context.collective)
         watched = None if material.valid is None else gather_rows(material.valid, context.collective)
-        notes: list[str] = []
+        notes = advice.unseen(targets, watched[1], material.problem) if watched else []
+        looked: list[str] = []
+        looking = threading.Thread(target=_look, args=(features, targets, material, asked, looked), daemon=True)
         if context.collective.rank == 0:
-            notes += advice.advise(features, targets, material.problem, seed=material.seed)
-            notes += advice.unseen(targets, watched[1], material.problem) if watched else []
+            looking.start()
         rows, mean, scale = _rows(features, targets, material, asked)
         rows, share, thinned = _within(rows, asked, context)
         size = Size(len(rows.features), rows.features.shape[1], rows.classes)
@@ -109,7 +111,10 @@ class Auto:
         done = ending.finish(rows, search, seats, clock, stack=asked.stack)
         context.progress(0.97, "looks into what was learned")
         columns = None if stopped else ending.importance(rows, done, seats, clock)
-        notes += [*done.notes, *_trouble(search.found)]
+        looking.join(max(0.5, clock.left_s))
+        if looking.is_alive():
+            notes.append("There was no time to look at every column for leaks. Give it more time: --budget.")
+        notes = [*looked, *notes, *done.notes, *_trouble(search.found)]
         view = None
         if done.answers is not None:
             known = rows.targets[done.judged]
@@ -120,6 +125,12 @@ class Auto:
         if watched is not None:
             context.report(len(search.found) + 1, valid_loss=_loss(fitted, watched, material.problem, scale))
         return fitted
+
+
+def _look(features: Features, targets: Targets, material: Material, asked: _Asked, found: list[str]) -> None:
+    """Look for leaks beside the search, which works in other processes; what is imported here is needed in the end."""
+    problem, limit_s = material.problem, 0.3 * asked.budget_s
+    found += advice.advise(features, targets, problem, seed=material.seed, limit_s=limit_s)
 
 
 def _asked(given: Parameters) -> _Asked:

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from lepton.training.auto.candidates import FAMILIES
 from lepton.training.auto.finish import Finished
 from lepton.training.auto.losses import row_losses
+from lepton.training.auto.members import Answers
 from lepton.training.auto.results import DONE, Found
-from lepton.training.auto.work import Answers, Rows
+from lepton.training.auto.work import Rows
 from lepton.training.recipes.port import Block, Problem
 
 Data = dict[str, object]

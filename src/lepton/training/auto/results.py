@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from lepton.training.auto.members import Answers
 from lepton.training.auto.settings import Value
-from lepton.training.auto.work import Answers
 
 DONE, BEATEN, SLOW, FAILED = "done", "beaten", "slow", "failed"
 

@@ -29,21 +29,27 @@ def main() -> None:
     for module in (*_EVER, *sys.argv[2:]):
         importlib.import_module(module)
     children: dict[int, int] = {}
+
+    def leave(*_: object) -> NoReturn:
+        for child in children.values():
+            _end(child)
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, leave)
     while True:
         told, descriptors, _, _ = socket.recv_fds(control, 1, 1)
         if not told or not descriptors:
-            break
+            leave()
         place, descriptor = told[0], descriptors[0]
         if place in children:
             _end(children.pop(place))
         child = os.fork()
         if child == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             control.close()
             _work(Connection(descriptor))
         os.close(descriptor)
         children[place] = child
-    for child in children.values():
-        _end(child)
 
 
 def _work(connection: Connection) -> NoReturn:

@@ -22,7 +22,6 @@ from lepton.training.auto.work import Outcome, Rows, Task
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 DIED = "it needed more memory than it may take, or died"
-_END_S = 10.0
 
 
 @dataclass
@@ -62,6 +61,8 @@ class Seats:
             share_bytes: Memory that each may take beyond what it starts with.
         """
         self._rows, self._share = rows, share_bytes
+        for seat in self._seats:
+            seat.connection.close()
         self._seats = [_Seat(place, self._start(place)) for place in range(count)]
 
     @property
@@ -121,11 +122,8 @@ class Seats:
             seat.connection.close()
         self._seats = []
         self._control.close()
-        try:
-            self._program.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            self._program.kill()  # it is still importing and has no children
-            self._program.wait()
+        self._program.terminate()  # at once, even if it still imports
+        self._program.wait()
 
     def __enter__(self) -> Self:
         return self

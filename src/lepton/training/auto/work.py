@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from lepton.training.auto.candidates import FAMILIES, Size
 from lepton.training.auto.folds import Positions
 from lepton.training.auto.graphs import difference
 from lepton.training.auto.losses import row_losses
+from lepton.training.auto.members import Answers, Member
 from lepton.training.auto.settings import Value
 from lepton.training.recipes.port import Block, Features, Targets
 
-Answers = npt.NDArray[np.float32]
-"""Probabilities [n, K], or standardized numbers [n]."""
 MOST_EXPLAINED = 1_500
 _CHECKED = 400
 _SLACK = 1e-3
@@ -94,33 +91,6 @@ class Outcome:
     off: float = 0.0
     shuffled: Answers | None = None
     picked: Positions | None = None
-
-
-@dataclass(frozen=True)
-class Member:
-    """A fitted estimator and what its classes are.
-
-    Attributes:
-        estimator: What was fitted.
-        present: Positions of the classes that it knows; empty: it answers numbers.
-        classes: Number of all classes; None: numbers.
-    """
-
-    estimator: Any
-    present: tuple[int, ...] = ()
-    classes: int | None = None
-    family: str = field(default="", compare=False)
-
-    def answers(self, features: Features) -> Answers:
-        """Return probabilities [n, K], or standardized numbers [n]."""
-        if self.classes is None:
-            return np.asarray(self.estimator.predict(features), dtype=np.float32).reshape(len(features))
-        known = np.asarray(self.estimator.predict_proba(features), dtype=np.float32)
-        if len(self.present) == self.classes:
-            return known
-        found = np.zeros((len(features), self.classes), dtype=np.float32)
-        found[:, self.present] = known
-        return found
 
 
 def learn(rows: Rows, task: Task, chosen: Positions) -> Member:

@@ -184,7 +184,7 @@ class _Ensemble:
     def start(self, network: Network) -> None:
         """Begin, or go on from the trees of a checkpoint."""
         import lightgbm
-        from lightgbm.basic import _LIB, _safe_call  # type: ignore[attr-defined]
+        from lightgbm.basic import _LIB, _safe_call
 
         self._network = network
         self.booster = lightgbm.Booster(self._native, self._sets[0])

@@ -100,7 +100,7 @@ class Network:
 @contextmanager
 def joined(collective: Collective) -> Iterator[Network]:
     """Let LightGBM in this thread work with the other workers until the end of the block."""
-    from lightgbm.basic import _LIB, _safe_call  # type: ignore[attr-defined]
+    from lightgbm.basic import _LIB, _safe_call
 
     network = Network(collective)
     if collective.world_size == 1:

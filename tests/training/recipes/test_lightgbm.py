@@ -1,6 +1,14 @@
 """LightGBM: trees, on several workers and after kills."""
 
+import pytest
+
+from lepton.core.errors import InvalidInput, Unavailable
+from lepton.testing.recipe_tasks import make_task
 from lepton.testing.recipes import RecipeContract
+from lepton.training.checkpoints import Checkpoints
+from lepton.training.collective import LocalCollective
+from lepton.training.context import TrainingContext
+from lepton.training.recipes.lightgbm import RECIPE
 
 
 class TestLightGBM(RecipeContract):
@@ -37,3 +45,36 @@ class TestLightGBM(RecipeContract):
 
     def long(self):
         return {"rounds": 100_000, "patience": 0}
+
+
+def test_a_training_that_had_ended_leaves_the_same_graph_again(tmp_path):
+    told = {"rounds": 6, "leaves": 7, "subsample": 0.7}
+    context = TrainingContext(checkpoints=Checkpoints(tmp_path, every=3))
+    first, again = (RECIPE.fit(make_task("three").material(), context, told, None) for _ in range(2))
+    assert first.graph == again.graph
+
+
+def test_parameters_that_are_not_possible_are_refused_in_a_sentence():
+    material = make_task("binary").material()
+    with pytest.raises(InvalidInput, match=r"LightGBM refuses: \(bagging_fraction\) <= \(1.0\)$"):
+        RECIPE.fit(material, TrainingContext(), {"rounds": 2, "subsample": 7.0}, None)
+    with pytest.raises(InvalidInput, match="The objective 'lambdarank' is not possible"):
+        RECIPE.fit(material, TrainingContext(), {}, {"objective": "lambdarank"})
+
+
+class FakeLost(LocalCollective):
+    """Two workers of the same rows, of which the other is lost while trees grow."""
+
+    world_size = 2
+    calls = 0
+
+    def gather(self, data):
+        self.calls += 1
+        if self.calls > 30:
+            raise Unavailable("Worker 1 was lost.")
+        return [data, data]
+
+
+def test_the_loss_of_a_worker_ends_learning_instead_of_crashing_it():
+    with pytest.raises(Unavailable, match="Worker 1 was lost"):
+        RECIPE.fit(make_task("regression").material(), TrainingContext(collective=FakeLost()), {"rounds": 5}, None)

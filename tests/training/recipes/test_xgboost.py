@@ -1,6 +1,14 @@
 """XGBoost: trees, on one worker or on several, and after kills."""
 
+import numpy as np
+import pytest
+
+from lepton.core.errors import InvalidInput
+from lepton.testing.recipe_tasks import make_task
+from lepton.testing.recipe_workers import Job, train
 from lepton.testing.recipes import RecipeContract
+from lepton.training.context import TrainingContext
+from lepton.training.recipes.known import find
 
 
 class TestXGBoost(RecipeContract):
@@ -32,3 +40,19 @@ class TestXGBoost(RecipeContract):
 
     def long(self):
         return {"rounds": 100_000, "patience": 0}
+
+
+def test_workers_that_are_given_a_network_learn_what_one_learns(tmp_path):
+    told = {"rounds": 10, "max_depth": 3}
+    task = make_task("binary")
+    alone = find("xgboost").fit(task.material(), TrainingContext(), told, None).scores(task.fixed[0])
+    two = train(Job("xgboost", "binary", {**told, "network": "127.0.0.1"}), workers=2, folder=tmp_path)
+    assert np.abs(two.scores - alone).max() <= 1e-5  # sums of histograms are added in another order
+
+
+def test_parameters_that_are_not_possible_are_refused_in_a_sentence():
+    for told, word in (({"max_depth": -5}, "max_depth"), ({"subsample": 7.0}, "subsample")):
+        with pytest.raises(InvalidInput, match=f"XGBoost refuses: .*{word}"):
+            find("xgboost").fit(make_task("binary").material(), TrainingContext(), {"rounds": 2, **told}, None)
+    with pytest.raises(InvalidInput, match="ONNX graph. Take gbtree"):
+        find("xgboost").fit(make_task("binary").material(), TrainingContext(), {}, {"booster": "dart"})

@@ -85,7 +85,13 @@ def test_no_text_is_ever_run_as_code() -> None:
             called = ast.unparse(node.func)
             dangerous = called in {"eval", "exec", "compile", "__import__", "os.system", "os.popen"}
             dangerous |= called in {"yaml.load", "yaml.full_load", "yaml.unsafe_load", "yaml.load_all"}
-            dangerous |= called.endswith((".read_pickle", ".to_pickle", "torch.load", "joblib.load"))
+            dangerous |= called.endswith((".read_pickle", ".to_pickle", "joblib.load"))
+            dangerous |= called.endswith("torch.load") and not any(
+                keyword.arg == "weights_only"
+                and isinstance(keyword.value, ast.Constant)
+                and keyword.value.value is True
+                for keyword in node.keywords
+            )
             dangerous |= any(
                 keyword.arg in {"allow_pickle", "shell"}
                 and not (isinstance(keyword.value, ast.Constant) and keyword.value.value is False)

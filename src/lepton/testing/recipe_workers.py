@@ -32,7 +32,7 @@ from lepton.training.context import TrainingContext
 from lepton.training.recipes.known import find
 from lepton.training.recipes.port import Recipe
 
-_SECRET, _PORT, _FD = "LEPTON_SUITE_SECRET", "LEPTON_SUITE_PORT", "LEPTON_SUITE_FD"
+_SECRET, _PORT, _FD = "RECIPE_SUITE_SECRET", "RECIPE_SUITE_PORT", "RECIPE_SUITE_FD"
 LIMIT_S = 240.0
 """How long workers may take; far more than they need, so that a busy machine is no failure."""
 

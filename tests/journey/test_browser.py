@@ -500,5 +500,5 @@ def test_what_a_search_found_is_drawn_on_the_page_of_its_model(page: Page, live:
     expect(board).to_contain_text("100%")
     matters = page.get_by_role("list", name="What matters").get_by_role("listitem")
     expect(matters).to_have_count(3)
-    expect(page.get_by_role("table", name="How sure")).to_contain_text("95% – 100%")
+    expect(page.get_by_role("table", name="How sure")).to_contain_text("50% – 60%")
     expect(page.get_by_role("heading", name="Where it fails")).to_be_visible()

@@ -51,7 +51,7 @@ os._exit(0)  # threads of PyTorch's own abort now and then while Python ends, un
 """
 WAIT = "import os, signal; print(os.getpid(), os.getppid(), flush=True); signal.pause()"
 FAIL = f"import os; os.environ['RANK'] == '3' and os._exit(7); {WAIT}"
-STEPS, EVERY = 60, 10
+STEPS, EVERY = 300, 10
 
 
 @pytest.fixture(scope="module")

@@ -346,7 +346,9 @@ class RayJobs:
             waits_s = 0.0 if since_s is None or told else time.monotonic() - since_s
             return EngineStatus(EnginePhase.RUNNING, waits_s=waits_s)
         if config is None or found is None or told:
-            hung = found is not None and HUNG in self._dashboard.log(job)
+            hung = False
+            with suppress(Unavailable):  # Ray has no log of a machine that is gone
+                hung = found is not None and HUNG in self._dashboard.log(job)
             (self._path(run_id) / _LOST).write_text(HUNG if hung else "")
             self._drop(run_id)
             self.over.add(job)

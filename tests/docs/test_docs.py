@@ -30,6 +30,7 @@ def test_every_setting_has_a_heading() -> None:
     documented = set(re.findall(r"^## (LEPTON_\w+)$", (ROOT / "docs" / "settings.md").read_text(), re.MULTILINE))
     internal = {
         "LEPTON_CALLING",
+        "LEPTON_LEADS",
         "LEPTON_MASTER_FD",
         "LEPTON_NODE_ADDRESS",
         "LEPTON_CALLER",

@@ -13,7 +13,7 @@ from lepton.training.recipes.known import RECIPES
 
 ROWS = 240
 ASKED: dict[str, dict[str, Any]] = {
-    "auto": {"budget_s": 12, "params": {"candidates": "linear,hist_gradient_boosting", "folds": 3}},
+    "auto": {"budget_s": 12, "params": {"candidates": "linear,boosting", "folds": 3}},
     "jax": {"params": {"epochs": 12, "batch_size": 32, "learning_rate": 0.01}},
     "keras": {"params": {"epochs": 12, "batch_size": 32, "learning_rate": 0.01}},
     "lightgbm": {"params": {"rounds": 20}},

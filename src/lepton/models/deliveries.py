@@ -10,6 +10,7 @@ from lepton.access.records import Actor
 from lepton.core.errors import Forbidden, InvalidInput
 from lepton.core.refs import check_name, parse_ref
 from lepton.models import bundle, delivered
+from lepton.models.learned import profile_of
 from lepton.models.operations import Models
 from lepton.models.records import ModelVersion
 from lepton.runs.operations import Runs
@@ -52,5 +53,6 @@ class Deliveries:
         actor = again()
         dataset = self._models.datasets.open(actor, parse_ref(trained.dataset), project=run.project)
         trained = delivered.classified(replace(trained, dataset=str(dataset.ref)), dataset.schema)
-        profile = self._models.profile(actor, dataset, trained.signature, project=run.project)
+        datasets, signature = self._models.datasets, trained.signature
+        profile = profile_of(datasets, actor, dataset, signature, project=run.project)
         return self._models.commit(actor, run, replace(trained, profile=profile), ends=False)

@@ -22,7 +22,7 @@ from lepton.core.errors import Conflict, Forbidden, InvalidInput, LeptonError, N
 from lepton.core.ids import new_id
 from lepton.core.refs import Ref, check_name, parse_ref
 from lepton.datasets.operations import Datasets, check_whole
-from lepton.datasets.records import DatasetVersion, OpenDataset
+from lepton.datasets.records import DatasetVersion
 from lepton.models import bundle, inert, rows
 from lepton.models.batch import check_inputs
 from lepton.models.commanded import folder_of, plan_of, submission_of
@@ -39,7 +39,6 @@ from lepton.models.records import (
     OpenModel,
     Plot,
     Trained,
-    TrainingProfile,
     TrainRequest,
 )
 from lepton.models.registering import REGISTERED, from_files
@@ -399,12 +398,6 @@ class Models(Tuning):
             row = _found(tx, project, ref)
         graph = self._blobs.read(project, scope_of(row.id), row.blob_id)
         return OpenModel(self._version(row), self._documents(row).signature(row.sealed_signature), graph)
-
-    def profile(self, actor: Actor, dataset: OpenDataset, signature: Signature, *, project: str) -> TrainingProfile:
-        """Return what the columns that a model takes looked like; whoever trains may read all of them."""
-        known = self.datasets.profile(actor, dataset.ref, project=project)
-        taken = {column.name for column in signature.inputs}
-        return TrainingProfile(known.version.rows, tuple(column for column in known.columns if column.name in taken))
 
     def commit(self, actor: Actor, run: Run, trained: Trained, *, ends: bool = True) -> ModelVersion:
         """Keep what a training run made as the next version, and end the run well, in one transaction.

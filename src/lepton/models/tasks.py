@@ -28,6 +28,7 @@ from lepton.models.features import Column, Features
 from lepton.models.fitting import fit_features
 from lepton.models.frames import check_columns, predict_frame
 from lepton.models.graph import features_graph
+from lepton.models.learned import profile_of
 from lepton.models.operations import Models
 from lepton.models.packing import measure, pack, prove, weights_plots
 from lepton.models.prediction import Arrays, Session, open_session
@@ -91,7 +92,9 @@ def run_train(models: Models, context: TaskContext) -> None:
         return
     trained = replace(
         trained,
-        profile=models.profile(context.actor, material.dataset, trained.signature, project=context.run.project),
+        profile=profile_of(
+            models.datasets, context.actor, material.dataset, trained.signature, project=context.run.project
+        ),
     )
     for name, value in trained.metrics.items():
         context.metric(f"test_{name}", value)

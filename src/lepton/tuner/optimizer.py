@@ -181,7 +181,8 @@ class Optimizer:
             return {}
 
     def _trials(self) -> list[optuna.trial.FrozenTrial]:
-        return self._study.get_trials(deepcopy=False)
+        found: list[optuna.trial.FrozenTrial] = self._study.get_trials(deepcopy=False)
+        return found
 
 
 def is_told(step: int) -> bool:

@@ -67,9 +67,10 @@ def test_tokens_are_the_numbers_of_the_first_words_in_their_order(frame: pl.Data
 
 
 def test_blocks_say_which_columns_of_the_matrix_are_whose(features: Features) -> None:
+    assert set(features.categories[0].categories) == {"Bern", "Graz"}
     assert blocks_of(features) == (
         Block("age", "number", 0, 1, 0),
-        Block("city", "category", 1, 2, 2),
+        Block("city", "category", 1, 2, 2, features.categories[0].categories),
         Block("note", "tokens", 3, 5, 10),
     )
 

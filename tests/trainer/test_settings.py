@@ -20,6 +20,11 @@ def test_a_recipe_that_reads_texts_gets_tokens_unless_told_otherwise() -> None:
     assert take({"tokens": 0}, tokens=64)[0].tokens == 0
 
 
+def test_a_recipe_that_judges_itself_learns_from_all_rows_unless_told_otherwise() -> None:
+    assert take({}, watched=0.0)[0].validation_fraction == 0.0
+    assert take({"validation_fraction": 0.3}, watched=0.0)[0].validation_fraction == 0.3
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

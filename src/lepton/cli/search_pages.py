@@ -14,7 +14,12 @@ from lepton.cli.words import number
 from lepton.client.models import Plot
 
 _SHOWN = 12
-_PARTS = {"low": "the lowest tenth of {0}", "high": "the highest tenth of {0}", "category": "{0}: category {1}"}
+_PARTS = {
+    "low": "the lowest tenth of {0}",
+    "high": "the highest tenth of {0}",
+    "category": "{0}: category {1}",
+    "named": "{0}",
+}
 
 
 def search(plots: Mapping[str, Plot]) -> list[RenderableType]:

@@ -21,7 +21,8 @@ def blocks_of(features: Features) -> tuple[Block, ...]:
     found: list[Block] = []
     first = 0
     for item in features.made:
-        found.append(Block(item.column.name, *_kind(item, first)))
+        values = item.categories if isinstance(item, CategoryFeature) else ()
+        found.append(Block(item.column.name, *_kind(item, first), values))
         first += item.width
     return tuple(found)
 

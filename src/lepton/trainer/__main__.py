@@ -12,6 +12,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from lepton.core.errors import InvalidInput, LeptonError
 from lepton.models import delivered
@@ -26,7 +27,7 @@ from lepton.trainer.finishing import Finishing
 from lepton.training.checkpoints import Checkpoints
 from lepton.training.collective import Collective, TcpCollective, open_collective
 from lepton.training.context import TrainingContext
-from lepton.training.recipes.known import READERS, find
+from lepton.training.recipes.known import JUDGES, READERS, find
 from lepton.training.recipes.port import Block, Fitted, Material, Problem
 
 
@@ -56,7 +57,8 @@ def train(asked: platform.PlatformOfRun, plan: Plan, collective: Collective, sto
     """Train together with the other workers; worker 0 finishes the model and brings it."""
     request = plan.request
     recipe = find(request.recipe)
-    ours, parameters = settings.take(request.params, tokens=READERS.get(request.recipe, 0))
+    watched = 0.0 if request.recipe in JUDGES and not request.trial else settings.Settings.validation_fraction
+    ours, parameters = settings.take(request.params, tokens=READERS.get(request.recipe, 0), watched=watched)
     if request.budget_s:
         parameters["budget_s"] = request.budget_s
     model = code.load(request.model)
@@ -113,7 +115,7 @@ def _share_features(
         if "error" in told:
             raise InvalidInput(told["error"])
         inputs = Signature.from_json(base64.b64decode(told["signature"])).inputs
-        return None, inputs, tuple(Block(**block) for block in told["blocks"]), base64.b64decode(told["graph"])
+        return None, inputs, tuple(_block(block) for block in told["blocks"]), base64.b64decode(told["graph"])
     try:
         features = rows.fit(asked, plan, split.train, tokens=tokens)
     except InvalidInput as error:
@@ -128,6 +130,10 @@ def _share_features(
     }
     collective.broadcast(json.dumps(told).encode())
     return features, features.inputs, blocks, graph
+
+
+def _block(told: Mapping[str, Any]) -> Block:
+    return Block(**{**told, "values": tuple(told["values"])})
 
 
 def _folder() -> Path | None:

@@ -34,18 +34,25 @@ class Settings:
         return _TASKS[self.task]
 
 
-def take(parameters: Mapping[str, Any], *, tokens: int = 0) -> tuple[Settings, dict[str, Any]]:
+def take(
+    parameters: Mapping[str, Any], *, tokens: int = 0, watched: float = Settings.validation_fraction
+) -> tuple[Settings, dict[str, Any]]:
     """Part the trainer's settings from those of the recipe.
 
     Args:
         parameters: All, by name.
         tokens: What is taken where nothing is said.
+        watched: The same, for ``validation_fraction``.
 
     Raises:
         InvalidInput: if one of the trainer's is not possible.
     """
     names = {field.name for field in fields(Settings)}
-    ours = {"tokens": tokens, **{name: value for name, value in parameters.items() if name in names}}
+    ours = {
+        "tokens": tokens,
+        "validation_fraction": watched,
+        **{name: value for name, value in parameters.items() if name in names},
+    }
     settings = Settings(**ours)
     if not 0 <= _number(settings.validation_fraction) < 1:
         raise InvalidInput("validation_fraction must lie between 0 and 1, for example 0.1; 0 watches nothing.")

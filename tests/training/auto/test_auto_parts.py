@@ -1,5 +1,7 @@
 """The parts of the search that need no other process: folds, lanes, choice, report."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -125,6 +127,16 @@ def test_the_part_of_the_table_where_it_fails_is_found_with_its_numbers():
     assert (found["columns"], found["parts"], found["places"], found["counts"]) == (["city"], ["category"], [1], [50])
     assert found["scores"] == [0.5]
     assert found["others"] == [0.0]
+
+
+def test_a_part_whose_category_is_known_is_called_by_its_name():
+    judged = judged_classes()
+    named = tuple(
+        replace(block, values=("Bern", "Graz")) if block.kind == "category" else block
+        for block in judged.problem.blocks
+    )
+    found = report.failures(replace(judged, problem=replace(judged.problem, blocks=named)))
+    assert (found["columns"], found["parts"]) == (["city = Graz"], ["named"])
 
 
 def test_how_sure_it_is_is_compared_with_how_often_it_was_right():

@@ -117,6 +117,7 @@ export function Failures({ metric, columns, parts, places, counts, scores, other
     const [name, part, n] = [columns[i] ?? "", parts[i], (places[i] ?? 0) + 1];
     if (part === "low") return t("plot.lowest", { name });
     if (part === "high") return t("plot.highest", { name });
+    if (part === "named") return name;
     return part === "category" ? t("plot.categoryOf", { name, n }) : t("plot.valueOf", { name, n });
   };
   const rows = columns.map((_, i) => [called(i), number(counts[i] ?? 0, tag), shown(scores[i] ?? 0), shown(others[i] ?? 0)]);

@@ -142,7 +142,7 @@ def failures(judged: Judged) -> Data:
             mine, rest = wrong[inside], wrong[~inside]
             noise = float(np.sqrt(mine.var() / count + rest.var() / (len(inside) - count)))
             if noise > 0 and mine.mean() > 1.2 * rest.mean() and mine.mean() - rest.mean() > _SURE * noise:
-                lines.append((block.column, part, place, count, float(mine.mean()), float(rest.mean())))
+                lines.append((*_named(block, part, place), place, count, float(mine.mean()), float(rest.mean())))
     lines.sort(key=lambda line: (line[5] - line[4]) * line[3] ** 0.5)
     columns, parts, places, counts, scores, others = zip(*lines[:_SHOWN], strict=True) if lines else ((),) * 6
     return {
@@ -166,6 +166,13 @@ def _slices(block: Block, features: npt.NDArray[np.float32]) -> list[tuple[str, 
     return []
 
 
+def _named(block: Block, part: str, place: int) -> tuple[str, str]:
+    """Return a category by its name, where that is known: ``city = Graz``."""
+    if part != "category" or place >= len(block.values):
+        return block.column, part
+    return (f"{block.column} = {block.values[place]}" if block.values[place] else f"{block.column} missing"), "named"
+
+
 def part_name(column: str, part: str, place: int) -> str:
     """Return how people call a part of the rows."""
     match part:
@@ -173,6 +180,8 @@ def part_name(column: str, part: str, place: int) -> str:
             return f"the lowest tenth of {column}"
         case "high":
             return f"the highest tenth of {column}"
+        case "named":
+            return f"rows with {column}"
         case _:
             return f"{part} {place + 1} of {column}"
 

@@ -36,6 +36,8 @@ EXTRAS: dict[str, str] = {
 }
 """By name of a recipe: the extra of the distribution that brings what it needs."""
 
+JUDGES = frozenset({"auto"})
+"""Recipes that judge what they learn on rows that they part themselves, and so learn from all that there are."""
 READERS: dict[str, int] = {"transformers": 64}
 """Recipes that read texts word by word: how many words of one, where nothing else is said."""
 

@@ -38,6 +38,7 @@ class Block:
         first: Position of the first.
         width: How many.
         size: For ``tokens``: how many numbers there are, 0 included; else 2 or 0.
+        values: For ``category``: the category of each, "" for a missing one; empty if nobody knows.
     """
 
     column: str
@@ -45,6 +46,7 @@ class Block:
     first: int
     width: int
     size: int = 0
+    values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

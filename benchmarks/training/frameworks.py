@@ -103,7 +103,7 @@ def _loading(client: lepton.Client, count: int) -> dict[str, float]:
     plan = Plan(TrainRequest("m", parse_ref("rows@1"), "y"), Column("y", ColumnType.INTEGER), columns)
     asked = PlatformOfRun({"LEPTON_RUN_ID": "bench"}, client)
     split = trainer_rows.split(asked, plan, Settings(validation_fraction=0.0))
-    features = trainer_rows.fit(asked, plan, split.train, tokens=0)
+    features = trainer_rows.fit(asked, plan, split.train, Settings())
     session = open_session(features_graph(features))
     train = frame.filter(pl.Series(split.train))
     targets = split.target.values[split.train]

@@ -52,3 +52,14 @@ def test_two_processes_by_hand_find_what_one_worker_finds():
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < 0.006  # half of the noise's variance, 0.01
     assert number(printed, "on one worker:") < 1e-6
+
+
+def test_handwritten_digits_are_read_by_frameworks():
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / "handwritten_digits.py"), "sklearn", "pytorch"],
+        capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("pytorch              cnn")  # the pixels are seen to be a picture
+    assert number(done.stdout, "sklearn  ") > 0.92  # 360 rows; guessing has 0.1
+    assert number(done.stdout.partition("held-out")[2], "pytorch  ") > 0.92

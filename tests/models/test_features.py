@@ -108,3 +108,18 @@ def test_free_text_becomes_its_most_frequent_words() -> None:
 def test_a_short_table_of_texts_is_not_free_text() -> None:
     frame = pl.LazyFrame({"c": [f"v{i}" for i in range(12)]})
     assert fit_features(frame, [Column("c", ColumnType.TEXT)]).width == 12
+
+
+def test_columns_that_tell_nothing_stay_in_their_places_for_a_model_that_counts_on_them() -> None:
+    frame = pl.DataFrame(
+        {"edge": [0.0] * 30, "empty": [None] * 30, "x": [float(n) for n in range(30)], "far": [7.0] * 30}
+    )
+    columns = [Column(name, ColumnType.NUMBER) for name in frame.columns]
+    kept = fit_features(frame.cast(pl.Float64).lazy(), columns, keep_constant=True)
+    assert [item.column.name for item in kept.items] == frame.columns
+    assert [(item.median, item.mean, item.std) for item in kept.numbers if item.column.name != "x"] == [
+        (0.0, 0.0, 1.0),
+        (0.0, 0.0, 1.0),
+        (7.0, 7.0, 1.0),
+    ]
+    assert not kept.notes

@@ -34,6 +34,7 @@ def test_a_recipe_that_judges_itself_learns_from_all_rows_unless_told_otherwise(
         ({"checkpoint_every": 0}, "checkpoint_every must be a whole number from 1"),
         ({"tokens": -1}, "tokens must be a whole number from 0"),
         ({"tokens": 1.5}, "tokens must be a whole number from 0"),
+        ({"keep_constant": 1}, "keep_constant must be true or false"),
         ({"task": "ranking"}, "task must be one of: auto, regression, classification"),
     ],
 )

@@ -35,7 +35,9 @@ _COLUMNS_AT_ONCE = 16  # these are in memory together
 _BATCH_ROWS = 4096
 
 
-def fit_features(rows: pl.LazyFrame, columns: Sequence[Column], *, named: bool = False, tokens: int = 0) -> Features:
+def fit_features(
+    rows: pl.LazyFrame, columns: Sequence[Column], *, named: bool = False, tokens: int = 0, keep_constant: bool = False
+) -> Features:
     """Fit features to the training rows.
 
     Args:
@@ -43,6 +45,8 @@ def fit_features(rows: pl.LazyFrame, columns: Sequence[Column], *, named: bool =
         columns: Columns on offer, without the target.
         named: Whether the user asked for exactly these columns; then one that cannot be used is an error.
         tokens: How many words of a free text to keep in their order; 0 takes it as a bag of words.
+        keep_constant: Whether columns of numbers that tell nothing stay, for models that want them in their places:
+            a picture's pixels.
 
     Raises:
         InvalidInput: if no column can be used, or one that was asked for cannot.
@@ -50,7 +54,7 @@ def fit_features(rows: pl.LazyFrame, columns: Sequence[Column], *, named: bool =
     found: dict[str, Feature | str] = {}
     numbers = [c for c in columns if c.type in (ColumnType.NUMBER, ColumnType.INTEGER, ColumnType.BOOLEAN)]
     for group in _groups(numbers, _COLUMNS_AT_ONCE):
-        found |= _fit_numbers(rows, group)
+        found |= _fit_numbers(rows, group, keep_constant)
     texts = [c for c in columns if c.type is ColumnType.TEXT]
     if texts:
         found |= _fit_texts(rows, texts, tokens)
@@ -69,16 +73,19 @@ def fit_features(rows: pl.LazyFrame, columns: Sequence[Column], *, named: bool =
     return Features(tuple(items), tuple(f"{note} It is left out." for note in notes))
 
 
-def _fit_numbers(rows: pl.LazyFrame, columns: Sequence[Column]) -> dict[str, Feature | str]:
+def _fit_numbers(rows: pl.LazyFrame, columns: Sequence[Column], keep_constant: bool) -> dict[str, Feature | str]:
     wanted = [number_expression(column).alias(str(index)) for index, column in enumerate(columns)]
     frame = rows.select(wanted).collect(engine="streaming")
     return {
-        column.name: _number(column, frame.height, frame[str(index)].drop_nulls().to_numpy())
+        column.name: _number(column, frame.height, frame[str(index)].drop_nulls().to_numpy(), keep_constant)
         for index, column in enumerate(columns)
     }
 
 
-def _number(column: Column, rows: int, present: npt.NDArray[np.float64]) -> Feature | str:
+def _number(column: Column, rows: int, present: npt.NDArray[np.float64], keep_constant: bool) -> Feature | str:
+    if keep_constant and (not len(present) or present.min() == present.max()):
+        only = float(present[0]) if len(present) else 0.0
+        return NumberFeature(column, only, only, 1.0)
     if not len(present):
         return f"Column {column.name!r} has no values in the training rows."
     if present.min() == present.max():

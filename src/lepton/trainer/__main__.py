@@ -58,14 +58,18 @@ def train(asked: platform.PlatformOfRun, plan: Plan, collective: Collective, sto
     request = plan.request
     recipe = find(request.recipe)
     watched = 0.0 if request.recipe in JUDGES and not request.trial else settings.Settings.validation_fraction
-    ours, parameters = settings.take(request.params, tokens=READERS.get(request.recipe, 0), watched=watched)
+    tokens, has_places = (
+        READERS.get(request.recipe, 0),
+        bool(request.model),
+    )  # which columns a model of theirs may count
+    ours, parameters = settings.take(request.params, tokens=tokens, watched=watched, keep_constant=has_places)
     if request.budget_s:
         parameters["budget_s"] = request.budget_s
     model = code.load(request.model)
     asked.progress(0.02, "reading the target")
     split = rows.split(asked, plan, ours)
     asked.progress(0.05, "fitting features")
-    features, inputs, blocks, graph = _share_features(asked, plan, split, collective, ours.tokens)
+    features, inputs, blocks, graph = _share_features(asked, plan, split, collective, ours)
     reader = rows.Reader(asked, plan, inputs, open_session(graph))
     share = {"rank": collective.rank, "workers": collective.world_size, "seed": request.seed}
     part = reader.part(split.target, split.train, **share)
@@ -107,7 +111,7 @@ def _finish(asked: platform.PlatformOfRun, finishing: Finishing, fitted: Fitted)
 
 
 def _share_features(
-    asked: platform.PlatformOfRun, plan: Plan, split: rows.Split, collective: Collective, tokens: int
+    asked: platform.PlatformOfRun, plan: Plan, split: rows.Split, collective: Collective, ours: settings.Settings
 ) -> tuple[Features | None, tuple[Input, ...], tuple[Block, ...], bytes]:
     """Fit the features on worker 0 and give every worker their graph."""
     if collective.rank:
@@ -117,7 +121,7 @@ def _share_features(
         inputs = Signature.from_json(base64.b64decode(told["signature"])).inputs
         return None, inputs, tuple(_block(block) for block in told["blocks"]), base64.b64decode(told["graph"])
     try:
-        features = rows.fit(asked, plan, split.train, tokens=tokens)
+        features = rows.fit(asked, plan, split.train, ours)
     except InvalidInput as error:
         collective.broadcast(json.dumps({"error": error.message}).encode())
         raise

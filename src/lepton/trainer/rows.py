@@ -78,13 +78,14 @@ def _only(target: Target, mask: Mask) -> npt.NDArray[np.int64] | npt.NDArray[np.
     return np.where(mask, target.values, -1).astype(np.int64)
 
 
-def fit(platform: PlatformOfRun, plan: Plan, train: Mask, *, tokens: int) -> Features:
+def fit(platform: PlatformOfRun, plan: Plan, train: Mask, settings: Settings) -> Features:
     """Find the features in the training rows."""
     import polars as pl
 
     names = [column.name for column in plan.columns]
     frame = platform.read(str(plan.request.dataset), names).filter(pl.Series(train))
-    return fit_features(frame.lazy(), plan.columns, named=plan.request.features is not None, tokens=tokens)
+    named, keep = plan.request.features is not None, settings.keep_constant
+    return fit_features(frame.lazy(), plan.columns, named=named, tokens=settings.tokens, keep_constant=keep)
 
 
 class Reader:

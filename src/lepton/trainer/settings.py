@@ -20,12 +20,14 @@ class Settings:
         validation_fraction: Share of the training rows that is not learned from, but watched for early stopping.
         checkpoint_every: Steps between two checkpoints.
         tokens: How many words of a free text are kept in their order, for networks that read; 0: a bag of words.
+        keep_constant: Whether columns of numbers that are the same in all rows stay, as pixels of a picture have to.
         task: ``classification``, ``regression``, or ``auto``: the target decides.
     """
 
     validation_fraction: float = 0.1
     checkpoint_every: int = 100
     tokens: int = 0
+    keep_constant: bool = False
     task: str = "auto"
 
     @property
@@ -35,7 +37,11 @@ class Settings:
 
 
 def take(
-    parameters: Mapping[str, Any], *, tokens: int = 0, watched: float = Settings.validation_fraction
+    parameters: Mapping[str, Any],
+    *,
+    tokens: int = 0,
+    watched: float = Settings.validation_fraction,
+    keep_constant: bool = False,
 ) -> tuple[Settings, dict[str, Any]]:
     """Part the trainer's settings from those of the recipe.
 
@@ -43,17 +49,16 @@ def take(
         parameters: All, by name.
         tokens: What is taken where nothing is said.
         watched: The same, for ``validation_fraction``.
+        keep_constant: The same, for the setting of that name.
 
     Raises:
         InvalidInput: if one of the trainer's is not possible.
     """
     names = {field.name for field in fields(Settings)}
-    ours = {
-        "tokens": tokens,
-        "validation_fraction": watched,
-        **{name: value for name, value in parameters.items() if name in names},
-    }
-    settings = Settings(**ours)
+    usual: dict[str, Any] = {"tokens": tokens, "validation_fraction": watched, "keep_constant": keep_constant}
+    settings = Settings(**{**usual, **{name: value for name, value in parameters.items() if name in names}})
+    if not isinstance(settings.keep_constant, bool):
+        raise InvalidInput("keep_constant must be true or false.")
     if not 0 <= _number(settings.validation_fraction) < 1:
         raise InvalidInput("validation_fraction must lie between 0 and 1, for example 0.1; 0 watches nothing.")
     for name in ("checkpoint_every", "tokens"):

@@ -23,7 +23,7 @@ ROWS = 400
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """A platform with a table of customers."""
     running = start(tmp_path_factory.mktemp("home") / "lepton", "sqlite")
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(17)
     age, income = rng.uniform(18, 80, ROWS), rng.normal(40_000, 9_000, ROWS)
     bought = np.where(age + income / 2000 + rng.normal(0, 3, ROWS) > 69, "yes", "no")
     with running.client() as client:

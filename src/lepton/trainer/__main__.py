@@ -58,11 +58,9 @@ def train(asked: platform.PlatformOfRun, plan: Plan, collective: Collective, sto
     request = plan.request
     recipe = find(request.recipe)
     watched = 0.0 if request.recipe in JUDGES and not request.trial else settings.Settings.validation_fraction
-    tokens, has_places = (
-        READERS.get(request.recipe, 0),
-        bool(request.model),
-    )  # which columns a model of theirs may count
-    ours, parameters = settings.take(request.params, tokens=tokens, watched=watched, keep_constant=has_places)
+    tokens = READERS.get(request.recipe, 0)
+    # A model of the user's may count on each column being in its place.
+    ours, parameters = settings.take(request.params, tokens=tokens, watched=watched, keep_constant=bool(request.model))
     if request.budget_s:
         parameters["budget_s"] = request.budget_s
     model = code.load(request.model)

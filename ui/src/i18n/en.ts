@@ -135,6 +135,7 @@ export const en = {
   "verb.models.train": "Train",
   "verb.models.evaluate": "Evaluate",
   "verb.models.predict": "Predict",
+  "verb.runs.submit": "Command",
   "task.classification": "Classification",
   "task.regression": "Regression",
   "task.generation": "Text generation",

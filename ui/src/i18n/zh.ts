@@ -137,6 +137,7 @@ export const zh: Dictionary = {
   "verb.models.train": "训练",
   "verb.models.evaluate": "评估",
   "verb.models.predict": "预测",
+  "verb.runs.submit": "命令",
   "task.classification": "分类",
   "task.regression": "回归",
   "task.generation": "文本生成",

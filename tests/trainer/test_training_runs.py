@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import polars as pl
 import pytest
 
 import lepton
@@ -76,3 +77,18 @@ def test_a_model_of_ones_own_needs_a_recipe_of_a_framework(client: lepton.Client
 def test_a_file_that_is_not_there_is_named(client: lepton.Client) -> None:
     with pytest.raises(InvalidInput, match=r"There is no file 'no\.py' here"):
         client.models.train("own", dataset="cancer", target="target", recipe="xgboost", model="no.py:Net")
+
+
+def test_a_column_that_gives_the_target_away_is_named_with_what_to_do(client: lepton.Client) -> None:
+    rng = np.random.default_rng(23)
+    answer = rng.choice(["yes", "no"], 300)
+    frame = pl.DataFrame(
+        {"age": rng.normal(40, 9, 300), "verdict": np.where(answer == "yes", "a", "b"), "bought": answer}
+    )
+    client.datasets.import_(frame, name="leaky")
+    made = client.models.train("leak", dataset="leaky", target="bought", recipe="xgboost", params={"rounds": 3})
+    assert "Column verdict is a copy of bought under another name. Leave it out" in " ".join(made.notes)
+    kept = client.models.train(
+        "leak", dataset="leaky", target="bought", recipe="xgboost", params={"rounds": 3}, features=["age"]
+    )
+    assert not [note for note in kept.notes if "copy" in note]

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,15 @@ from lepton.models.prediction import open_session
 from lepton.models.signature import Input, Signature
 from lepton.trainer import code, platform, rows, settings
 from lepton.trainer.finishing import Finishing
+from lepton.training.advice import advise
 from lepton.training.checkpoints import Checkpoints
 from lepton.training.collective import Collective, TcpCollective, open_collective
 from lepton.training.context import TrainingContext
 from lepton.training.recipes.known import JUDGES, READERS, find
 from lepton.training.recipes.port import Block, Fitted, Material, Problem
+
+ADVICE_S = 5.0
+"""So long the columns are looked at one by one; those that are left then are not."""
 
 
 def main() -> None:
@@ -85,18 +90,28 @@ def train(asked: platform.PlatformOfRun, plan: Plan, collective: Collective, sto
     )
     classes = None if split.target.classes is None else len(split.target.classes)
     material = Material(Problem(blocks, classes, request.target), part, valid, request.seed)
+    advice = _advice(material) if features and request.recipe not in JUDGES and not ours.keep_constant else []
     fitted = recipe.fit(material, context, parameters, model)
     if fitted is None or features is None or context.should_stop():
         return
     finishing = Finishing(plan, features, split, reader)
-    _finish(asked, finishing, fitted)
+    _finish(asked, finishing, replace(fitted, notes=(*advice, *fitted.notes)))
+
+
+def _advice(material: Material) -> list[str]:
+    """Say at once what looks wrong with the rows: a column that gives the target away, one that numbers the rows."""
+    features, targets = material.train.matrix()
+    found = advise(features, targets, material.problem, seed=material.seed, limit_s=ADVICE_S)
+    for sentence in found:
+        _say(sentence)
+    return found
 
 
 def _finish(asked: platform.PlatformOfRun, finishing: Finishing, fitted: Fitted) -> None:
     trial = finishing.plan.request.trial
     asked.progress(0.92, "measuring the trial" if trial else "measuring the model on the held-out rows")
     trained = finishing.finish(fitted, trial=trial)
-    for note in trained.notes:
+    for note in (*finishing.plan.notes, *finishing.features.notes, *fitted.notes):
         _say(note)
     told = ", ".join(f"{name} {value:.4g}" for name, value in trained.metrics.items())
     prefix = "valid" if trial else "test"

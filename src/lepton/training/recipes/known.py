@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import importlib.util
 from typing import cast
 
@@ -36,6 +37,8 @@ EXTRAS: dict[str, str] = {
 }
 """By name of a recipe: the extra of the distribution that brings what it needs."""
 
+PROTOBUF = 7
+"""From this version on it breaks the converters to ONNX."""
 JUDGES = frozenset({"auto"})
 """Recipes that judge what they learn on rows that they part themselves, and so learn from all that there are."""
 READERS: dict[str, int] = {"transformers": 64}
@@ -50,6 +53,11 @@ def find(name: str) -> Recipe:
     """
     if name not in RECIPES:
         raise InvalidInput(f"There is no recipe {name[:80]!r}. Choose one of: {', '.join(RECIPES)}.")
+    if int(importlib.metadata.version("protobuf").partition(".")[0]) >= PROTOBUF:
+        raise InvalidInput(
+            f"protobuf {PROTOBUF} is installed where the run works, and no model can be written as ONNX with it. "
+            f"Install an earlier one there: pip install 'protobuf>=6.33,<{PROTOBUF}'"
+        )
     module, _, attribute = RECIPES[name].partition(":")
     recipe = cast(Recipe, getattr(importlib.import_module(module), attribute))
     missing = [need for need in recipe.needs if importlib.util.find_spec(need) is None]

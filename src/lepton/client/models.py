@@ -198,7 +198,7 @@ class Proposed(Answer):
     proposals: tuple[Proposal, ...]
 
 
-_AS_TOLD = ("budget_s", "gpus", "timeout_s", "trial", "key")
+_IF_SAID = ("model", "cpus", "budget_s", "gpus", "timeout_s", "trial", "key")
 
 
 class TrainOptions(TypedDict, total=False):
@@ -557,9 +557,7 @@ def _asked(name: str, dataset: str, target: str, options: TrainOptions) -> dict[
         "test_fraction": options.get("test_fraction", 0.2),
         "seed": options.get("seed", 0),
         "features": None if features is None else [*features],
-        "model": options.get("model", ""),
-        "code": code_of(options.get("model", "")),
-        "cpus": options.get("cpus", 1.0),
-        "memory_mb": megabytes(options.get("memory", 0)),
-        **{name: options[name] for name in _AS_TOLD if name in options},  # type: ignore[literal-required]
+        **{name: value for name in _IF_SAID if (value := options.get(name))},
+        **({"code": code} if (code := code_of(options.get("model", ""))) else {}),
+        **({"memory_mb": megabytes(memory)} if (memory := options.get("memory")) else {}),
     }

@@ -67,13 +67,13 @@ def read_code(code: Path) -> dict[str, bytes]:
     return files
 
 
-def receive(chunks: Iterable[bytes], *, max_bytes: int = MAX_BYTES) -> bytes:
+def receive(chunks: Iterable[bytes], *, max_bytes: int | None = None) -> bytes:
     """Put a bundle together that arrives in pieces.
 
     Raises:
         TooLarge: as soon as it is more than a bundle may hold.
     """
-    bundle = bytearray()
+    bundle, max_bytes = bytearray(), max_bytes or MAX_BYTES
     for chunk in chunks:
         bundle += chunk
         if len(bundle) > max_bytes + (1 << 20):
@@ -81,7 +81,7 @@ def receive(chunks: Iterable[bytes], *, max_bytes: int = MAX_BYTES) -> bytes:
     return bytes(bundle)
 
 
-def unpack(bundle: bytes, *, max_bytes: int = MAX_BYTES) -> dict[str, bytes]:
+def unpack(bundle: bytes, *, max_bytes: int | None = None) -> dict[str, bytes]:
     """Return the files of a bundle by name.
 
     Raises:
@@ -89,7 +89,7 @@ def unpack(bundle: bytes, *, max_bytes: int = MAX_BYTES) -> dict[str, bytes]:
         TooLarge: if it holds more than it may, whatever its own list of contents says.
     """
     files: dict[str, bytes] = {}
-    left = max_bytes
+    left = max_bytes = max_bytes or MAX_BYTES
     try:
         with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
             if len(archive.infolist()) > MAX_FILES:

@@ -201,7 +201,7 @@ def test_models_and_endpoints(client: lepton.Client, people: lepton.DatasetDetai
     listed = {found.name: found for found in client.models.list()}
     assert listed["buyers"].versions[0].ref == "buyers@1"
     assert {"dataset", "run", "model"} <= {node.kind for node in client.models.lineage("buyers").nodes}
-    proposed = client.models.propose("people", target="city")
+    proposed = client.models.propose("people@2", target="city")
     assert (proposed.task, proposed.proposals[0].recipe) == ("classification", "logistic_regression")
     assert proposed.proposals[0].command.startswith("lepton models train NAME --dataset people@2 --target city")
     card = client.models.scorecard("buyers", pdo=20, base=600, odds=50, good="yes")

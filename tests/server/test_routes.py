@@ -216,7 +216,9 @@ def test_every_failure_has_the_one_shape(owner: TestClient, anonymous: TestClien
                 assert response.headers["x-request-id"] == body["error"]["request_id"]
                 if response.status_code != 405:
                     assert codes[body["error"]["code"]] == response.status_code
-                assert body["error"]["message"].endswith((".", "list", "create", "get x", "up", "schedules", "studies")), body
+                assert body["error"]["message"].endswith(
+                    (".", "list", "create", "get x", "up", "schedules", "studies")
+                ), body
     assert failures > 150
 
 

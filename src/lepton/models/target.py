@@ -144,6 +144,23 @@ def hold_out(target: Target, fraction: float, seed: int) -> tuple[Mask, Mask]:
     return train, test
 
 
+def part(target: Target, fraction: float, seed: int) -> tuple[Target, Mask, Mask]:
+    """Hold rows out, of classes that the others have.
+
+    Returns:
+        The target with the classes that training sees, the rows to train on and those held out.
+
+    Raises:
+        InvalidInput: if one of the parts would be empty or hold only one class.
+    """
+    train, test = hold_out(target, fraction, seed)
+    target = target.restricted(train)
+    test &= target.known
+    if not test.any():
+        raise InvalidInput("No held-out row is of a class that training has seen. Choose a smaller test_fraction.")
+    return target, train, test
+
+
 def _present(column: pl.Series, kind: ColumnType) -> pl.Series:
     """The column with null for whatever counts as missing: empty text, numbers that are not finite."""
     import polars as pl

@@ -37,7 +37,7 @@ from lepton.models.requests import Choice, check_target, choose_columns, from_ar
 from lepton.models.shards import Mask, Shard, read_blocks, share_of_rows
 from lepton.models.signature import Input, Signature, Task
 from lepton.models.summaries import Estimator
-from lepton.models.target import MISSING, Target, class_codes, hold_out, number_values, read_target
+from lepton.models.target import MISSING, Target, class_codes, number_values, part, read_target
 from lepton.models.values import Array
 from lepton.runs.context import TaskContext
 from lepton.store.tables import Table
@@ -203,16 +203,11 @@ def _gather_material(models: Models, context: TaskContext) -> _Material:
     target = read_target(column, dataset.schema.column(request.target).type, request.recipe)
     if target.task is Task.REGRESSION and "class_weight" in request.params:
         raise InvalidInput("class_weight is for classes, and this target is a number. Leave it out.")
-    train, test = hold_out(target, request.test_fraction, request.seed)
+    target, train, test = part(target, request.test_fraction, request.seed)
     apart = 0
     if request.trial:  # the rows held out to evaluate on are for the model that is made in the end
         apart = int(test.sum())
-        target = target.only(train)
-        train, test = hold_out(target, request.test_fraction, request.seed)
-    target = target.restricted(train)
-    test &= target.known
-    if not test.any():
-        raise InvalidInput("No held-out row is of a class that training has seen. Choose a smaller test_fraction.")
+        target, train, test = part(target.only(train), request.test_fraction, request.seed)
     if context.rank == 0:
         missing = len(column) - apart - int(train.sum()) - int(test.sum())
         if missing:

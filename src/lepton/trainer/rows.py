@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from lepton.core.errors import InvalidInput
 from lepton.models.commanded import Plan
@@ -16,8 +15,8 @@ from lepton.models.fitting import fit_features
 from lepton.models.frames import transform
 from lepton.models.prediction import Session
 from lepton.models.shards import share_of_rows
-from lepton.models.signature import Input, Task
-from lepton.models.target import Mask, Target, hold_out, read_target
+from lepton.models.signature import Input
+from lepton.models.target import Mask, Target, hold_out, part, read_target
 from lepton.trainer.platform import PlatformOfRun
 from lepton.trainer.settings import Settings
 from lepton.training.recipes.port import Part
@@ -55,27 +54,15 @@ def split(platform: PlatformOfRun, plan: Plan, settings: Settings) -> Split:
     request = plan.request
     column = platform.read(str(request.dataset), [plan.target.name]).to_series()
     target = read_target(column, plan.target.type, settings.kind)
-    train, test = hold_out(target, request.test_fraction, request.seed)
-    target = target.restricted(train)
-    test &= target.known
-    if not test.any():
-        raise InvalidInput("No held-out row is of a class that training has seen. Choose a smaller test_fraction.")
+    target, train, test = part(target, request.test_fraction, request.seed)
     valid = np.zeros_like(train)
     if settings.validation_fraction > 0:
-        seen = Target(target.recipe, target.classes, _only(target, train))
         try:
-            train, valid = hold_out(seen, settings.validation_fraction, request.seed + 1)
+            train, valid = hold_out(target.only(train), settings.validation_fraction, request.seed + 1)
         except InvalidInput:  # too few rows: all of them are learned from
             if request.trial:
                 raise
     return Split(target, train, valid, test)
-
-
-def _only(target: Target, mask: Mask) -> npt.NDArray[np.int64] | npt.NDArray[np.float64]:
-    """The values of chosen rows; of the others, none."""
-    if target.task is Task.REGRESSION:
-        return np.where(mask, target.values, np.nan)
-    return np.where(mask, target.values, -1).astype(np.int64)
 
 
 def fit(platform: PlatformOfRun, plan: Plan, train: Mask, settings: Settings) -> Features:

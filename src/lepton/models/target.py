@@ -11,8 +11,9 @@ import numpy.typing as npt
 from lepton.core.columns import ColumnType
 from lepton.core.errors import InvalidInput
 from lepton.datasets.split import holdout_mask
+from lepton.models.features import Column
 from lepton.models.requests import AUTO, LINEAR, LOGISTIC
-from lepton.models.signature import Label, Task
+from lepton.models.signature import Input, Label, Signature, Task
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,6 +52,17 @@ class Target:
         """Which rows have a value, bool [N]."""
         known: Mask = self.values >= 0 if self.classes is not None else ~np.isnan(self.values)
         return known
+
+    def signature(self, column: Column, inputs: tuple[Input, ...]) -> Signature:
+        """Say what a model takes and answers that predicts this target, a column of the table."""
+        return Signature(
+            task=self.task,
+            target=column.name,
+            target_type=column.type,
+            target_class=column.column_class,
+            inputs=inputs,
+            classes=self.classes,
+        )
 
     def only(self, rows: Mask) -> Target:
         """Return the target with no values but those of `rows`."""

@@ -273,14 +273,7 @@ def _fit(context: TaskContext, material: _Material, shard: Shard) -> Estimator:
 
 def _signature(material: _Material, features: Features) -> Signature:
     column = material.dataset.schema.column(material.request.target)
-    return Signature(
-        task=material.target.task,
-        target=column.name,
-        target_type=column.type,
-        target_class=column.column_class,
-        inputs=features.inputs,
-        classes=material.target.classes,
-    )
+    return material.target.signature(Column(column.name, column.type, column.column_class), features.inputs)
 
 
 def _pack(material: _Material, features: Features, estimator: Estimator) -> Trained:

@@ -139,7 +139,7 @@ def _share_features(
         collective.broadcast(json.dumps({"error": error.message}).encode())
         raise
     graph, blocks = features_graph(features), blocks_of(features)
-    signature = Signature(split.target.task, plan.target.name, plan.target.type, features.inputs)
+    signature = split.target.signature(plan.target, features.inputs)
     told = {
         "signature": base64.b64encode(signature.to_json()).decode(),
         "graph": base64.b64encode(graph).decode(),

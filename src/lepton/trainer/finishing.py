@@ -46,15 +46,7 @@ class Finishing:
     @property
     def signature(self) -> Signature:
         """What the model takes and answers."""
-        target = self.plan.target
-        return Signature(
-            task=self.split.target.task,
-            target=target.name,
-            target_type=target.type,
-            target_class=target.column_class,
-            inputs=self.features.inputs,
-            classes=self.split.target.classes,
-        )
+        return self.split.target.signature(self.plan.target, self.features.inputs)
 
     def finish(self, fitted: Fitted, *, trial: bool) -> Trained:
         """Make a model and measure it on the held-out rows; that of a trial on those that were watched.

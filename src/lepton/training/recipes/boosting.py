@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -181,3 +181,28 @@ def native_parameters(
             f"{type(model).__name__[:80]}."
         )
     return held | {names[name]: value for name, value in given.items() if name in names}
+
+
+def settle_objective(native: dict[str, Any], fit_for: Sequence[str]) -> None:
+    """Take the first objective that fits the target if none was named.
+
+    Args:
+        native: The library's own parameters; changed here.
+        fit_for: The objectives that fit.
+
+    Raises:
+        InvalidInput: if another one was named.
+    """
+    native.setdefault("objective", fit_for[0])
+    if native["objective"] not in fit_for:
+        raise InvalidInput(
+            f"The objective {str(native['objective'])[:80]!r} is not possible here. Choose one of: "
+            f"{', '.join(fit_for)}."
+        )
+
+
+def answers(found: Scores, classes: int | None, offset: float) -> Scores:
+    """Return probabilities [n, K], or numbers [n] in the target's unit, for what the library predicts."""
+    if classes == 2:
+        return np.stack([1.0 - found, found], axis=1)
+    return found if classes else found + offset

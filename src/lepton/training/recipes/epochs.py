@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +23,19 @@ from lepton.training.recipes.port import Features, Material, Rows, Targets, chec
 Arrays = dict[str, npt.NDArray[Any]]
 """The state of a learner by name."""
 
+SETTINGS: Mapping[str, Any] = MappingProxyType(
+    {
+        "epochs": 20,
+        "batch_size": 64,
+        "learning_rate": 0.001,
+        "weight_decay": 0.0001,
+        "optimizer": "adamw",
+        "patience": 5,
+        "hidden": (64, 32),
+        "dropout": 0.0,
+    }
+)
+"""What such a recipe can be told, with its defaults; ``hidden`` and ``dropout`` are of the network of ours."""
 _ROWS = 4096
 """Rows that are scored at a time."""
 

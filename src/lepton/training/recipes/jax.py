@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ import numpy as np
 from lepton.core.errors import InvalidInput
 from lepton.training.context import TrainingContext
 from lepton.training.recipes.building import build_model
-from lepton.training.recipes.epochs import Arrays, Plan, learn
+from lepton.training.recipes.epochs import SETTINGS, Arrays, Plan, learn
 from lepton.training.recipes.parameters import at_least, choose, read_parameters
 from lepton.training.recipes.port import Features, Fitted, Material, Parameters, Problem, Scores, Targets
 from lepton.training.recipes.scale import Scale
@@ -50,18 +49,7 @@ class JaxRecipe:
 
     name = "jax"
     needs: Sequence[str] = ("jax", "flax", "optax", "jax2onnx")
-    parameters: Mapping[str, Any] = MappingProxyType(
-        {
-            "epochs": 20,
-            "batch_size": 64,
-            "learning_rate": 0.001,
-            "weight_decay": 0.0001,
-            "optimizer": "adamw",
-            "patience": 5,
-            "hidden": (64, 32),
-            "dropout": 0.0,
-        }
-    )
+    parameters: Mapping[str, Any] = SETTINGS
 
     def fit(
         self, material: Material, context: TrainingContext, parameters: Parameters, model: object | None

@@ -19,7 +19,7 @@ from lepton.core.errors import InvalidInput
 from lepton.training.collective import Collective
 from lepton.training.context import TrainingContext
 from lepton.training.recipes.building import build_model
-from lepton.training.recipes.epochs import Arrays, Plan, learn
+from lepton.training.recipes.epochs import SETTINGS, Arrays, Plan, learn
 from lepton.training.recipes.keras_answers import Answers, export, look, make_answer, make_scores
 from lepton.training.recipes.parameters import at_least, choose, read_parameters
 from lepton.training.recipes.port import Features, Fitted, Material, Parameters, Problem, Targets
@@ -37,19 +37,7 @@ class KerasRecipe:
 
     name = "keras"
     needs: Sequence[str] = ("keras",)
-    parameters: Mapping[str, Any] = MappingProxyType(
-        {
-            "epochs": 20,
-            "batch_size": 64,
-            "learning_rate": 0.001,
-            "weight_decay": 0.0001,
-            "optimizer": "adamw",
-            "patience": 5,
-            "hidden": (64, 32),
-            "dropout": 0.0,
-            "precision": "auto",
-        }
-    )
+    parameters: Mapping[str, Any] = MappingProxyType({**SETTINGS, "precision": "auto"})
 
     def fit(
         self, material: Material, context: TrainingContext, parameters: Parameters, model: object | None

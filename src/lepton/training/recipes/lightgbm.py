@@ -12,11 +12,13 @@ from lepton.training.context import TrainingContext
 from lepton.training.problems import TrainingDataError
 from lepton.training.recipes.boosting import (
     Progress,
+    answers,
     boost,
     center,
     check_classes,
     mean_loss,
     native_parameters,
+    settle_objective,
 )
 from lepton.training.recipes.building import build_model
 from lepton.training.recipes.gathering import broadcast_array, gather_rows
@@ -109,12 +111,7 @@ def _native(
         if native[name] is None:
             del native[name]
     fit_for = ("binary",) if classes == 2 else ("multiclass",) if classes else _NUMBERS
-    native.setdefault("objective", fit_for[0])
-    if native["objective"] not in fit_for:
-        raise InvalidInput(
-            f"The objective {str(native['objective'])[:80]!r} is not possible here. Choose one of: "
-            f"{', '.join(fit_for)}."
-        )
+    settle_objective(native, fit_for)
     if native.get("bagging_fraction", 1.0) < 1.0 and not native.get("bagging_freq"):
         native["bagging_freq"] = 1
     native.setdefault("seed", material.seed)
@@ -301,9 +298,7 @@ def _leave(ensemble: _Ensemble, kept: int, material: Material) -> Fitted:
 
     def scores(features: Features) -> Scores:
         found = np.asarray(booster.predict(features, num_threads=1), np.float64)
-        if classes == 2:
-            return np.stack([1.0 - found, found], axis=1)
-        return found if classes else found + offset
+        return answers(found, classes, offset)
 
     return Fitted(finish_graph(graph, classes=classes, offset=offset), scores)
 

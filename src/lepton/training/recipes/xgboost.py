@@ -17,11 +17,13 @@ from lepton.training.context import TrainingContext
 from lepton.training.problems import TrainingDataError
 from lepton.training.recipes.boosting import (
     Progress,
+    answers,
     boost,
     center,
     check_classes,
     mean_loss,
     native_parameters,
+    settle_objective,
 )
 from lepton.training.recipes.building import build_model
 from lepton.training.recipes.gathering import gather_rows
@@ -108,12 +110,7 @@ def _native(
         if other in native:
             native[name] = native.pop(other)
     fit_for = ("binary:logistic",) if classes == 2 else ("multi:softprob",) if classes else _NUMBERS
-    native.setdefault("objective", fit_for[0])
-    if native["objective"] not in fit_for:
-        raise InvalidInput(
-            f"The objective {str(native['objective'])[:80]!r} is not possible here. Choose one of: "
-            f"{', '.join(fit_for)}."
-        )
+    settle_objective(native, fit_for)
     if native.get("booster", "gbtree") != "gbtree":
         raise InvalidInput(
             f"The booster {str(native['booster'])[:80]!r} cannot be written as an ONNX graph. Take gbtree."
@@ -306,9 +303,7 @@ def _leave(ensemble: _Ensemble, kept: int, material: Material) -> Fitted:
 
     def scores(features: Features) -> Scores:
         found = np.asarray(booster.predict(xgboost.DMatrix(features, nthread=1)), np.float64)
-        if classes == 2:
-            return np.stack([1.0 - found, found], axis=1)
-        return found if classes else found + offset
+        return answers(found, classes, offset)
 
     return Fitted(finish_graph(graph, classes=classes, offset=offset), scores)
 

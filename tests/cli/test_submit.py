@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from platforms import embedded
 
 import lepton
 from lepton.testing.engines import eventually
@@ -21,11 +22,8 @@ from lepton.testing.engines import eventually
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lepton.Client]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("LEPTON_CATALOG", "LEPTON_URL", "LEPTON_TOKEN", "LEPTON_PROJECT"):
-            patch.delenv(name, raising=False)
-        with lepton.open(tmp_path_factory.mktemp("submit") / "home") as opened:
-            yield opened
+    with embedded(tmp_path_factory.mktemp("submit") / "home") as opened:
+        yield opened
 
 
 @pytest.fixture

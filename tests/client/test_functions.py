@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from platforms import embedded
 
 import lepton
 from lepton.client.functions import FunctionRun
@@ -20,11 +21,8 @@ from lepton.core.errors import InvalidInput, RunFailed
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lepton.Client]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("LEPTON_CATALOG", "LEPTON_URL", "LEPTON_TOKEN", "LEPTON_PROJECT"):
-            patch.delenv(name, raising=False)
-        with lepton.open(tmp_path_factory.mktemp("functions") / "home") as opened:
-            yield opened
+    with embedded(tmp_path_factory.mktemp("functions") / "home") as opened:
+        yield opened
 
 
 def cell(code: str, client: lepton.Client, name: str = "<ipython-input-1>") -> dict[str, Any]:

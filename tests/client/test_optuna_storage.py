@@ -13,6 +13,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from platforms import in_a_process
 
 import lepton
 from lepton import local
@@ -27,15 +28,8 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A platform in a process of its own, that can be killed."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("LEPTON_CATALOG", "LEPTON_URL", "LEPTON_TOKEN", "LEPTON_PROJECT"):
-            patch.delenv(name, raising=False)
-        patch.setenv("LEPTON_HOME", str(tmp_path_factory.mktemp("optuna") / "home"))
-        patch.setenv("LEPTON_PORT", "0")
-        settings = Settings.from_environment()
-        local.up(settings)
+    with in_a_process(tmp_path_factory.mktemp("optuna") / "home") as settings:
         yield settings
-        local.down(settings)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from platforms import in_a_process
 
 import lepton
 from lepton import local
@@ -29,15 +30,8 @@ GRID = ("l2=0.001|0.1|10|1000",)
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A platform in a process of its own, that can be killed."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("LEPTON_CATALOG", "LEPTON_URL", "LEPTON_TOKEN", "LEPTON_PROJECT"):
-            patch.delenv(name, raising=False)
-        patch.setenv("LEPTON_HOME", str(tmp_path_factory.mktemp("tuning") / "home"))
-        patch.setenv("LEPTON_PORT", "0")
-        settings = Settings.from_environment()
-        local.up(settings)
+    with in_a_process(tmp_path_factory.mktemp("tuning") / "home") as settings:
         yield settings
-        local.down(settings)
 
 
 @pytest.fixture(scope="module")

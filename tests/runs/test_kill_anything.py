@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from platforms import in_a_process
 from runs import killed
 
 import lepton
@@ -29,15 +30,8 @@ STEPS, EVERY, PAUSE_S = 40, 10, 0.05
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A platform in a process of its own, that can be killed."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("LEPTON_CATALOG", "LEPTON_URL", "LEPTON_TOKEN", "LEPTON_PROJECT"):
-            patch.delenv(name, raising=False)
-        patch.setenv("LEPTON_HOME", str(tmp_path_factory.mktemp("kill") / "home"))
-        patch.setenv("LEPTON_PORT", "0")
-        settings = Settings.from_environment()
-        local.up(settings)
+    with in_a_process(tmp_path_factory.mktemp("kill") / "home") as settings:
         yield settings
-        local.down(settings)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from platforms import embedded
 
 import lepton
 from lepton import local
@@ -33,11 +34,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def client(home: Path) -> Iterator[lepton.Client]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("LEPTON_CATALOG", "LEPTON_URL", "LEPTON_TOKEN", "LEPTON_PROJECT"):
-            patch.delenv(name, raising=False)
-        with lepton.open(home) as opened:
-            yield opened
+    with embedded(home) as opened:
+        yield opened
 
 
 @pytest.fixture

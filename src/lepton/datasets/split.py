@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 MAX_STRATA = 1000
+_STREAM = (0x5911_7000,)
+"""Of all streams of a seed, the one of splits: a table that was drawn with the same seed, which is often 0, has nothing
+to do with its split then. Its first column would decide otherwise which of its rows are held out."""
 _ROUNDING = 1e-9  # a product of floats may lie this far beside a whole number
 _SUM_TOLERANCE = 1e-6  # shares such as 0.7, 0.2 and 0.1 do not add up to 1 exactly
 
@@ -67,7 +70,8 @@ def split_masks(
     """
     check_fractions(fractions)
     # NumPy promises that the raw stream of a bit generator never changes, which it does not of a permutation.
-    order = np.argsort(np.random.PCG64(seed).random_raw(rows), kind="stable")
+    stream = np.random.PCG64(np.random.SeedSequence(seed, spawn_key=_STREAM))
+    order = np.argsort(stream.random_raw(rows), kind="stable")
     part_of = np.empty(rows, dtype=np.int64)
     shares: Shares = np.array(list(fractions.values()), dtype=np.float64)
     if strata is not None:

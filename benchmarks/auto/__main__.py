@@ -17,10 +17,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from benchmarks import pages
 from benchmarks.auto import tables
 from benchmarks.serving.environments import install
 
-BEGIN, END = "<!-- begin: make bench-auto -->", "<!-- end: make bench-auto -->"
 PACKAGES = ("flaml[automl]==2.7.0",)
 LEPTON, FLAML = "Lepton", "FLAML 2.7.0"
 HERE = Path(__file__).parent
@@ -59,10 +59,7 @@ def main() -> int:
         ]
     )
     print(text)
-    if options.docs:
-        page = options.docs.read_text()
-        before, _, rest = page.partition(BEGIN)
-        options.docs.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+    pages.write(options.docs, "make bench-auto", text)
     return 0
 
 

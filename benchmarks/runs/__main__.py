@@ -12,12 +12,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks import pages
 from benchmarks.runs import lepton_runs, ray_jobs
 from benchmarks.runs.measure import Latency, Throughput
 from benchmarks.serving import environments
 
 PACKAGES = ("ray[default]==2.60.0",)
-BEGIN, END = "<!-- begin: make bench-runs -->", "<!-- end: make bench-runs -->"
 CPUS = 2
 
 
@@ -49,10 +49,7 @@ def main() -> int:
         shutil.rmtree(place, ignore_errors=True)
     text = _table(latency, throughput)
     print(text)
-    if options.docs:
-        page = options.docs.read_text()
-        before, _, rest = page.partition(BEGIN)
-        options.docs.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+    pages.write(options.docs, "make bench-runs", text)
     return 1 if any(one.errors for one in throughput.values()) else 0
 
 

@@ -16,12 +16,12 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmarks import pages
 from benchmarks.serving import environments
 from benchmarks.tracking import fill, ingest, looking
 from benchmarks.tracking.servers import Server, lepton, mlflow
 
 PACKAGES = ("mlflow==3.17.2",)
-BEGIN, END = "<!-- begin: make bench-tracking -->", "<!-- end: make bench-tracking -->"
 CALLS = Path(__file__).with_name("calls.py")
 
 
@@ -40,10 +40,7 @@ def main() -> int:
         shutil.rmtree(folder, ignore_errors=True)
     text = "\n\n".join(tables)
     print(text)
-    if options.docs:
-        page = options.docs.read_text()
-        before, _, rest = page.partition(BEGIN)
-        options.docs.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+    pages.write(options.docs, "make bench-tracking", text)
     return 0
 
 

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarks import pages
 from benchmarks.training import data
 
-BEGIN, END = "<!-- begin: make bench-training -->", "<!-- end: make bench-training -->"
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 PEERS = ("newton-cholesky", "lbfgs", "newton-cg")
 Measured = dict[str, Any]
@@ -48,10 +48,7 @@ def main() -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(text)
-    if options.docs:
-        page = options.docs.read_text()
-        before, _, rest = page.partition(BEGIN)
-        options.docs.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+    pages.write(options.docs, "make bench-training", text)
     return 0
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from benchmarks import pages
 
 import lepton
 from lepton.core.columns import ColumnType
@@ -37,7 +38,6 @@ from lepton.trainer.platform import PlatformOfRun
 from lepton.trainer.settings import Settings
 from lepton.training.recipes.port import Part
 
-BEGIN, END = "<!-- begin: bench-training frameworks -->", "<!-- end: bench-training frameworks -->"
 SCRIPT = Path(__file__).with_name("ddp_script.py")
 COLUMNS, BATCH, EPOCHS = 50, 512, (1, 5)
 
@@ -54,10 +54,7 @@ def main() -> int:
         loaded = _loading(client, options.rows)
     text = "\n".join([*_step_table(steps), "", *_loading_table(loaded, options.rows)])
     print(text)
-    if options.docs:
-        page = options.docs.read_text()
-        before, _, rest = page.partition(BEGIN)
-        options.docs.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+    pages.write(options.docs, "bench-training frameworks", text)
     return 0
 
 

@@ -13,6 +13,16 @@ MODELS = group("models", "Versioned predictors: train, register, evaluate, predi
 GROUPS = (MODELS,)
 
 DatasetRef = Annotated[str, typer.Option(help="Dataset version, NAME or NAME@VERSION.", metavar="REF")]
+Name = Annotated[str, typer.Argument(help="Name of the model.")]
+Target = Annotated[str, typer.Option(help="The column to predict.", metavar="COLUMN")]
+OwnModel = Annotated[str, typer.Option(help="Of a framework: your own, or a template's name.", metavar="FILE.py:NAME")]
+TestFraction = Annotated[float, typer.Option(help="Share of the rows held out to measure the model.")]
+Features = Annotated[
+    list[str] | None, typer.Option(help="A column to learn from; all but the target if absent.", metavar="COLUMN")
+]
+Cpus = Annotated[float, typer.Option(help="Processors of each worker of a framework.", min=0.01)]
+Memory = Annotated[str | None, typer.Option(help="The most memory of each, such as 512M or 2G.")]
+Gpus = Annotated[int, typer.Option(help="GPUs of each.", min=0)]
 
 
 @verb(
@@ -25,10 +35,10 @@ DatasetRef = Annotated[str, typer.Option(help="Dataset version, NAME or NAME@VER
 )
 def train(  # noqa: PLR0913 - a command's parameters are its options
     door: Door,
-    name: Annotated[str, typer.Argument(help="Name of the model.")],
+    name: Name,
     *,
     dataset: DatasetRef,
-    target: Annotated[str, typer.Option(help="The column to predict.", metavar="COLUMN")],
+    target: Target,
     recipe: Annotated[
         str,
         typer.Option(
@@ -36,22 +46,18 @@ def train(  # noqa: PLR0913 - a command's parameters are its options
             "logistic_regression, sklearn, xgboost, lightgbm, pytorch, lightning, keras, jax or transformers."
         ),
     ] = "auto",
-    model: Annotated[
-        str, typer.Option(help="Of a framework: your own, or a template's name.", metavar="FILE.py:NAME")
-    ] = "",
+    model: OwnModel = "",
     workers: Annotated[int, typer.Option(help="Processes that share the work.", min=1)] = 1,
     param: Annotated[
         list[str] | None, typer.Option(help="Of the recipe, such as solver=newton.", metavar="NAME=VALUE")
     ] = None,
-    test_fraction: Annotated[float, typer.Option(help="Share of the rows held out to measure the model.")] = 0.2,
+    test_fraction: TestFraction = 0.2,
     seed: Annotated[int, typer.Option(help="The same seed holds out the same rows.")] = 0,
-    feature: Annotated[
-        list[str] | None, typer.Option(help="A column to learn from; all but the target if absent.", metavar="COLUMN")
-    ] = None,
+    feature: Features = None,
     budget: Annotated[str | None, typer.Option(help="How long auto may look, such as 10min.", metavar="TIME")] = None,
-    cpus: Annotated[float, typer.Option(help="Processors of each worker of a framework.", min=0.01)] = 1.0,
-    memory: Annotated[str | None, typer.Option(help="The most memory of each, such as 512M or 2G.")] = None,
-    gpus: Annotated[int, typer.Option(help="GPUs of each.", min=0)] = 0,
+    cpus: Cpus = 1.0,
+    memory: Memory = None,
+    gpus: Gpus = 0,
     timeout: Annotated[str | None, typer.Option(help="How long it may take, such as 2h.", metavar="TIME")] = None,
     detach: Detach = False,
 ) -> None:
@@ -83,7 +89,7 @@ def train(  # noqa: PLR0913 - a command's parameters are its options
 def propose(
     door: Door,
     ref: Annotated[str, typer.Argument(help="Dataset version, NAME or NAME@VERSION.", metavar="DATASET")],
-    target: Annotated[str, typer.Option(help="The column to predict.", metavar="COLUMN")],
+    target: Target,
 ) -> None:
     """Show recipes that fit a dataset and a target, the best first."""
     from lepton.cli import tables
@@ -99,7 +105,7 @@ def propose(
 )
 def register(
     door: Door,
-    name: Annotated[str, typer.Argument(help="Name of the model.")],
+    name: Name,
     code: Annotated[
         Path,
         typer.Option(help="A file, or a folder with model.py, that holds a class Model; or an ONNX graph, *.onnx."),

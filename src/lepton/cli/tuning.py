@@ -9,7 +9,18 @@ import typer
 
 from lepton.cli import models
 from lepton.cli.door import Detach, Door, Yes, verb
-from lepton.cli.models import MODELS, DatasetRef
+from lepton.cli.models import (
+    MODELS,
+    Cpus,
+    DatasetRef,
+    Features,
+    Gpus,
+    Memory,
+    Name,
+    OwnModel,
+    Target,
+    TestFraction,
+)
 
 GROUPS = models.GROUPS
 Study = Annotated[str, typer.Argument(help="Name of the study.")]
@@ -23,10 +34,10 @@ Study = Annotated[str, typer.Argument(help="Name of the study.")]
 )
 def tune(  # noqa: PLR0913 - a command's parameters are its options
     door: Door,
-    name: Annotated[str, typer.Argument(help="Name of the model.")],
+    name: Name,
     *,
     dataset: DatasetRef,
-    target: Annotated[str, typer.Option(help="The column to predict.", metavar="COLUMN")],
+    target: Target,
     search: Annotated[
         list[str],
         typer.Option(
@@ -38,18 +49,14 @@ def tune(  # noqa: PLR0913 - a command's parameters are its options
     param: Annotated[
         list[str] | None, typer.Option(help="A setting that all trials have.", metavar="NAME=VALUE")
     ] = None,
-    feature: Annotated[
-        list[str] | None, typer.Option(help="A column to learn from; all but the target if absent.", metavar="COLUMN")
-    ] = None,
+    feature: Features = None,
     workers: Annotated[int, typer.Option(help="Processes that share the work of each trial.", min=1)] = 1,
-    test_fraction: Annotated[float, typer.Option(help="Share of the rows held out to measure the model.")] = 0.2,
+    test_fraction: TestFraction = 0.2,
     seed: Annotated[int, typer.Option(help="Decides the split of the rows, and what is drawn.")] = 0,
-    model: Annotated[
-        str, typer.Option(help="Of a framework: your own, or a template's name.", metavar="FILE.py:NAME")
-    ] = "",
-    cpus: Annotated[float, typer.Option(help="Processors of each worker of a framework.", min=0.01)] = 1.0,
-    memory: Annotated[str | None, typer.Option(help="The most memory of each, such as 512M or 2G.")] = None,
-    gpus: Annotated[int, typer.Option(help="GPUs of each.", min=0)] = 0,
+    model: OwnModel = "",
+    cpus: Cpus = 1.0,
+    memory: Memory = None,
+    gpus: Gpus = 0,
     timeout: Annotated[str | None, typer.Option(help="How long a trial may take, such as 2h.", metavar="TIME")] = None,
     trials: Annotated[int, typer.Option(help="How many settings to try at most.", min=1)] = 20,
     parallel: Annotated[int, typer.Option(help="How many of them at a time.", min=1)] = 2,

@@ -525,6 +525,9 @@ class Models(Tuning):
             return None
 
     def _documents(self, row: ModelRow) -> Documents:
+        self._keyring.get(
+            row.project, scope_of(row.id)
+        )  # a key that is gone is noticed here, before anything is opened
         return Documents(self._keyring, row.project, row.id)
 
     def _versions(self, found: Iterable[ModelRow]) -> builtins.list[ModelVersion]:

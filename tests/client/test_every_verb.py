@@ -106,6 +106,7 @@ def test_datasets(client: lepton.Client, people: lepton.DatasetDetail, tmp_path:
     for format_ in ("csv", "parquet", "jsonl"):
         assert client.datasets.export("people", tmp_path / format_, format=format_).size_bytes > 100
     assert client.datasets.read("people", columns=["age", "bought"], rows=(10, 15)).shape == (5, 2)
+    assert [block.shape for block in client.datasets.blocks("people", columns=["age"], rows=(10, 15))] == [(5, 1)]
     parts = client.datasets.split("people", {"train": 0.75, "test": 0.25}, stratify="bought")
     assert [(part.ref, part.rows) for part in parts] == [("people-train@1", 45), ("people-test@1", 15)]
     client.datasets.delete("people-test")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, TypedDict, Unpack, overload
 
 from lepton.client.answers import Items, decode, decode_items
+from lepton.client.arrow import frames
 from lepton.client.dataset_records import Dataset, DatasetDetail, Profile, Recipe, Report, Rows
 from lepton.client.files import Export, Frame, open_source, save
 from lepton.client.runs import OnProgress, Run, Runs
@@ -214,6 +215,22 @@ class Datasets:
 
         with self._transport.download(path_of("datasets", ref, "export"), _asked("arrow", columns, rows)) as download:
             return pl.read_ipc_stream(b"".join(download.chunks))
+
+    def blocks(
+        self, ref: str, *, columns: Sequence[str] | None = None, rows: tuple[int, int] | None = None
+    ) -> Iterator[pl.DataFrame]:
+        """Read rows of a version as they arrive, about a megabyte at a time; a table larger than memory can be read so.
+
+        Args:
+            ref: The version.
+            columns: Which columns, in which order; None: all that you may read.
+            rows: The first row and the one behind the last; None: all.
+
+        Yields:
+            Polars frames, in the order of the rows.
+        """
+        with self._transport.download(path_of("datasets", ref, "export"), _asked("arrow", columns, rows)) as download:
+            yield from frames(download.chunks)
 
     def delete(self, ref: str) -> None:
         """Delete a version (``name@version``) or all versions (``name``) for good."""

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 BATCH_ROWS = 65_536
+_ARROW_BYTES = 1 << 20
+"""Size of a piece of a stream: what a processor's cache holds."""
 MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",
     "parquet": "application/vnd.apache.parquet",
@@ -84,13 +86,20 @@ def _write_arrow(plan: pl.LazyFrame) -> Iterator[bytes]:
     import polars as pl
     import polars.selectors as cs
 
-    for number, frame in enumerate(_batches(plan)):
-        buffer = io.BytesIO()
+    buffer = io.BytesIO()  # written over and over: fresh memory for each piece costs more than the copy
+    schema_is_out = False
+    for frame in _batches(plan):
         # As plain text: a batch with categories of its own would replace those of the batches before it.
-        frame.with_columns((cs.categorical() | cs.enum()).cast(pl.String)).write_ipc_stream(buffer)
-        stream = memoryview(buffer.getbuffer())
-        header = 8 + int.from_bytes(stream[4:8], "little")
-        yield bytes(stream[header if number else 0 : -len(_END)])
+        plain = frame.with_columns((cs.categorical() | cs.enum()).cast(pl.String))
+        each = max(1, _ARROW_BYTES * plain.height // max(1, int(plain.estimated_size())))
+        for piece in plain.iter_slices(each) if plain.height else (plain,):
+            buffer.seek(0)
+            buffer.truncate()
+            piece.write_ipc_stream(buffer)
+            with buffer.getbuffer() as stream:
+                header = 8 + int.from_bytes(stream[4:8], "little")
+                yield bytes(stream[header if schema_is_out else 0 : -len(_END)])
+            schema_is_out = True
     yield _END
 
 

@@ -73,6 +73,16 @@ def fit_features(
     return Features(tuple(items), tuple(f"{note} It is left out." for note in notes))
 
 
+def only(rows: pl.LazyFrame, names: Sequence[str], chosen: npt.NDArray[np.bool_]) -> pl.LazyFrame:
+    """Return the chosen ones of the rows of a table with these columns."""
+    import polars as pl
+
+    mark = "chosen"
+    while mark in names:
+        mark += "_"
+    return pl.concat([rows, pl.LazyFrame({mark: chosen})], how="horizontal").filter(pl.col(mark)).drop(mark)
+
+
 def _fit_numbers(rows: pl.LazyFrame, columns: Sequence[Column], keep_constant: bool) -> dict[str, Feature | str]:
     wanted = [number_expression(column).alias(str(index)) for index, column in enumerate(columns)]
     frame = rows.select(wanted).collect(engine="streaming")

@@ -25,7 +25,7 @@ from lepton.models.agreement import agree
 from lepton.models.batch import add_answers, added_columns
 from lepton.models.evaluate import Report
 from lepton.models.features import Column, Features
-from lepton.models.fitting import fit_features
+from lepton.models.fitting import fit_features, only
 from lepton.models.frames import check_columns, predict_frame
 from lepton.models.graph import features_graph
 from lepton.models.learned import profile_of
@@ -232,19 +232,14 @@ def _share_features(context: TaskContext, material: _Material) -> tuple[Features
 
 
 def _fit_features(material: _Material) -> Features:
-    import polars as pl
-
     from lepton.store.parquet import mapped_errors
 
     names = material.choice.columns
     schema = material.dataset.schema
     columns = [Column(name, schema.column(name).type, schema.column(name).column_class) for name in names]
-    mark = "train"
-    while mark in names:
-        mark += "_"
     with mapped_errors():
-        rows = pl.concat([material.dataset.scan(names), pl.LazyFrame({mark: material.train})], how="horizontal")
-        return fit_features(rows.filter(pl.col(mark)).drop(mark), columns, named=material.request.features is not None)
+        rows = only(material.dataset.scan(names), names, material.train)
+        return fit_features(rows, columns, named=material.request.features is not None)
 
 
 def _fit(context: TaskContext, material: _Material, shard: Shard) -> Estimator:

@@ -25,6 +25,7 @@ from lepton.models.prediction import open_session
 from lepton.models.signature import Input, Signature
 from lepton.trainer import code, platform, rows, settings
 from lepton.trainer.finishing import Finishing
+from lepton.trainer.source import Source
 from lepton.training.advice import advise
 from lepton.training.checkpoints import Checkpoints
 from lepton.training.collective import Collective, TcpCollective, open_collective
@@ -34,6 +35,10 @@ from lepton.training.recipes.port import Block, Fitted, Material, Problem
 
 ADVICE_S = 5.0
 """So long the columns are looked at one by one; those that are left then are not."""
+
+
+ADVICE_ROWS = 100_000
+"""So many rows of each column are looked at."""
 
 
 def main() -> None:
@@ -72,8 +77,9 @@ def train(asked: platform.PlatformOfRun, plan: Plan, collective: Collective, sto
     asked.progress(0.02, "reading the target")
     split = rows.split(asked, plan, ours)
     asked.progress(0.05, "fitting features")
-    features, inputs, blocks, graph = _share_features(asked, plan, split, collective, ours)
-    reader = rows.Reader(asked, plan, inputs, open_session(graph))
+    source = rows.source(asked, plan, split, ours)
+    features, inputs, blocks, graph = _share_features(source, plan, split, collective, ours)
+    reader = rows.Reader(source, inputs, open_session(graph), memory_bytes=ours.memory_bytes)
     share = {"rank": collective.rank, "workers": collective.world_size, "seed": request.seed}
     part = reader.part(split.target, split.train, **share)
     valid = reader.part(split.target, split.valid, **share) if split.valid.any() else None
@@ -100,7 +106,8 @@ def train(asked: platform.PlatformOfRun, plan: Plan, collective: Collective, sto
 
 def _advice(material: Material) -> list[str]:
     """Say at once what looks wrong with the rows: a column that gives the target away, one that numbers the rows."""
-    features, targets = material.train.matrix()
+    features, targets = next(material.train.batches(ADVICE_ROWS, epoch=0))
+    features, targets = features[: material.train.count], targets[: material.train.count]
     found = advise(features, targets, material.problem, seed=material.seed, limit_s=ADVICE_S)
     for sentence in found:
         _say(sentence)
@@ -124,7 +131,7 @@ def _finish(asked: platform.PlatformOfRun, finishing: Finishing, fitted: Fitted)
 
 
 def _share_features(
-    asked: platform.PlatformOfRun, plan: Plan, split: rows.Split, collective: Collective, ours: settings.Settings
+    source: Source, plan: Plan, split: rows.Split, collective: Collective, ours: settings.Settings
 ) -> tuple[Features | None, tuple[Input, ...], tuple[Block, ...], bytes]:
     """Fit the features on worker 0 and give every worker their graph."""
     if collective.rank:
@@ -134,7 +141,7 @@ def _share_features(
         inputs = Signature.from_json(base64.b64decode(told["signature"])).inputs
         return None, inputs, tuple(_block(block) for block in told["blocks"]), base64.b64decode(told["graph"])
     try:
-        features = rows.fit(asked, plan, split.train, ours)
+        features = rows.fit(source, plan, split.train, ours)
     except InvalidInput as error:
         collective.broadcast(json.dumps({"error": error.message}).encode())
         raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from lepton.client.recording import TrackedRun, start_run
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 600.0
 _EVERY_S = 0.5
+_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 T = TypeVar("T")
 
 
@@ -44,9 +45,20 @@ class PlatformOfRun:
         """Return columns of a dataset version."""
         return self._ask(lambda client: client.datasets.read(ref, columns=columns, rows=rows))
 
-    def rows_of(self, ref: str) -> int:
-        """Return how many rows a dataset version has."""
-        return self._ask(lambda client: client.datasets.get(ref)).rows
+    def blocks(self, ref: str, columns: Sequence[str], first: int, end: int) -> Generator[pl.DataFrame, None, None]:
+        """Read columns of a dataset version block after block; a stream that breaks off is taken up where it was."""
+        deadline, pause_s = time.monotonic() + PATIENCE_S, _PAUSE_S
+        while first < end:
+            try:
+                for block in self._client.datasets.blocks(ref, columns=columns, rows=(first, end)):
+                    first += block.height
+                    deadline, pause_s = time.monotonic() + PATIENCE_S, _PAUSE_S
+                    yield block
+            except Unavailable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(pause_s)
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         """Add a point to curves of the run."""
@@ -86,7 +98,7 @@ class PlatformOfRun:
             return
 
     def _ask(self, question: Callable[[Client], T]) -> T:
-        deadline, pause_s = time.monotonic() + PATIENCE_S, 0.1
+        deadline, pause_s = time.monotonic() + PATIENCE_S, _PAUSE_S
         while True:
             try:
                 return question(self._client)
@@ -94,7 +106,7 @@ class PlatformOfRun:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(pause_s)
-                pause_s = min(pause_s * 2, 5.0)
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
 
 def threads(environment: Mapping[str, str]) -> int:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from lepton.core.errors import InvalidInput
 from lepton.models.commanded import Plan
 from lepton.models.features import Features
-from lepton.models.fitting import fit_features
+from lepton.models.fitting import fit_features, only
 from lepton.models.frames import transform
 from lepton.models.prediction import Session
 from lepton.models.shards import share_of_rows
@@ -19,13 +21,13 @@ from lepton.models.signature import Input
 from lepton.models.target import Mask, Target, hold_out, part, read_target
 from lepton.trainer.platform import PlatformOfRun
 from lepton.trainer.settings import Settings
-from lepton.training.recipes.port import Part
+from lepton.trainer.source import Source
+from lepton.trainer.spool import Spool, SpooledPart
+from lepton.training.recipes.port import Features as Matrix
+from lepton.training.recipes.port import Part, Rows
 
 if TYPE_CHECKING:
     import polars as pl
-
-BLOCK_ROWS = 65_536
-"""Rows that are read at once."""
 
 
 @dataclass(frozen=True)
@@ -65,44 +67,75 @@ def split(platform: PlatformOfRun, plan: Plan, settings: Settings) -> Split:
     return Split(target, train, valid, test)
 
 
-def fit(platform: PlatformOfRun, plan: Plan, train: Mask, settings: Settings) -> Features:
-    """Find the features in the training rows."""
-    import polars as pl
+def source(platform: PlatformOfRun, plan: Plan, split: Split, settings: Settings) -> Source:
+    """Return where the columns that may be learned from are read."""
+    return Source(
+        platform,
+        str(plan.request.dataset),
+        [column.name for column in plan.columns],
+        rows=len(split.train),
+        memory_bytes=settings.memory_bytes,
+        folder=Path.cwd(),
+    )
+
+
+def fit(rows: Source, plan: Plan, train: Mask, settings: Settings) -> Features:
+    """Find the features in the training rows; all rows are copied for it, and read from the copy from then on."""
+    from lepton.store.parquet import mapped_errors
 
     names = [column.name for column in plan.columns]
-    frame = platform.read(str(plan.request.dataset), names).filter(pl.Series(train))
     named, keep = plan.request.features is not None, settings.keep_constant
-    return fit_features(frame.lazy(), plan.columns, named=named, tokens=settings.tokens, keep_constant=keep)
+    with mapped_errors():
+        chosen = only(rows.keep(), names, train)
+        return fit_features(chosen, plan.columns, named=named, tokens=settings.tokens, keep_constant=keep)
 
 
 class Reader:
-    """Reads rows through the features' graph."""
+    """Reads rows through the features' graph.
 
-    def __init__(self, platform: PlatformOfRun, plan: Plan, inputs: Sequence[Input], session: Session) -> None:
-        self._platform, self._plan = platform, plan
-        self._inputs, self._session = inputs, session
+    Args:
+        rows: Where they are.
+        inputs: Columns of the graph.
+        session: The graph.
+        memory_bytes: What a part may take of memory; a larger one lies on the disk, encrypted.
+    """
 
-    def part(self, target: Target, chosen: Mask, *, rank: int, workers: int, seed: int) -> Part:
+    def __init__(self, rows: Source, inputs: Sequence[Input], session: Session, *, memory_bytes: int) -> None:
+        self._rows, self._inputs, self._session, self._memory_bytes = rows, inputs, session, memory_bytes
+
+    def part(self, target: Target, chosen: Mask, *, rank: int, workers: int, seed: int) -> Rows:
         """Return a worker's part of the chosen rows."""
         first, end = share_of_rows(chosen, rank, workers)
-        found = [
-            (transform(self._session, frame, self._inputs).astype(np.float32), target.values[rows])
-            for rows, frame in self.frames(chosen, first, end)
-        ]
-        features = np.concatenate([one for one, _ in found]) if found else np.empty((0, 0), np.float32)
-        targets = np.concatenate([one for _, one in found]) if found else np.empty(0)
-        return Part(features, targets, longest=-(-int(chosen.sum()) // workers), seed=seed)
+        targets = target.values[first:end][chosen[first:end]]
+        longest = -(-int(chosen.sum()) // workers)
+        features: Matrix = np.empty((0, 0), np.float32)
+        spool: Spool | None = None
+        at = 0
+        for _, frame in self.frames(chosen, first, end):
+            block = transform(self._session, frame, self._inputs)
+            if not at and len(targets) * block.shape[1] * 4 > self._memory_bytes:
+                spool = Spool(Path.cwd(), block.shape[1])
+            elif not at:
+                features = np.empty((len(targets), block.shape[1]), np.float32)
+            if spool is None:
+                features[at : at + len(block)] = block
+            else:
+                spool.append(block.astype(np.float32))
+            at += len(block)
+        if spool is not None:
+            return SpooledPart(spool, targets, longest=longest, seed=seed)
+        return Part(features, targets, longest=longest, seed=seed)
 
-    def frames(self, chosen: Mask, first: int = 0, end: int | None = None) -> Iterator[tuple[Mask, pl.DataFrame]]:
-        """Read chosen rows of a range in blocks; yields the mask [N] of each block's rows, and them."""
+    def frames(
+        self, chosen: Mask, first: int = 0, end: int | None = None
+    ) -> Iterator[tuple[npt.NDArray[np.int64], pl.DataFrame]]:
+        """Read chosen rows of a range in blocks; yields the positions of each block's rows, and them."""
         import polars as pl
 
-        names = [column.name for column in self._inputs]
-        for start in range(first, len(chosen) if end is None else end, BLOCK_ROWS):
-            stop = min(start + BLOCK_ROWS, len(chosen) if end is None else end)
-            here = chosen[start:stop]
-            if here.any():
-                frame = self._platform.read(str(self._plan.request.dataset), names, (start, stop))
-                rows = np.zeros(len(chosen), dtype=bool)
-                rows[start:stop] = here
-                yield rows, frame.filter(pl.Series(here))
+        end = len(chosen) if end is None else end
+        with self._rows.frames(first, end, [column.name for column in self._inputs]) as blocks:
+            for block in blocks:
+                here = chosen[first : first + block.height]
+                if here.any():
+                    yield first + np.flatnonzero(here), block.filter(pl.Series(here))
+                first += block.height

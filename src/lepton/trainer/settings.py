@@ -21,6 +21,8 @@ class Settings:
         checkpoint_every: Steps between two checkpoints.
         tokens: How many words of a free text are kept in their order, for networks that read; 0: a bag of words.
         keep_constant: Whether columns of numbers that are the same in all rows stay, as pixels of a picture have to.
+        memory_mb: What a worker keeps of its rows in memory; more lies on its disk, encrypted, and is shuffled in
+            windows of 16 MB.
         task: ``classification``, ``regression``, or ``auto``: the target decides.
     """
 
@@ -28,7 +30,13 @@ class Settings:
     checkpoint_every: int = 100
     tokens: int = 0
     keep_constant: bool = False
+    memory_mb: int = 1024
     task: str = "auto"
+
+    @property
+    def memory_bytes(self) -> int:
+        """The same in bytes."""
+        return self.memory_mb << 20
 
     @property
     def kind(self) -> str:
@@ -61,7 +69,7 @@ def take(
         raise InvalidInput("keep_constant must be true or false.")
     if not 0 <= _number(settings.validation_fraction) < 1:
         raise InvalidInput("validation_fraction must lie between 0 and 1, for example 0.1; 0 watches nothing.")
-    for name in ("checkpoint_every", "tokens"):
+    for name in ("checkpoint_every", "tokens", "memory_mb"):
         if not isinstance(getattr(settings, name), int) or getattr(settings, name) < (name == "checkpoint_every"):
             raise InvalidInput(f"{name} must be a whole number from {int(name == 'checkpoint_every')}.")
     if settings.task not in _TASKS:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from lepton.core.errors import InvalidInput
 from lepton.training.context import TrainingContext
-from lepton.training.recipes.port import Features, Material, Rows, Targets, check_loss
+from lepton.training.recipes.port import Features, Material, Rows, Targets, check_loss, parts
 
 Arrays = dict[str, npt.NDArray[Any]]
 """The state of a learner by name."""
@@ -201,10 +201,8 @@ class _Loop:
 
     def _watch(self, rows: Rows) -> float:
         """Return the mean loss on the rows of all workers."""
-        features, targets = rows.matrix()
         total = 0.0
-        for first in range(0, len(features), _ROWS):
-            part = slice(first, first + _ROWS)
-            total += self._learner.loss(features[part], targets[part]) * len(features[part])
-        summed, count = self._context.collective.all_reduce([total, float(len(features))])
+        for features, targets in parts(rows, _ROWS):
+            total += self._learner.loss(features, targets) * len(features)
+        summed, count = self._context.collective.all_reduce([total, float(rows.count)])
         return float(summed / count)

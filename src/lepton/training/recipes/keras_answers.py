@@ -67,7 +67,7 @@ def look(network: Any, material: Material) -> Answers:
     import keras
 
     problem = material.problem
-    rows = material.train.matrix()[0][:_LOOKED_AT]
+    rows = next(material.train.blocks())[0][:_LOOKED_AT]
     try:
         found = keras.ops.convert_to_numpy(keras.ops.cast(network(rows, training=False), "float32"))
     except (TypeError, ValueError) as error:  # shapes that do not fit: Keras says so with these

@@ -24,7 +24,7 @@ from lepton.core.errors import InvalidInput
 from lepton.training.context import TrainingContext
 from lepton.training.recipes.building import build_model
 from lepton.training.recipes.epochs import Cursor, Plan, pack, step_seed, unpack
-from lepton.training.recipes.port import Features, Fitted, Material, Problem, Rows, Targets, check_loss
+from lepton.training.recipes.port import Features, Fitted, Material, Problem, Rows, Targets, check_loss, parts
 from lepton.training.recipes.scale import Scale
 from lepton.training.recipes.torch_graph import Answers, graph_of, scores_of
 from lepton.training.recipes.torch_group import joined
@@ -215,16 +215,15 @@ class Watch(lightning.Callback):
             if name in logged:
                 told = float(self.context.collective.all_reduce(logged[name]))
                 return told / self.context.collective.world_size
-        features, targets = self.material.valid.matrix()
         total, learning = 0.0, module.training
         module.eval()
         with torch.no_grad():
-            for first in range(0, len(features), _ROWS):
-                rows, wanted = self.batch(features[first : first + _ROWS], targets[first : first + _ROWS])
+            for features, targets in parts(self.material.valid, _ROWS):
+                rows, wanted = self.batch(features, targets)
                 outputs = module(rows.to(module.device))
                 total += float(loss_of(outputs, wanted.to(module.device), self.material.problem)) * len(rows)
         module.train(learning)
-        summed, count = self.context.collective.all_reduce([total, float(len(features))]).tolist()
+        summed, count = self.context.collective.all_reduce([total, float(self.material.valid.count)]).tolist()
         return float(summed / count)
 
     def batch(self, features: Features, targets: Targets) -> tuple[torch.Tensor, torch.Tensor]:

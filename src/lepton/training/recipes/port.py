@@ -17,6 +17,8 @@ import numpy.typing as npt
 from lepton.training.context import TrainingContext
 from lepton.training.problems import TrainingDataError
 
+_BLOCK_ROWS = 4096
+
 Features = npt.NDArray[np.float32]
 """[n, width]: numbers scaled, categories and words as 0 and 1, tokens as their numbers."""
 Targets = npt.NDArray[np.int64] | npt.NDArray[np.float64]
@@ -81,8 +83,15 @@ class Rows(Protocol):
     def count(self) -> int:
         """How many rows this worker has."""
 
+    @property
+    def targets(self) -> Targets:
+        """The targets of all rows of this worker, in their order."""
+
     def matrix(self) -> tuple[Features, Targets]:
-        """Return all rows of this worker at once, in their order."""
+        """Return all rows of this worker at once, in their order: for what cannot learn from fewer."""
+
+    def blocks(self) -> Iterator[tuple[Features, Targets]]:
+        """Pass over all rows of this worker once, in their order, as many at a time as memory should hold."""
 
     def steps(self, size: int) -> int:
         """Return how many batches of `size` rows an epoch has: the same on every worker."""
@@ -195,9 +204,20 @@ class Part:
         """How many rows this worker has."""
         return len(self._features)
 
+    @property
+    def targets(self) -> Targets:
+        """The targets of all rows of this worker, in their order."""
+        return self._targets
+
     def matrix(self) -> tuple[Features, Targets]:
         """Return all rows of this worker at once, in their order."""
         return self._features, self._targets
+
+    def blocks(self) -> Iterator[tuple[Features, Targets]]:
+        """Pass over all rows once, in their order."""
+        for first in range(0, self.count, _BLOCK_ROWS):
+            part = slice(first, first + _BLOCK_ROWS)
+            yield self._features[part], self._targets[part]
 
     def steps(self, size: int) -> int:
         """Return how many batches of `size` rows an epoch has: the same on every worker."""
@@ -212,6 +232,13 @@ class Part:
         for step in range(skip, self.steps(size)):
             chosen = order[step * size : (step + 1) * size]
             yield self._features[chosen], self._targets[chosen]
+
+
+def parts(rows: Rows, size: int) -> Iterator[tuple[Features, Targets]]:
+    """Pass over all rows of a worker once, in their order, at most `size` at a time."""
+    for features, targets in rows.blocks():
+        for first in range(0, len(features), size):
+            yield features[first : first + size], targets[first : first + size]
 
 
 def check_loss(loss: float, step: int) -> float:

@@ -28,7 +28,7 @@ class Scale:
         """Return the scale over all workers' rows to learn from; of classes, the one that changes nothing."""
         if material.problem.classes is not None:
             return cls()
-        targets = np.asarray(material.train.matrix()[1], dtype=np.float64)
+        targets = np.asarray(material.train.targets, dtype=np.float64)
         total, count = context.collective.all_reduce([float(targets.sum()), float(len(targets))])
         mean = float(total / count)
         squares = float(context.collective.all_reduce(float(((targets - mean) ** 2).sum())))

@@ -74,7 +74,7 @@ class ScikitLearn:
             at_least(name, told[name], least)
         estimator = _choose(told["estimator"], material.problem) if model is None else _take(model, material.problem)
         _set(estimator, rest, self.parameters, material.seed, context.threads)
-        targets = material.train.matrix()[1]
+        targets = material.train.targets
         unit = Unit()
         if material.problem.classes:
             check_classes(targets, material.problem.classes, context.collective)

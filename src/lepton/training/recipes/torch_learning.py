@@ -21,7 +21,7 @@ from lepton.core.errors import InvalidInput, LeptonError
 from lepton.training.context import TrainingContext
 from lepton.training.recipes.building import build_model
 from lepton.training.recipes.epochs import step_seed
-from lepton.training.recipes.port import Features, Fitted, Material, Problem, Targets, check_loss
+from lepton.training.recipes.port import Features, Fitted, Material, Problem, Targets, check_loss, parts
 from lepton.training.recipes.scale import Scale
 from lepton.training.recipes.torch_graph import Answers, graph_of, logits_of, scores_of
 from lepton.training.recipes.torch_group import device_of, joined
@@ -220,15 +220,13 @@ class _Training:
     def _watch(self) -> float:
         """Return the mean loss of the rows that are watched, those of all workers, and remember what was best."""
         assert self.material.valid is not None
-        features, targets = self.material.valid.matrix()
         size, total = self.told["batch_size"], 0.0
         self.network.eval()
         with torch.no_grad(), self.autocast():
-            for first in range(0, len(features), size):
-                part = slice(first, first + size)
-                outputs = self.network(torch.from_numpy(np.array(features[part], np.float32)).to(self.device))
-                total += float(loss_of(outputs, self._wanted(targets[part]), self.material.problem)) * len(outputs)
-        summed, count = self.context.collective.all_reduce([total, len(features)]).tolist()
+            for features, targets in parts(self.material.valid, size):
+                outputs = self.network(torch.from_numpy(np.array(features, np.float32)).to(self.device))
+                total += float(loss_of(outputs, self._wanted(targets), self.material.problem)) * len(outputs)
+        summed, count = self.context.collective.all_reduce([total, self.material.valid.count]).tolist()
         loss = check_loss(summed / count, self.step)
         self.watched.epochs_since += 1
         if loss < self.watched.loss:
@@ -308,7 +306,7 @@ def _too_large(training: _Training, error: RuntimeError) -> InvalidInput:
     training.optimizer.zero_grad(set_to_none=True)
     where = "the processor" if training.device.type == "cpu" else "the GPU"
     network, problem = training.network, training.material.problem
-    features, targets = training.material.train.matrix()
+    features, targets = next(training.material.train.blocks())
     while size > 1:
         size //= 2
         if training.device.type == "cuda":

@@ -16,7 +16,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from lepton.training.context import TrainingContext
 from lepton.training.recipes.epochs import Cursor, Plan, pack, step_seed, unpack
-from lepton.training.recipes.port import Features, Material, Targets, check_loss
+from lepton.training.recipes.port import Features, Material, Rows, Targets, check_loss, parts
 from lepton.training.recipes.scale import Scale
 from lepton.training.recipes.token_columns import TokenColumns
 
@@ -129,7 +129,7 @@ class Watch(TrainerCallback):
         metrics = {"loss": cursor.total / self.steps}
         cursor.total = 0.0
         if self._material.valid is not None:
-            loss = metrics["valid_loss"] = check_loss(self._watch(*self._material.valid.matrix()), cursor.step)
+            loss = metrics["valid_loss"] = check_loss(self._watch(self._material.valid), cursor.step)
             cursor.waited += 1
             if loss < cursor.best:
                 cursor.best, cursor.waited = loss, 0
@@ -138,19 +138,17 @@ class Watch(TrainerCallback):
         self._context.report(epoch, **metrics)
         self._context.progress(epoch / plan.epochs, f"epoch {epoch} of {plan.epochs}")
 
-    def _watch(self, features: Features, targets: Targets) -> float:
+    def _watch(self, rows: Rows) -> float:
         """Return the mean loss on the rows of all workers."""
         total, learning = 0.0, self._network.training
         self._network.eval()
         device = self._network.device
         with torch.no_grad():
-            for first in range(0, len(features), _ROWS):
-                part = slice(first, first + _ROWS)
-                inputs = self._inputs(features[part], targets[part])
-                inputs = {name: value.to(device) for name, value in inputs.items()}
-                total += float(self._network(**inputs).loss) * len(features[part])
+            for features, targets in parts(rows, _ROWS):
+                inputs = {name: value.to(device) for name, value in self._inputs(features, targets).items()}
+                total += float(self._network(**inputs).loss) * len(features)
         self._network.train(learning)
-        summed, count = self._context.collective.all_reduce([total, float(len(features))])
+        summed, count = self._context.collective.all_reduce([total, float(rows.count)])
         return float(summed / count)
 
     def _inputs(self, features: Features, targets: Targets) -> dict[str, torch.Tensor]:

@@ -46,7 +46,7 @@ _CENTERED = ("reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror")
 _NUMBERS = (*_CENTERED, "count:poisson", "reg:gamma", "reg:tweedie")
 _SAMPLED = ("subsample", "colsample_bytree", "colsample_bylevel", "colsample_bynode")
 _OF_WRAPPER = ("n_estimators", "early_stopping_rounds", "missing", "enable_categorical", "callbacks", "importance_type")
-_BATCH_ROWS = 1 << 16
+
 _TRACKER_S = 300
 
 
@@ -200,7 +200,7 @@ class _Ensemble:
         self._context, self._native, self._classes = context, native, material.problem.classes
         self.width = material.problem.width
         self.offset = 0.0
-        targets = material.train.matrix()[1]
+        targets = material.train.targets
         if self._classes:
             check_classes(targets, self._classes, context.collective)
         elif native["objective"] in _CENTERED:
@@ -208,7 +208,7 @@ class _Ensemble:
         self._sets = [self._data(material.train, None)]
         if material.valid is not None:
             self._sets.append(self._data(material.valid, self._sets[0]))
-        self._targets = [rows.matrix()[1] for rows in (material.train, material.valid) if rows is not None]
+        self._targets = [rows.targets for rows in (material.train, material.valid) if rows is not None]
         self.booster = xgboost.Booster(native, self._sets)
         if trees:
             self.booster.load_model(bytearray(trees))
@@ -256,17 +256,14 @@ class _Ensemble:
 
             def reset(self) -> None:
                 """Begin again."""
-                self._left, self._batches = rows.count, rows.batches(_BATCH_ROWS)
+                self._blocks = rows.blocks()
 
             def next(self, input_data: Any) -> bool:
-                """Give the next rows; False: there are none. A part that is shorter than others repeats its first."""
-                if not self._left:
-                    return False
-                features, targets = next(self._batches)
-                features, targets = features[: self._left], targets[: self._left]
-                self._left -= len(features)
-                input_data(data=features, label=targets - offset)
-                return True
+                """Give the next rows; False: there are none."""
+                for features, targets in self._blocks:
+                    input_data(data=features, label=targets - offset)
+                    return True
+                return False
 
         return xgboost.QuantileDMatrix(
             Batches(),

@@ -150,6 +150,11 @@ def proposals(found: Proposed) -> Table:
     return table(["recipe", "model", "parameters", f"for {found.target} ({found.task})"], rows)
 
 
+def templates(known: Mapping[str, str]) -> Table:
+    """List the networks to copy."""
+    return table(["template", "for"], known.items())
+
+
 def _model_cells(version: ModelVersion) -> tuple[str, str, str, str, str]:
     return (
         version.ref, f"{version.target} ({version.task})", version.dataset,

@@ -11,7 +11,9 @@ import typer
 from lepton.cli.door import Detach, Door, Ref, Yes, group, verb
 from lepton.core.errors import Conflict, InvalidInput
 
-MODELS = group("models", "Versioned predictors: train, register, evaluate, predict, trace, export.")
+MODELS = group(
+    "models", "Versioned predictors: propose, train, tune, copy templates, register, evaluate, predict, trace, export."
+)
 GROUPS = (MODELS,)
 
 DatasetRef = Annotated[str, typer.Option(help="Dataset version, NAME or NAME@VERSION.", metavar="REF")]

@@ -123,6 +123,8 @@ export type RunState = "queued" | "running" | "succeeded" | "failed" | "cancelle
 export interface Run {
   id: string;
   task: string;
+  /** What asked for it: models.train of a command that trains, else the task. */
+  verb: string;
   state: RunState;
   workers: number;
   progress: number;

@@ -15,7 +15,8 @@ BEGAN = datetime(2026, 11, 27, tzinfo=UTC)
 
 def a_run(**more: object) -> Run:
     given: dict[str, object] = {
-        "id": "01J8ZQ4T6W", "task": "runs.create", "verb": "runs.create", "state": "succeeded", "workers": 1, "submitted_by": "ada",
+        "id": "01J8ZQ4T6W", "task": "runs.create", "verb": "runs.create", "state": "succeeded", "workers": 1,
+        "submitted_by": "ada",
         "created_at": BEGAN, "started_at": BEGAN, "ended_at": BEGAN + timedelta(seconds=2.5), **more,
     }  # fmt: skip
     return Run(**given)  # type: ignore[arg-type]

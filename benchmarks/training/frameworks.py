@@ -31,11 +31,11 @@ from lepton.core.refs import parse_ref
 from lepton.models.commanded import Plan
 from lepton.models.features import Column
 from lepton.models.graph import features_graph
+from lepton.models.parameters import Settings
 from lepton.models.prediction import open_session
 from lepton.models.records import TrainRequest
 from lepton.trainer import rows as trainer_rows
 from lepton.trainer.platform import PlatformOfRun
-from lepton.trainer.settings import Settings
 from lepton.trainer.source import BLOCK_ROWS
 
 SCRIPT = Path(__file__).with_name("ddp_script.py")

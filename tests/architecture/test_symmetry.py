@@ -31,7 +31,7 @@ FOR_PROGRAMS = {
     "models.append_journal",
 }
 """What a program tells the platform while it works; nobody would type it."""
-ON_THIS_MACHINE = {"runs.sync", "runs.import-mlflow"}
+ON_THIS_MACHINE = {"runs.sync", "runs.import-mlflow", "models.template"}
 """Commands about files of the one who types, not about the platform."""
 READS_AS = {
     "datasets.report": "datasets.get",
@@ -107,7 +107,7 @@ def test_every_verb_on_people_and_tokens_is_one_of_the_operations_of_access(noun
 @pytest.mark.parametrize("noun", NOUNS + ACCESS)
 def test_the_sdk_has_the_same_words_as_the_rest_interface(noun: str) -> None:
     wanted = rest()[noun]
-    helping = {"wait", "evaluation", "signature", "get_artifact", "read", "blocks"}
+    helping = {"wait", "evaluation", "signature", "get_artifact", "read", "blocks", "template", "templates"}
     assert wanted <= public(sdk()[noun])
     assert public(sdk()[noun]) - wanted <= helping
 

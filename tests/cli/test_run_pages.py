@@ -15,7 +15,8 @@ BEGAN = datetime(2026, 11, 27, tzinfo=UTC)
 
 def a_run(**more: object) -> Run:
     given: dict[str, object] = {
-        "id": "01J8ZQ4T6W", "task": "runs.create", "state": "succeeded", "workers": 1, "submitted_by": "ada",
+        "id": "01J8ZQ4T6W", "task": "runs.create", "verb": "runs.create", "state": "succeeded", "workers": 1,
+        "submitted_by": "ada",
         "created_at": BEGAN, "started_at": BEGAN, "ended_at": BEGAN + timedelta(seconds=2.5), **more,
     }  # fmt: skip
     return Run(**given)  # type: ignore[arg-type]
@@ -43,6 +44,24 @@ def test_a_run_is_shown_with_its_name_settings_tags_and_curves_in_columns() -> N
     curves = [line for line in lines if "→" in line]
     assert [line[:12] for line in curves] == ["train/loss  ", "f1          "]
     assert curves[0].endswith("1 → 0.25")
+
+
+@pytest.mark.parametrize(
+    ("verb", "params", "name"),
+    [
+        (
+            "models.train",
+            {"name": "churn", "recipe": "xgboost", "command": "python -m lepton.trainer"},
+            "train churn (xgboost)",
+        ),
+        ("models.tune", {"name": "churn", "command": "python -m lepton.tuner"}, "tune churn"),
+        ("models.train", {"recipe": "auto"}, "models.train"),
+        ("runs.submit", {"name": "mine", "command": "python a.py"}, "mine"),
+    ],
+)
+def test_what_trains_is_called_a_training_of_its_model(verb: str, params: dict[str, str], name: str) -> None:
+    task = "runs.submit" if "command" in params else verb
+    assert tables.name_of(a_run(task=task, verb=verb, params=params)) == name
 
 
 @pytest.mark.parametrize(

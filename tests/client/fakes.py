@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 RUN = {
     "id": "01RUN",
     "task": "datasets.clean",
+    "verb": "datasets.clean",
     "state": "running",
     "workers": 1,
     "progress": 0.5,

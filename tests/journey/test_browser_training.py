@@ -62,7 +62,8 @@ def test_a_framework_is_proposed_chosen_and_trained(page: Page, live: Live) -> N
     shoot(page, "trained")
 
 
-def test_a_parameter_that_nobody_knows_is_said_on_the_page_of_the_run(page: Page, live: Live) -> None:
+def test_a_parameter_that_nobody_knows_is_said_in_the_dialog(quiet_page: Page, live: Live) -> None:
+    page = quiet_page
     page.get_by_role("link", name="shoppers").first.click()
     click(page, "Train")
     choose(page, "Target column", "bought")
@@ -72,5 +73,25 @@ def test_a_parameter_that_nobody_knows_is_said_on_the_page_of_the_run(page: Page
     click(page, "More options")
     dialog.get_by_label("Parameters").fill("max_dept = 3")
     click(page, "Start training")
-    said = page.get_by_role("main").get_by_text("There is no parameter 'max_dept' here. Did you mean max_depth?")
-    expect(said.first).to_be_visible(timeout=SLOW_MS)
+    expect(dialog).to_contain_text("There is no parameter 'max_dept' here. Did you mean max_depth?", timeout=SLOW_MS)
+
+
+def test_a_search_is_started_by_clicking_and_its_study_opens(page: Page, live: Live) -> None:
+    page.get_by_role("link", name="shoppers").first.click()
+    click(page, "Train")
+    choose(page, "Target column", "bought")
+    dialog = page.get_by_role("dialog")
+    choose(page, "Recipe", "Logistic regression")
+    dialog.get_by_label("Model name").fill("found")
+    dialog.get_by_role("switch", name="Search for the best settings").click()
+    dialog.get_by_label("What is searched").fill("l2 = 0.1|10\nsolver = newton|lbfgs")
+    dialog.get_by_label("Trials", exact=True).fill("2")
+    choose(page, "How settings are chosen", "At random")
+    shoot(page, "search")
+    click(page, "Start search")
+    expect(page.get_by_role("heading", name="found", level=1)).to_be_visible(timeout=SLOW_MS)
+    expect(page).to_have_url(re.compile("/models/studies/found$"))
+    with live.client() as client:
+        run = next(one for one in client.runs.list() if one.verb == "models.tune")
+        assert (run.params["study"], run.params["trials"]) == ("found", 2)
+        client.runs.cancel(run.id)

@@ -5,13 +5,18 @@ from __future__ import annotations
 import pytest
 
 from lepton.core.columns import ColumnClass, ColumnType
-from lepton.datasets.profile import ColumnProfile
+from lepton.datasets.profile import ColumnProfile, TopValue
 from lepton.models.proposal import Proposal, propose, task_of
 from lepton.models.signature import Task
 
 
 def column(name: str, kind: ColumnType = ColumnType.NUMBER, distinct: int = 50) -> ColumnProfile:
     return ColumnProfile(name, kind, ColumnClass.PLAIN, distinct=distinct)
+
+
+def text(*values: str, distinct: int = 6000) -> ColumnProfile:
+    top = tuple(TopValue(value, 1) for value in values)
+    return ColumnProfile("note", ColumnType.TEXT, ColumnClass.PLAIN, distinct=distinct, top_values=top)
 
 
 def recipes(*columns: ColumnProfile, target: ColumnProfile, rows: int) -> list[tuple[str, str]]:
@@ -59,10 +64,31 @@ def test_a_square_of_numbered_columns_is_a_picture_and_a_line_of_them_a_series()
     assert recipes(*with_gap, target=YES, rows=1000)[0] == ("logistic_regression", "")
 
 
-def test_long_texts_in_many_rows_are_read_by_a_transformer() -> None:
-    note = column("note", ColumnType.TEXT, 6000)
+@pytest.mark.parametrize(
+    "note",
+    [text("It broke after a day.", "Never again, sorry!", "ok"), text("这家酒店很好", "房间太小而且很吵")],
+    ids=["English", "Chinese"],
+)
+def test_long_texts_in_many_rows_are_read_by_a_transformer(note: ColumnProfile) -> None:
     assert recipes(note, target=YES, rows=8000)[0] == ("transformers", "")
     assert recipes(note, target=YES, rows=12_001)[0] == ("logistic_regression", "")  # half of them repeat
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        text("c0", "c1", "c599"),
+        text("0f8fad5b-d9cb-469f-a165-70867728950e", "7c9e6679-7425-40de-944b-e07fc1f90ae7"),
+        text("Smith, Ann", "Lee, Bo"),
+        text("王小明", "李四"),
+        text(),
+    ],
+    ids=["numbers", "uuids", "names", "Chinese names", "nothing known"],
+)
+def test_identifiers_and_names_are_nothing_to_read_though_all_differ(names: ColumnProfile) -> None:
+    found = propose([names, YES], "bought", 6000)
+    assert (found[0].recipe, found[0].reason) == ("logistic_regression", "Fast, and it says what counts for how much.")
+    assert "transformers" not in [one.recipe for one in found]
 
 
 def test_what_to_type_is_the_whole_command() -> None:

@@ -134,7 +134,9 @@ def test_what_nobody_can_understand_is_passed_over(entries: list[str]) -> None:
 
 
 def a_request(search: tuple[str, ...] = ("l2=0.1..1",), **more: Any) -> TuneRequest:
-    train = TrainRequest("m", Ref("d"), "y", recipe="logistic_regression", params=more.pop("params", {}))
+    train = TrainRequest(
+        "m", Ref("d"), "y", recipe=more.pop("recipe", "logistic_regression"), params=more.pop("params", {})
+    )
     return TuneRequest(train, {}, search, **more)
 
 
@@ -153,6 +155,10 @@ def a_request(search: tuple[str, ...] = ("l2=0.1..1",), **more: Any) -> TuneRequ
         ({"search": ("solver=1|2",)}, "must be text"),
         ({"params": {"l2": 1.0}}, "searched and set"),
         ({"study": "No Good"}, "cannot name a study"),
+        ({"recipe": "xgboost", "search": ("max_dept=2..4",)}, "'max_dept' here. Did you mean max_depth"),
+        ({"recipe": "xgboost", "search": ("max_depth=2.0..4.0",)}, "max_depth is '2.6.*must be a whole number"),
+        ({"recipe": "pytorch", "search": ("optimizer=adamw|1",)}, "optimizer is '1'; it must be text"),
+        ({"recipe": "pytorch", "params": {"epoch": 3}, "search": ("dropout=0..0.5",)}, "Did you mean epochs"),
     ],
 )
 def test_a_search_that_cannot_go_well_is_refused_before_it_begins(wrong: dict[str, Any], said: str) -> None:

@@ -70,7 +70,7 @@ def test_a_search_that_is_killed_goes_on_and_each_trial_is_tried_once(client: le
         "leavers", dataset="leavers", target="left", recipe="logistic_regression", search=GRID, sampler="grid",
         params={"solver": "newton"}, trials=9, parallel=2, wait=False,
     )  # fmt: skip
-    assert (run.task, run.params["study"], run.resources.cpus) == ("runs.submit", "leavers", 0.1)
+    assert (run.verb, run.params["name"], run.resources.cpus) == ("models.tune", "leavers", 0.1)
 
     def complete() -> int:
         found = [one for one in client.models.studies() if one.name == "leavers"]

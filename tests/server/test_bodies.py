@@ -72,7 +72,8 @@ RUN = Run(
     {"l2": 0.1, "solver": "gd", "flag": True, "seed": 0, "none": None}, ("dataset:cancer@2",), (), "R0",
 )  # fmt: skip
 RUN_JSON = {
-    "id": "R2", "task": "models.train", "state": "failed", "workers": 2, "progress": 0.5, "message": "fitting",
+    "id": "R2", "task": "models.train", "verb": "models.train",
+    "state": "failed", "workers": 2, "progress": 0.5, "message": "fitting",
     "params": {"l2": 0.1, "solver": "gd", "flag": True, "seed": 0, "none": None}, "inputs": ["dataset:cancer@2"],
     "outputs": [], "error": {"code": "invalid_input", "message": "No."}, "submitted_by": "ana", "created_at": TIME,
     "started_at": TIME, "ended_at": TIME, "retry_of": "R0",

@@ -17,11 +17,11 @@ from lepton.core.refs import parse_ref
 from lepton.models.commanded import Plan
 from lepton.models.features import Column
 from lepton.models.graph import features_graph
+from lepton.models.parameters import Settings
 from lepton.models.prediction import open_session
 from lepton.models.records import TrainRequest
 from lepton.trainer import rows, source
 from lepton.trainer.platform import PlatformOfRun
-from lepton.trainer.settings import Settings
 from lepton.trainer.spool import SpooledPart
 from lepton.training.recipes.port import Part, Rows
 

@@ -44,9 +44,14 @@ def test_two_workers_bring_one_version_that_is_as_good(client: lepton.Client) ->
     assert "worker 1 of 2 learns from" in "\n".join(line.text for line in client.runs.logs(two.run_id).lines)
 
 
-def test_a_parameter_that_nobody_knows_ends_the_run_with_the_sentence_that_says_so(client: lepton.Client) -> None:
-    with pytest.raises(RunFailed, match="There is no parameter 'max_dept' here. Did you mean max_depth?"):
-        client.models.train("odd", dataset="cancer", target="target", recipe="xgboost", params={"max_dept": 3})
+def test_a_parameter_that_nobody_knows_is_refused_at_once_and_one_out_of_range_by_the_run(
+    client: lepton.Client,
+) -> None:
+    odd = {"dataset": "cancer", "target": "target", "recipe": "xgboost"}
+    with pytest.raises(InvalidInput, match="There is no parameter 'max_dept' here. Did you mean max_depth?"):
+        client.models.train("odd", params={"max_dept": 3}, wait=False, **odd)
+    with pytest.raises(RunFailed, match="The parameter rounds is 0; it must be 1 or more"):
+        client.models.train("odd", params={"rounds": 0}, **odd)
     assert "odd" not in {model.name for model in client.models.list()}
 
 

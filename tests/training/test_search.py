@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lepton.core.errors import InvalidInput
-from lepton.training.search import Between, Dimension, Either, first_of, grid, grid_size, parse, parse_all, written
+from lepton.training.search import Between, Dimension, Either, edges, grid, grid_size, parse, parse_all, written
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]{0,20}", fullmatch=True)
 WORDS = st.text("abcdefghij_", min_size=1, max_size=8).filter(lambda text: text not in ("true", "false"))
@@ -111,12 +109,16 @@ def test_a_grid_is_every_combination_and_needs_steps() -> None:
 
 
 @given(st.lists(ranges() | choices(), min_size=1, max_size=4, unique_by=lambda one: one.name))
-def test_the_first_combination_lies_in_the_space(space: list[Dimension]) -> None:
-    point = first_of(space)
+def test_the_values_to_try_a_setting_with_lie_in_it_and_show_its_kind(space: list[Dimension]) -> None:
     for one in space:
-        value = point[one.name]
+        values = edges(one)
         if isinstance(one, Either):
-            assert value in one.choices
+            assert values == one.choices
         else:
-            assert isinstance(value, int if one.whole else float)
-            assert math.isclose(float(value), one.low)
+            assert all(isinstance(value, int if one.whole else float) for value in values)
+            assert (float(values[0]), float(values[-1])) == (one.low, one.high)
+            assert all(one.low <= float(value) <= one.high for value in values)
+
+
+def test_a_range_of_numbers_is_tried_with_one_that_is_not_whole() -> None:
+    assert not all(float(value).is_integer() for value in edges(parse("epochs=1.0..3.0")))

@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from lepton.server.bodies import access, datasets, endpoints, models, runs, studies
+from lepton.training.auto.report import SENTENCES
 
 TYPES = Path(__file__).parents[2] / "ui" / "src" / "api" / "types.ts"
 
@@ -82,3 +83,9 @@ WRITTEN = written_fields()
 def test_a_type_of_the_page_has_the_fields_of_the_answer(name: str) -> None:
     answered = {field.serialization_alias or field.alias or key for key, field in ANSWERS[name].model_fields.items()}
     assert WRITTEN[name] == answered
+
+
+def test_the_page_has_every_sentence_of_a_report_as_the_report_writes_it() -> None:
+    written = (TYPES.parents[1] / "i18n" / "en.ts").read_text("utf-8")
+    for key, sentence in SENTENCES.items():
+        assert f'"told.{key}": "{sentence}",' in written

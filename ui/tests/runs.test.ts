@@ -6,7 +6,7 @@ import { cutAt, linesShown } from "../src/runs/log-lines";
 import { readPatch } from "../src/runs/patch";
 import { historyOf } from "../src/runs/spans";
 import { countOf, nextOrder, pagesOf, readOrder, rowsInSight } from "../src/runs/rows";
-import { distinctNames, fieldOf, firstAxes, toldOf, toldRows } from "../src/runs/told";
+import { distinctNames, fieldOf, firstAxes, titleOf, toldOf, toldRows } from "../src/runs/told";
 
 const run = (about: Partial<Run>): Run => ({ id: "R", params: {}, columns: {}, workers: 1, resources: { cpus: 1, memory_mb: 0, gpus: 0 }, priority: 0, retries: 0, ...about }) as Run;
 
@@ -84,6 +84,14 @@ test("a patch is read by the lengths it tells, so that content is not taken for 
   expect([patch.files, patch.added, patch.removed]).toEqual([1, 1, 1]);
   expect(patch.lines.map(({ kind }) => kind)).toEqual(["file", "about", "about", "about", "place", "same", "removed", "added", "same", "about"]);
   expect(patch.lines[6]?.text).toBe("--- <script>alert(1)</script>");
+});
+
+test("what trains is called a training of its model, and other runs by their own names", () => {
+  const say = (prefix: string, word: string) => `${prefix} ${word}`;
+  expect(titleOf(run({ task: "runs.submit", verb: "models.train", params: { name: "churn" } }), say)).toBe("verb models.train churn");
+  expect(titleOf(run({ task: "runs.submit", verb: "runs.submit", params: { name: "mine" } }), say)).toBe("mine");
+  expect(titleOf(run({ verb: "runs.create", columns: { "tags.name": "third" } }), say)).toBe("third");
+  expect(titleOf(run({ verb: "datasets.clean" }), say)).toBe("task datasets.clean");
 });
 
 test("a command line is split as a shell does it", () => {

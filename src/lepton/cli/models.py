@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lepton.cli.door import Detach, Door, Ref, Yes, group, verb
+from lepton.core.errors import Conflict, InvalidInput
 
-MODELS = group("models", "Versioned predictors: train, register, evaluate, predict, trace, export.")
+MODELS = group(
+    "models", "Versioned predictors: propose, train, tune, copy templates, register, evaluate, predict, trace, export."
+)
 GROUPS = (MODELS,)
 
 DatasetRef = Annotated[str, typer.Option(help="Dataset version, NAME or NAME@VERSION.", metavar="REF")]
@@ -96,6 +100,50 @@ def propose(
 
     found = door.client.models.propose(ref, target=target)
     door.answer(found.body, tables.proposals(found), *(f"\n{one.command}" for one in found.proposals[:1]))
+
+
+@verb(
+    MODELS,
+    "lepton models template",
+    "lepton models template mlp --to net.py",
+    "lepton models template gru > net.py",
+    takes=["json"],
+)
+def template(
+    door: Door,
+    name: Annotated[str | None, typer.Argument(help="Which one; a list of all if absent.")] = None,
+    to: Annotated[Path | None, typer.Option(help="File to write, which must not be there.", metavar="FILE")] = None,
+) -> None:
+    """Copy a network to change it and to train it as your own; without a name, list those that there are."""
+    import json
+
+    from lepton.cli import tables
+    from lepton.client.models import Models
+
+    known = Models.templates()
+    if name is None:
+        items = [{"name": one, "about": about} for one, about in known.items()]
+        door.answer(json.dumps({"items": items}).encode(), tables.templates(known))
+        return
+    source = Models.template(name)
+    if to is not None:
+        _write_new(to, source)
+    if door.json:
+        door.print_body(json.dumps({"name": name, "about": known[name], "source": source}).encode())
+    elif to is not None:
+        door.say(f"Wrote {to}. Train it with: --recipe pytorch --model {to}:build")
+    else:
+        sys.stdout.write(source)  # as it is: a console of Rich would break long lines
+
+
+def _write_new(path: Path, text: str) -> None:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise Conflict(f"{path} is there already, and is left as it is. Choose another name: --to FILE") from None
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be written: {error.strerror}. Choose another place: --to FILE") from None
 
 
 @verb(

@@ -45,7 +45,7 @@ def queue(found: Queue) -> list[RenderableType]:
         ]
         for one in found.waiting
     ]
-    return [*parts, tables.table(["run", "project", "since", "needs", ">priority", "why it waits"], waiting)]
+    return [*parts, tables.table(["run", "project", "what", "since", "needs", ">priority", "why it waits"], waiting)]
 
 
 def quota(found: Quota) -> str:

@@ -118,7 +118,11 @@ def runs(items: Sequence[Run], columns: Sequence[str] = ()) -> Table | str:
 
 def name_of(found: Run, tag: Cell = None) -> str:
     """Return what a run is called: by whoever submitted or recorded it, or after what it does."""
-    name = str(found.params.get("name") or tag or found.params.get("command") or found.task)
+    given = found.params.get("name") or tag
+    if given and found.verb.startswith("models."):  # what is trained and tuned is called like its model or its study
+        recipe = found.params.get("recipe")
+        given = f"{found.verb.removeprefix('models.')} {given}" + (f" ({recipe})" if recipe else "")
+    name = str(given or (found.params.get("command") if found.verb == found.task else None) or found.verb)
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
@@ -148,6 +152,11 @@ def proposals(found: Proposed) -> Table:
         for one in found.proposals
     ]
     return table(["recipe", "model", "parameters", f"for {found.target} ({found.task})"], rows)
+
+
+def templates(known: Mapping[str, str]) -> Table:
+    """List the networks to copy."""
+    return table(["template", "for"], known.items())
 
 
 def _model_cells(version: ModelVersion) -> tuple[str, str, str, str, str]:

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from lepton.cli.door import Door
+from lepton.cli.tables import name_of
 from lepton.client.answers import Answer
 from lepton.client.datasets import OnUpload
 from lepton.client.runs import LogLine, OnProgress, Run
@@ -67,7 +68,7 @@ class _Lines:
 
 
 def _doing(run: Run) -> str:
-    return f"{run.task}: {run.message}" if run.message else f"{run.task}: {run.state}"
+    return f"{name_of(run)}: {run.message or run.state}"
 
 
 def finish(door: Door, run: Run, *, detach: bool) -> Run | None:

@@ -18,6 +18,8 @@ from lepton.client.transport import Transport, encode, path_of
 from lepton.core.errors import InvalidInput, NotFound
 from lepton.models import bundle
 from lepton.training import search as spaces
+from lepton.training.templates import TEMPLATES
+from lepton.training.templates import find as find_template
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -400,6 +402,16 @@ class Models:
         """Return recipes that fit a dataset and a target, the best first, each with its reason and what to type."""
         asked = {"dataset": dataset, "target": target}
         return decode(Proposed, self._transport.get(path_of("models", "propose"), asked))
+
+    @staticmethod
+    def templates() -> Mapping[str, str]:
+        """Return what the networks to copy are for, by name; they come with this package, and no platform is asked."""
+        return {name: found.about for name, found in TEMPLATES.items()}
+
+    @staticmethod
+    def template(name: str) -> str:
+        """Return the text of such a network: write it to a file, and train it with ``model="file.py:build"``."""
+        return find_template(name).source()
 
     def register(
         self, name: str, *, code: str | Path, signature: Mapping[str, object] | str | Path | None = None

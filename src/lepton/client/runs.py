@@ -44,6 +44,8 @@ class Run(Answer):
     """One execution of slow work.
 
     Attributes:
+        verb: What asked for it, such as ``models.train``; `task` is how it is run: ``runs.submit`` for a command,
+            and a training with a framework is one.
         state: ``queued``, ``running``, ``succeeded``, ``failed`` or ``cancelled``.
         progress: Share that is done, 0 to 1.
         message: What it is doing now.
@@ -53,6 +55,7 @@ class Run(Answer):
 
     id: str
     task: str
+    verb: str
     state: str
     workers: int
     submitted_by: str
@@ -546,4 +549,4 @@ def _artifact(run_id: str, path: str) -> str:
 def _failure(run: Run) -> RunFailed:
     if run.error is not None and run.error.message:
         return RunFailed(run.error.message)
-    return RunFailed(f"Run {run.id} ({run.task}) was {run.state}. See: lepton runs logs {run.id}")
+    return RunFailed(f"Run {run.id} ({run.verb}) was {run.state}. See: lepton runs logs {run.id}")

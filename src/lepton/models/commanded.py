@@ -20,13 +20,12 @@ from lepton.datasets.schema import Schema
 from lepton.models.features import Column
 from lepton.models.records import TrainRequest
 from lepton.models.requests import Choice, from_arguments, shown, to_arguments
-from lepton.runs.commands import Command
+from lepton.runs.commands import OURS, Command
 from lepton.runs.records import Scheduling
 from lepton.runs.scripts import Submission
 
 TRAINING = "training.json"
 """The file that says what to train."""
-ARGV = ("python", "-m", "lepton.trainer")
 MAX_CODE_BYTES = 2 << 20
 RETRIES = 3
 """How often a training goes on from its last checkpoint when a worker or a machine is lost."""
@@ -85,8 +84,9 @@ def submission_of(plan: Plan) -> Submission:
     """Return the command that trains."""
     request = plan.request
     return Submission(
-        Command(ARGV, workers=request.workers, resources=request.resources, timeout_s=request.timeout_s),
-        name=request.name,
+        Command(
+            OURS["models.train"], workers=request.workers, resources=request.resources, timeout_s=request.timeout_s
+        ),
         params=shown(request),
         key=request.key,
         scheduling=Scheduling(retries=RETRIES),

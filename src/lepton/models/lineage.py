@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from lepton.datasets.records import DatasetVersion
 from lepton.models.records import Edge, Lineage, ModelVersion, Node
+from lepton.runs.commands import verb_of
 from lepton.runs.records import Run
 
 _GONE = "deleted, or not for you to see"
@@ -91,7 +92,9 @@ def _run_node(run_id: str, runs: Mapping[str, Run | None]) -> Node:
     if found is None:
         return Node(f"run:{run_id}", "run", "run", _GONE)
     workers = "1 worker" if found.workers == 1 else f"{found.workers} workers"
-    return Node(f"run:{run_id}", "run", found.task, f"{workers}, {found.state.value}")
+    recipe = [str(found.params["recipe"])] if "recipe" in found.params else []
+    detail = ", ".join([*recipe, workers, found.state.value])
+    return Node(f"run:{run_id}", "run", verb_of(found.task, found.params), detail)
 
 
 def _file_node(run_id: str, runs: Mapping[str, Run | None]) -> Node:

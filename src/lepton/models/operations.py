@@ -28,6 +28,7 @@ from lepton.models.batch import check_inputs
 from lepton.models.commanded import folder_of, plan_of, submission_of
 from lepton.models.documents import Card, Documents, scope_of
 from lepton.models.lineage import draw
+from lepton.models.parameters import check_parameters
 from lepton.models.proposal import Proposed, proposed
 from lepton.models.records import (
     Evaluation,
@@ -82,6 +83,7 @@ class Models(Tuning):
         project = request.project
         self._require(actor, "models.train", project, f"model:{request.name}")
         check_request(request)
+        check_parameters(request)
         dataset = self.datasets.get(actor, request.dataset, project=project)
         schema = self.datasets.open(actor, request.dataset, project=project).schema
         check_target(schema, request.target)

@@ -26,6 +26,9 @@ _IMAGE_SIDE, _SERIES_LENGTH = 7, 8
 _FEW_ROWS, _MANY_ROWS = 300, 5000
 _LONG_TEXT = 0.5
 """Share of different values among the rows from which a column of text is one that is read, not looked up."""
+_FEW_WORDS = 3
+"""Texts with fewer words are identifiers and names, however many of them differ."""
+_HAN = re.compile("[\u3400-\u9fff]")
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,15 @@ def _proposals(given: Sequence[ColumnProfile], task: Task, rows: int) -> Iterato
 
 
 def _is_read(column: ColumnProfile, rows: int) -> bool:
-    return column.type is ColumnType.TEXT and (column.distinct or 0) > _LONG_TEXT * max(rows, 1)
+    if column.type is not ColumnType.TEXT or (column.distinct or 0) <= _LONG_TEXT * max(rows, 1):
+        return False
+    known = [_count_words(str(top.value)) for top in column.top_values or ()]
+    return 2 * sum(count >= _FEW_WORDS for count in known) > len(known)
+
+
+def _count_words(text: str) -> int:
+    """Count what blanks part, for a UUID is no five words; Chinese has no blanks, and two characters to a word."""
+    return len(text.split()) + len(_HAN.findall(text)) // 2
 
 
 def _series(given: Sequence[ColumnProfile]) -> int:

@@ -124,7 +124,7 @@ def choose_columns(schema: Schema, target: str, named: Sequence[str] | None) -> 
 
 def shown(request: TrainRequest) -> dict[str, Parameter]:
     """Return the settings that are shown with the run."""
-    told: dict[str, Parameter] = {"target": request.target, "recipe": request.recipe}
+    told: dict[str, Parameter] = {"name": request.name, "target": request.target, "recipe": request.recipe}
     told |= {"model": request.model} if request.model else {}
     told |= {"budget_s": request.budget_s} if request.budget_s else {}
     return {**told, "test_fraction": request.test_fraction, "seed": request.seed, **request.params}

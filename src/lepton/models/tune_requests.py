@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 
 from lepton.core.errors import Conflict, InvalidInput
 from lepton.core.refs import check_name
+from lepton.models.parameters import check_parameters, check_searched
 from lepton.models.records import TrainRequest
 from lepton.models.requests import check_request
 from lepton.runs.records import ONE_CPU, Quota, Resources
-from lepton.training.search import Dimension, first_of, grid_size, parse_all
+from lepton.training.search import Dimension, grid_size, parse_all
 
 SAMPLERS = ("tpe", "cmaes", "random", "grid")
 PRUNERS = ("none", "median", "hyperband", "asha")
@@ -94,7 +95,9 @@ def check_tuning(request: TuneRequest) -> tuple[Dimension, ...]:
     for one in space:
         if one.name in request.train.params:
             raise InvalidInput(f"{one.name!r} is searched and set. Leave out one of --search and --param.")
-    check_request(replace(request.train, params={**request.train.params, **first_of(space)}))
+    check_request(request.train)
+    check_parameters(request.train)
+    check_searched(request.train, space)
     return space
 
 

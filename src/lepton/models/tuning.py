@@ -37,13 +37,12 @@ from lepton.models.tune_requests import (
     folder_of,
     plan_of,
 )
-from lepton.runs.commands import Command
+from lepton.runs.commands import OURS, Command
 from lepton.runs.operations import Runs
 from lepton.runs.records import ONE_CPU, Resources, Run, Scheduling
 from lepton.runs.scripts import Scripts, Submission
 from lepton.store.keys import Keyring, Seal
 
-TUNER = ("python", "-m", "lepton.tuner")
 ATTEMPTS = 3
 """How often a search whose process dies is taken up again."""
 MOST_ENTRIES, LONGEST_ENTRY = 10_000, 1 << 20
@@ -112,8 +111,8 @@ class Tuning:
                         f"Run {known.run_id} searches the study {known.name!r} now. Wait for it, or cancel it."
                     )
         submission = Submission(
-            Command(TUNER, resources=Resources(SHARE)),
-            name=f"tune {request.study_name}",
+            Command(OURS["models.tune"], resources=Resources(SHARE)),
+            name=request.study_name,
             params={"study": request.study_name, "model": train.name, "trials": request.trials},
             scheduling=Scheduling(retries=ATTEMPTS),
             inputs=(f"dataset:{exact}",),

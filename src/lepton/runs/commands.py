@@ -10,10 +10,15 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from lepton.core.errors import InvalidInput
-from lepton.runs.records import Arguments, Resources
+from lepton.runs.records import Arguments, Param, Resources
 
 COMMAND = "runs.submit"
 """The task of such a run; no worker of the platform has it, as it is the user's own code."""
+OURS: Mapping[str, tuple[str, ...]] = {
+    "models.train": ("python", "-m", "lepton.trainer"),
+    "models.tune": ("python", "-m", "lepton.tuner"),
+}
+"""The commands that the platform itself writes, by the verb that asks for them."""
 ENVIRONMENT_FILES = ("requirements.txt", "uv.lock", "pyproject.toml")
 MIN_SECRET = 6
 """Shorter ones could not be kept out of a log without making it unreadable."""
@@ -23,6 +28,12 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _RESERVED = ("LEPTON_", "LD_", "PYTHON")
 _TORCHRUN = frozenset({"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"})
 _SET_BY_US = _TORCHRUN | {"PATH", "HOME", "TMPDIR"}
+
+
+def verb_of(task: str, params: Mapping[str, Param]) -> str:
+    """Return the verb that asked for a run: that of its task, but for commands that the platform has written itself."""
+    known = {shlex.join(argv): verb for verb, argv in OURS.items()}
+    return known.get(str(params.get("command")), task) if task == COMMAND else task
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,10 @@ from lepton.models.commanded import TRAINING, Plan
 from lepton.models.composed import blocks_of
 from lepton.models.features import Features
 from lepton.models.graph import features_graph
+from lepton.models.parameters import Settings, take
 from lepton.models.prediction import open_session
 from lepton.models.signature import Input, Signature
-from lepton.trainer import code, platform, rows, settings
+from lepton.trainer import code, platform, rows
 from lepton.trainer.finishing import Finishing
 from lepton.trainer.source import Source
 from lepton.training.advice import advise
@@ -67,10 +68,10 @@ def train(asked: platform.PlatformOfRun, plan: Plan, collective: Collective, sto
     """Train together with the other workers; worker 0 finishes the model and brings it."""
     request = plan.request
     recipe = find(request.recipe)
-    watched = 0.0 if request.recipe in JUDGES and not request.trial else settings.Settings.validation_fraction
+    watched = 0.0 if request.recipe in JUDGES and not request.trial else Settings.validation_fraction
     tokens = READERS.get(request.recipe, 0)
     # A model of the user's may count on each column being in its place.
-    ours, parameters = settings.take(request.params, tokens=tokens, watched=watched, keep_constant=bool(request.model))
+    ours, parameters = take(request.params, tokens=tokens, watched=watched, keep_constant=bool(request.model))
     if request.budget_s:
         parameters["budget_s"] = request.budget_s
     model = code.load(request.model)
@@ -131,7 +132,7 @@ def _finish(asked: platform.PlatformOfRun, finishing: Finishing, fitted: Fitted)
 
 
 def _share_features(
-    source: Source, plan: Plan, split: rows.Split, collective: Collective, ours: settings.Settings
+    source: Source, plan: Plan, split: rows.Split, collective: Collective, ours: Settings
 ) -> tuple[Features | None, tuple[Input, ...], tuple[Block, ...], bytes]:
     """Fit the features on worker 0 and give every worker their graph."""
     if collective.rank:

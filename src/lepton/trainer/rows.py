@@ -15,12 +15,12 @@ from lepton.models.commanded import Plan
 from lepton.models.features import Features
 from lepton.models.fitting import fit_features, only
 from lepton.models.frames import transform
+from lepton.models.parameters import Settings
 from lepton.models.prediction import Session
 from lepton.models.shards import share_of_rows
 from lepton.models.signature import Input
 from lepton.models.target import Mask, Target, hold_out, part, read_target
 from lepton.trainer.platform import PlatformOfRun
-from lepton.trainer.settings import Settings
 from lepton.trainer.source import Source
 from lepton.trainer.spool import Spool, SpooledPart
 from lepton.training.recipes.port import Features as Matrix

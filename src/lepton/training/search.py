@@ -161,11 +161,13 @@ def grid(space: Sequence[Dimension]) -> Iterator[dict[str, Value]]:
         yield dict(zip(names, values, strict=True))
 
 
-def first_of(space: Sequence[Dimension]) -> dict[str, Value]:
-    """Return one combination, to see whether it can be trained with."""
-    return {
-        one.name: one.choices[0] if isinstance(one, Either) else int(one.low) if one.whole else one.low for one in space
-    }
+def edges(one: Dimension) -> tuple[Value, ...]:
+    """Return values to see whether a setting can have what it may get: all choices; ends of a range, and between."""
+    if isinstance(one, Either):
+        return one.choices
+    if one.whole:
+        return int(one.low), int(one.high)
+    return one.low, one.low + (one.step or (one.high - one.low) / math.pi), one.high
 
 
 def typed(text: str) -> Value:

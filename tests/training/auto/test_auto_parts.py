@@ -168,7 +168,9 @@ def test_the_report_is_in_words_with_what_matters_how_sure_and_where_it_fails():
         "certainty": report.certainty(judged),
         "failures": report.failures(judged),
     }
-    said = "\n".join(report.sentences(judged, done, plots, tried=3, seconds=9.0))
+    told = report.sentences(judged, done, plots, tried=3, seconds=9.0)
+    assert [one.key for one in told] == ["good_class", "one", "columns_and_rest", "sure_class", "fails"]
+    said = "\n".join(one.text for one in told)
     assert "87.5% of the answers were right" in said
     assert "What matters most is city. 1 other columns make no clear difference." in said
     assert "The model is one candidate: Linear model." in said

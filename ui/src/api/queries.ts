@@ -91,6 +91,8 @@ export const lineage = (ref: string) => queryOptions(get<Lineage>(`/models/${par
 
 export const isSearching = ({ counts }: StudySummary): boolean => (counts.running ?? 0) + (counts.waiting ?? 0) > 0;
 export const studies = () => queryOptions({ ...get<Items<StudySummary>>("/models/studies"), refetchInterval: NOW_AND_THEN });
+/** For one who waits for a study to appear: what is known from before may be old. */
+export const studiesSoon = () => queryOptions({ ...studies(), staleTime: 0, refetchInterval: SOON });
 export const study = (name: string) =>
   queryOptions({
     ...get<Study>(`/models/studies/${part(name)}`),

@@ -123,6 +123,8 @@ export type RunState = "queued" | "running" | "succeeded" | "failed" | "cancelle
 export interface Run {
   id: string;
   task: string;
+  /** What asked for it: models.train of a command that trains, else the task. */
+  verb: string;
   state: RunState;
   workers: number;
   progress: number;
@@ -294,11 +296,17 @@ export type Plot =
   | { kind: "coefficients"; data: { names: string[]; values: number[] } }
   | { kind: "summary"; data: { terms: SummaryTerm[]; facts: Record<string, number>; notes: string[] } }
   | { kind: "calibration"; data: { predicted: number[]; observed: number[]; counts: number[] } }
-  | { kind: "report"; data: { sentences: string[]; warnings?: string[] } }
+  | { kind: "report"; data: { sentences: string[]; told?: Told[]; warnings?: string[] } }
   | { kind: "leaderboard"; data: { metric: string; names: string[]; scores: number[]; spreads: number[]; seconds: number[]; weights: number[] } }
   | { kind: "importance"; data: { metric: string; names: string[]; values: number[]; spreads: number[] } }
   | { kind: "certainty"; data: Certainty }
   | { kind: "failures"; data: { metric: string; overall: number; columns: string[]; parts: string[]; places: number[]; counts: number[]; scores: number[]; others: number[] } };
+
+/** A sentence of a report: which, and what stands in it. */
+export interface Told {
+  key: string;
+  values: Record<string, string | number | string[]>;
+}
 
 /** How sure answers are: how often they were right by their probability, or how far numbers were off. */
 export type Certainty =

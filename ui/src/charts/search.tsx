@@ -6,16 +6,17 @@ import type { Certainty, Plot } from "../api/types";
 import { compact, number, percent } from "../format";
 import { useSpeech } from "../i18n";
 import css from "./charts.module.css";
+import { saidOf } from "./told";
 
 type Data<K extends Plot["kind"]> = Extract<Plot, { kind: K }>["data"];
 
 const FEW = 12;
 
-export function Report({ sentences }: Data<"report">) {
-  const { t } = useSpeech();
+export function Report({ sentences, told }: Data<"report">) {
+  const { t, language } = useSpeech();
   return (
     <ul className={css.sentences} aria-label={t("plot.report")}>
-      {sentences.map((sentence) => <li key={sentence}>{sentence}</li>)}
+      {sentences.map((sentence, i) => <li key={sentence}>{saidOf(told?.[i], sentence, t, language === "en")}</li>)}
     </ul>
   );
 }

@@ -1,5 +1,5 @@
-/** Train a model on a dataset version. The run's page shows the curves while it learns. */
-import { Button, Collapse, Group, MultiSelect, NumberInput, Select, SimpleGrid, Slider, Stack, Text, Textarea, TextInput } from "@mantine/core";
+/** Train a model on a dataset version, or search for its best settings. The run's page shows the curves, the study's the trials. */
+import { Button, Collapse, Group, MultiSelect, NumberInput, Select, SimpleGrid, Slider, Stack, Switch, Text, Textarea, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type SyntheticEvent, useState } from "react";
@@ -12,6 +12,8 @@ import { useSpeech } from "../i18n";
 import { Icon } from "../icons";
 import { Dialog } from "../parts/dialog";
 import { Problem } from "../parts/words";
+import { useSession } from "../session";
+import { FIRST, SearchBegins, SearchFields, searchOf } from "./search-fields";
 
 const RECIPES = ["auto", "logistic_regression", "linear_regression", "sklearn", "xgboost", "lightgbm", "pytorch", "keras", "jax", "transformers"];
 /** Networks that the recipe pytorch has ready. */
@@ -51,22 +53,27 @@ function TrainForm({ dataset, onClose }: { dataset: DatasetDetail; onClose: () =
   const [minutes, setMinutes] = useState<number | string>(0);
   const [parameters, setParameters] = useState("");
   const [more, setMore] = useState(false);
+  const [searches, setSearches] = useState(false);
+  const [sought, setSought] = useState(FIRST);
+  const { may } = useSession();
   const fitting = useQuery(proposed(dataset.ref, target));
   const columns = dataset.schema.filter(({ masked }) => !masked).map((column) => column.name);
 
   const start = useMutation({
     mutationFn: () =>
-      request<Run>("POST", "/models/train", {
+      request<Run>("POST", searches ? "/models/tune" : "/models/train", {
         body: {
           name, dataset: dataset.ref, target, recipe, workers: Number(workers) || 1, params: parametersOf(parameters), test_fraction: held, seed: Number(seed) || 0,
           features: features.length ? features : null, model: recipe === "pytorch" ? (model ?? "") : "",
-          budget_s: recipe === "auto" ? (Number(minutes) || 0) * MINUTE_S : 0,
+          budget_s: recipe === "auto" && !searches ? (Number(minutes) || 0) * MINUTE_S : 0,
+          ...(searches ? searchOf(sought) : {}),
         },
       }),
     meta: { quiet: true },
     onSuccess: async (run) => {
-      onClose();
       void client.invalidateQueries({ queryKey: ["runs"] });
+      if (searches) return;
+      onClose();
       await navigate({ to: "/runs/$id", params: { id: run.id } });
     },
   });
@@ -85,6 +92,7 @@ function TrainForm({ dataset, onClose }: { dataset: DatasetDetail; onClose: () =
     start.mutate();
   };
 
+  if (searches && start.data) return <SearchBegins run={start.data} study={name} onClose={onClose} />;
   return (
     <form onSubmit={submit}>
       <Stack gap="md">
@@ -96,8 +104,10 @@ function TrainForm({ dataset, onClose }: { dataset: DatasetDetail; onClose: () =
           <NumberInput label={t("word.workers")} min={1} max={MOST_WORKERS} allowDecimal={false} value={workers} onChange={setWorkers} />
         </SimpleGrid>
         {recipe === "pytorch" && <Select label={t("train.network")} description={t("train.networkHint")} data={NETWORKS} value={model} onChange={setModel} placeholder="mlp" clearable />}
-        {recipe === "auto" && <NumberInput label={t("train.budget")} description={t("train.budgetHint")} min={0} allowDecimal={false} value={minutes} onChange={setMinutes} />}
+        {recipe === "auto" && !searches && <NumberInput label={t("train.budget")} description={t("train.budgetHint")} min={0} allowDecimal={false} value={minutes} onChange={setMinutes} />}
         {fitting.data && <Proposals found={fitting.data.proposals} onTake={take} />}
+        {may("models.tune") && <Switch label={t("tune.switch")} description={t("tune.switchHint")} checked={searches} onChange={(event) => setSearches(event.currentTarget.checked)} />}
+        {searches && <SearchFields sought={sought} onChange={setSought} />}
         <Collapse expanded={more}>
           <Stack gap="md">
             <Textarea label={t("word.parameters")} description={t("train.parametersHint")} placeholder={"max_depth = 4\nlearning_rate = 0.1"} autosize minRows={2} value={parameters} onChange={(event) => setParameters(event.currentTarget.value)} />
@@ -117,7 +127,7 @@ function TrainForm({ dataset, onClose }: { dataset: DatasetDetail; onClose: () =
           <Button variant="subtle" color="gray" px={8} aria-expanded={more} onClick={() => setMore(!more)} rightSection={<Icon name={more ? "up" : "down"} size={15} />}>{t("train.more")}</Button>
           <Group gap="sm">
             <Button variant="default" onClick={onClose}>{t("do.cancel")}</Button>
-            <Button type="submit" disabled={!target || !name} loading={start.isPending}>{t("train.submit")}</Button>
+            <Button type="submit" disabled={!target || !name} loading={start.isPending}>{t(searches ? "tune.submit" : "train.submit")}</Button>
           </Group>
         </Group>
       </Stack>

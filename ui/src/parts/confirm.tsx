@@ -10,6 +10,7 @@ import { useRunChanges } from "../api/stream";
 import { request } from "../api/request";
 import type { Run } from "../api/types";
 import { useSpeech } from "../i18n";
+import { titleOf } from "../runs/told";
 import { Dialog } from "./dialog";
 import { Problem, StateBadge } from "./words";
 
@@ -85,7 +86,7 @@ export function FollowRun({ run: started, onDone, onClose }: FollowProps) {
   return (
     <Stack gap="md" aria-live="polite">
       <Group justify="space-between">
-        <Text fw={600}>{say("task", data.task)}</Text>
+        <Text fw={600}>{titleOf(data, say)}</Text>
         <StateBadge state={data.state} />
       </Group>
       {!failed && (

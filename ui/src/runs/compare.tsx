@@ -16,7 +16,7 @@ import { Empty, Problem } from "../parts/words";
 import css from "./compare.module.css";
 import { CompareCurves } from "./compare-curves";
 import { CompareTable } from "./compare-table";
-import { bare, calledOf, distinctNames, firstAxes, isMetric, isSystem, toldOf, toldRows } from "./told";
+import { bare, distinctNames, firstAxes, isMetric, isSystem, titleOf, toldOf, toldRows } from "./told";
 
 /** A run in a comparison. */
 export interface Compared {
@@ -94,7 +94,7 @@ function useCompared(items: Run[] | undefined, ids: string[]): Compared[] {
     const found = new Map(items?.map((run) => [run.id, run]));
     // In the order in which they were chosen, so that a color stays when a run is removed behind it.
     const runs = ids.flatMap((id) => found.get(id) ?? []);
-    const names = distinctNames(runs.map((run) => ({ id: run.id, name: calledOf(run) || say("task", run.task) })));
+    const names = distinctNames(runs.map((run) => ({ id: run.id, name: titleOf(run, say) })));
     return runs.map((run, place) => ({ id: run.id, run, name: names[place] ?? run.id, tone: toneOf(place), dash: dashOf(place), values: toldOf(run) }));
   }, [items, ids, say]);
 }

@@ -12,7 +12,7 @@ import parts from "../parts/parts.module.css";
 import { Empty, NameLink, Problem, StateBadge } from "../parts/words";
 import { type Bar, historyOf } from "./spans";
 import css from "./runs.module.css";
-import { calledOf } from "./told";
+import { titleOf } from "./told";
 
 const TONES: Record<RunState, string> = {
   queued: "var(--faint)", running: "var(--noun-endpoints)", succeeded: "var(--good)", failed: "var(--bad)", cancelled: "var(--faint)",
@@ -28,7 +28,7 @@ function Row({ bar: { run, asked, started, ended } }: { bar: Bar }) {
   const percent = (share: number) => `${(share * 100).toFixed(2)}%`;
   return (
     <tr>
-      <td><NameLink to={`/runs/${run.id}`}>{calledOf(run) || say("task", run.task)}</NameLink></td>
+      <td><NameLink to={`/runs/${run.id}`}>{titleOf(run, say)}</NameLink></td>
       <td><StateBadge state={run.state} /></td>
       <td className={css.track}>
         <div role="img" aria-label={words} title={words}>

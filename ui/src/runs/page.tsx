@@ -21,6 +21,7 @@ import { Code } from "./code";
 import { RunLog } from "./log";
 import { useResources } from "./resources";
 import css from "./runs.module.css";
+import { titleOf } from "./told";
 
 const Curve = lazy(() => import("../charts/curve").then(({ Curve: component }) => ({ default: component })));
 
@@ -49,7 +50,7 @@ function Metrics({ run }: { run: Run }) {
   const single = metrics.filter(({ points }) => points.length === 1);
   return (
     <>
-      {(metrics.length > 0 || run.task.startsWith("models.")) && (
+      {(metrics.length > 0 || run.verb.startsWith("models.")) && (
         <Panel title={t("runs.metrics")}>
           {!data && <Skeleton height={190} radius="md" />}
           {data && metrics.length === 0 && <span style={{ color: "var(--faint)" }}>{open ? t("runs.metricsSoon") : t("runs.metricsNone")}</span>}
@@ -209,10 +210,10 @@ export function RunPage() {
   if (!run) return <PageSkeleton />;
   return (
     <Page
-      title={name || say("task", run.task)}
+      title={titleOf(run, say, name)}
       parent={parent}
       beside={<StateBadge state={run.state} />}
-      lead={<>{name && <>{say("task", run.task)} · </>}<span className="mono">{run.id}</span> · <When time={run.created_at} /> · {run.submitted_by} · {t("count.workers", { n: run.workers })}</>}
+      lead={<>{name && <>{say("task", run.verb)} · </>}{run.params.recipe && <>{say("recipe", String(run.params.recipe))} · </>}<span className="mono">{run.id}</span> · <When time={run.created_at} /> · {run.submitted_by} · {t("count.workers", { n: run.workers })}</>}
       actions={<Actions run={run} />}
     >
       <Verdict run={run} />

@@ -11,7 +11,7 @@ import { useSpeech } from "../i18n";
 import type { Key } from "../i18n/en";
 import { NameLink, StateBadge } from "../parts/words";
 import css from "./list.module.css";
-import { bare, calledOf } from "./told";
+import { bare, titleOf } from "./told";
 
 export const ROW_PX = 53;
 
@@ -42,7 +42,7 @@ export const RunRow = memo(function RunRow({ place, run, columns, chosen, onChoo
   if (!run) {
     return <tr aria-rowindex={place} aria-busy="true" style={{ height: ROW_PX }}><td /><td colSpan={5 + columns.length}><Skeleton height={14} width="70%" /></td></tr>;
   }
-  const name = calledOf(run) || say("task", run.task);
+  const name = titleOf(run, say);
   return (
     <tr aria-rowindex={place} data-chosen={chosen} style={{ height: ROW_PX }}>
       <td className={css.tick}>

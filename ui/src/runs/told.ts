@@ -5,6 +5,12 @@ import type { Value } from "../charts/axes";
 /** What people call a run; empty if nobody did. */
 export const calledOf = (run: Run): string => String(run.columns["tags.name"] ?? run.params.name ?? "");
 
+/** What the page calls a run: what is trained or tuned after its model or study, others by their name, or after what they do. */
+export function titleOf(run: Run, say: (prefix: string, word: string) => string, name = calledOf(run)): string {
+  if (!name) return say("task", run.verb);
+  return run.verb.startsWith("models.") ? `${say("verb", run.verb)} ${name}` : name;
+}
+
 /** Params and metrics of a run by their names in filters: those of Lepton's own runs are params too. */
 export function toldOf(run: Run): Record<string, Value> {
   const told: Record<string, Value> = {};

@@ -8,6 +8,7 @@ from datetime import datetime
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
 from lepton.access.records import DEFAULT_PROJECT
+from lepton.runs.commands import verb_of
 from lepton.runs.filters import Condition, Order, Search, parse_columns, parse_filter, parse_order
 from lepton.runs.points import MAX_INT
 from lepton.runs.records import Quota, Run, RunState
@@ -37,6 +38,7 @@ class RunAnswer(Answer):
 
     id: str
     task: str
+    verb: str = Field(description="What asked for it: models.train of a command that trains, else the task.")
     state: RunState
     workers: int
     progress: float
@@ -65,7 +67,7 @@ class RunAnswer(Answer):
         if not isinstance(run, Run):
             return run
         error = None if run.error_code is None else {"code": run.error_code, "message": run.error_message or ""}
-        return {**vars(run), "error": error}
+        return {**vars(run), "verb": verb_of(run.task, run.params), "error": error}
 
 
 class QuotaBody(Body):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -201,6 +201,7 @@ def _plots(
 ) -> dict[str, dict[str, object]]:  # fmt: skip
     """Return what is drawn and said."""
     plots: dict[str, dict[str, object]] = {}
+    said: list[report.Said] = []
     if judged is not None:
         classes = judged.problem.classes
         plots["leaderboard"] = report.leaderboard(found, done, judged, classes=classes)
@@ -208,7 +209,11 @@ def _plots(
             plots["importance"] = report.importance(columns, judged.problem.blocks, classes=classes)
         plots["certainty"] = report.certainty(judged)
         plots["failures"] = report.failures(judged)
-    plots["report"] = {"sentences": report.sentences(judged, done, plots, tried=len(found), seconds=seconds)}
+        said = report.sentences(judged, done, plots, tried=len(found), seconds=seconds)
+    plots["report"] = {
+        "sentences": [one.text for one in said] if said else list(done.notes),
+        "told": [asdict(one) for one in said],
+    }
     return plots
 
 

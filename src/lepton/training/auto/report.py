@@ -186,83 +186,117 @@ def part_name(column: str, part: str, place: int) -> str:
             return f"{part} {place + 1} of {column}"
 
 
+SENTENCES = {
+    "good_class": "{tried} candidates were tried in {seconds} seconds. On rows that it had not learned from, {right} "
+    "of the answers were right; always saying the most frequent class would be right {guess} of the time.",
+    "good_number": "{tried} candidates were tried in {seconds} seconds. On rows that it had not learned from, half of "
+    "the predictions of {target} were within {usual}; the model explains {known} of what varies.",
+    "one": "The model is one candidate: {listed}. No mix of candidates was better by more than chance.",
+    "mix": "The model is the weighted mean of {count} candidates ({listed}), which was better than any one.",
+    "no_column": "No single column matters clearly: shuffling any one of them changes little.",
+    "columns": "What matters most is {listed}.",
+    "columns_and_rest": "What matters most is {listed}. {rest} other columns make no clear difference.",
+    "sure_number": "For 8 of 10 rows the truth is between {low} and {high} of the prediction.",
+    "rarely_sure": "It is rarely sure: fewer than 20 rows got an answer with a probability of 90% or more.",
+    "sure_class": "It is sure (90% or more) about {share} of the rows, and is right for {right} of these.",
+    "nowhere": "No part of the table was found where it does clearly worse than elsewhere.",
+    "fails": "It fails more often in {where}: {score} wrong there ({count} rows), {other} elsewhere.",
+    "off": "It is further off in {where}: by {score} there ({count} rows), by {other} elsewhere.",
+}
+"""What a report can say, by the name under which the page has it in other languages."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """A sentence of the report.
+
+    Attributes:
+        key: Of `SENTENCES`.
+        values: What stands in it: numbers as they are to be shown, ``names``, or the ``column``, ``part`` and ``place``
+            of a part of the rows, for which each language has its own words.
+    """
+
+    key: str
+    values: Mapping[str, str | int | Sequence[str]]
+
+    @property
+    def text(self) -> str:
+        """The sentence in English."""
+        values: dict[str, Any] = {"names": (), **self.values}
+        listed = ", then ".join(values["names"]) if self.key.startswith("columns") else _and(values["names"])
+        where = part_name(values["column"], values["part"], values["place"]) if "part" in values else ""
+        return SENTENCES[self.key].format(**values, listed=listed, where=where)
+
+
 def sentences(
-    judged: Judged | None, done: Finished, plots: Mapping[str, Mapping[str, object]], *, tried: int, seconds: float
-) -> list[str]:
+    judged: Judged, done: Finished, plots: Mapping[str, Mapping[str, object]], *, tried: int, seconds: float
+) -> list[Said]:
     """Say in words what was found."""
-    if judged is None:
-        return list(done.notes)
     said = [_how_good(judged, tried, seconds), _who(done)]
     drawn = plots.get("importance")
     if drawn is not None:
         said.append(_what_matters(drawn))
     said.append(_how_sure(judged, plots["certainty"]))
-    said += _where(judged, plots["failures"])
-    return said
+    return said + _where(judged, plots["failures"])
 
 
-def _how_good(judged: Judged, tried: int, seconds: float) -> str:
-    began = f"{tried} candidates were tried in {seconds:.0f} seconds."
+def _how_good(judged: Judged, tried: int, seconds: float) -> Said:
+    began = {"tried": str(tried), "seconds": f"{seconds:.0f}"}
     if judged.problem.classes is None:
         spread = float(np.mean(judged.errors**2)) / max(judged.scale**2, 1e-300)
         usual = float(np.median(np.abs(judged.errors)))
-        known = max(0.0, 1.0 - spread)
-        return (
-            f"{began} On rows that it had not learned from, half of the predictions of {judged.problem.target} were "
-            f"within {usual:.3g}; the model explains {known:.0%} of what varies."
-        )
-    right = float(judged.right.mean())
+        told = {"target": judged.problem.target, "usual": f"{usual:.3g}", "known": f"{max(0.0, 1.0 - spread):.0%}"}
+        return Said("good_number", {**began, **told})
     counts = np.bincount(judged.targets.astype(np.int64), minlength=judged.problem.classes)
     guess = float(counts.max() / counts.sum())
-    return (
-        f"{began} On rows that it had not learned from, {right:.1%} of the answers were right; always saying the most "
-        f"frequent class would be right {guess:.1%} of the time."
-    )
+    return Said("good_class", {**began, "right": f"{float(judged.right.mean()):.1%}", "guess": f"{guess:.1%}"})
 
 
-def _who(done: Finished) -> str:
+def _who(done: Finished) -> Said:
     names = list(dict.fromkeys(FAMILIES[result.family].title for result, _ in done.chosen))
     if not done.stacked:
-        return f"The model is one candidate: {names[0]}. No mix of candidates was better by more than chance."
-    listed = ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
-    return f"The model is the weighted mean of {len(done.chosen)} candidates ({listed}), which was better than any one."
+        return Said("one", {"names": names[:1]})
+    return Said("mix", {"count": str(len(done.chosen)), "names": names})
 
 
-def _what_matters(drawn: Mapping[str, Any]) -> str:
+def _what_matters(drawn: Mapping[str, Any]) -> Said:
     names, values, spreads = (list(drawn[key]) for key in ("names", "values", "spreads"))
     clear = [name for name, value, spread in zip(names, values, spreads, strict=True) if value > 2 * spread > 0]
     if not clear:
-        return "No single column matters clearly: shuffling any one of them changes little."
+        return Said("no_column", {})
     rest = len(names) - len(clear)
-    more = f" {rest} other columns make no clear difference." if rest else ""
-    return f"What matters most is {', then '.join(clear[:3])}.{more}"
+    if rest:
+        return Said("columns_and_rest", {"names": clear[:3], "rest": str(rest)})
+    return Said("columns", {"names": clear[:3]})
 
 
-def _how_sure(judged: Judged, drawn: Mapping[str, Any]) -> str:
+def _how_sure(judged: Judged, drawn: Mapping[str, Any]) -> Said:
     if judged.problem.classes is None:
-        low, high = drawn["lows"][1], drawn["highs"][1]
-        return f"For 8 of 10 rows the truth is between {low:+.3g} and {high:+.3g} of the prediction."
+        return Said("sure_number", {"low": f"{drawn['lows'][1]:+.3g}", "high": f"{drawn['highs'][1]:+.3g}"})
     sure = judged.answers.max(axis=1) >= 0.9
     if int(sure.sum()) < FEWEST:
-        return "It is rarely sure: fewer than 20 rows got an answer with a probability of 90% or more."
-    return (
-        f"It is sure (90% or more) about {float(sure.mean()):.0%} of the rows, and is right for "
-        f"{float(judged.right[sure].mean()):.1%} of these."
-    )
+        return Said("rarely_sure", {})
+    right = float(judged.right[sure].mean())
+    return Said("sure_class", {"share": f"{float(sure.mean()):.0%}", "right": f"{right:.1%}"})
 
 
-def _where(judged: Judged, drawn: Mapping[str, Any]) -> list[str]:
+def _where(judged: Judged, drawn: Mapping[str, Any]) -> list[Said]:
     keys = ("columns", "parts", "places", "counts", "scores", "others")
     lines = list(zip(*(drawn[key] for key in keys), strict=True))
     if not lines:
-        return ["No part of the table was found where it does clearly worse than elsewhere."]
-    said = []
-    for column, part, place, count, score, other in lines[:3]:
-        where = part_name(column, part, place)
-        if judged.problem.classes:
-            said.append(
-                f"It fails more often in {where}: {score:.0%} wrong there ({count} rows), {other:.0%} elsewhere."
-            )
-        else:
-            said.append(f"It is further off in {where}: by {score:.3g} there ({count} rows), by {other:.3g} elsewhere.")
-    return said
+        return [Said("nowhere", {})]
+    key, shape = ("fails", ".0%") if judged.problem.classes else ("off", ".3g")
+    return [
+        Said(
+            key,
+            {
+                "column": column, "part": part, "place": place, "count": str(count),
+                "score": format(score, shape), "other": format(other, shape),
+            },
+        )
+        for column, part, place, count, score, other in lines[:3]
+    ]  # fmt: skip
+
+
+def _and(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else "".join(names)

@@ -8,7 +8,8 @@ import importlib.util
 from typing import cast
 
 from lepton.core.errors import InvalidInput
-from lepton.training.recipes.port import Recipe
+from lepton.training.recipes.parameters import read_parameters
+from lepton.training.recipes.port import Parameters, Recipe
 
 _HERE = "lepton.training.recipes"
 RECIPES: dict[str, str] = {
@@ -22,7 +23,9 @@ RECIPES: dict[str, str] = {
     "transformers": f"{_HERE}.transformers:RECIPE",
     "xgboost": f"{_HERE}.xgboost:RECIPE",
 }
-"""By name: module and attribute of the recipe, which is imported by whoever trains, and by nobody else."""
+"""By name: module and attribute of the recipe. The module loads no framework: that is for whoever trains."""
+OPEN = frozenset({"sklearn"})
+"""Recipes that hand on what they do not know themselves: the estimator, which may be the user's, has parameters too."""
 
 CPU_TORCH = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
 """PyTorch for processors only, which is a fifth of the download; on Linux the usual one brings CUDA."""
@@ -58,8 +61,7 @@ def find(name: str) -> Recipe:
             f"protobuf {PROTOBUF} is installed where the run works, and no model can be written as ONNX with it. "
             f"Install an earlier one there: pip install 'protobuf>=6.33,<{PROTOBUF}'"
         )
-    module, _, attribute = RECIPES[name].partition(":")
-    recipe = cast(Recipe, getattr(importlib.import_module(module), attribute))
+    recipe = _load(name)
     missing = [need for need in recipe.needs if importlib.util.find_spec(need) is None]
     if missing:
         extra = EXTRAS[name]
@@ -69,3 +71,19 @@ def find(name: str) -> Recipe:
             f"{first}pip install 'lepton-platform[{extra}]'"
         )
     return recipe
+
+
+def check(name: str, given: Parameters) -> None:
+    """Check what a recipe is told, as far as it is known without its framework.
+
+    Raises:
+        InvalidInput: if there is no parameter of a name, or a value is of another type than its default.
+    """
+    recipe = _load(name)
+    its_own = {key: value for key, value in given.items() if name not in OPEN or key in recipe.parameters}
+    read_parameters(recipe.parameters, its_own)
+
+
+def _load(name: str) -> Recipe:
+    module, _, attribute = RECIPES[name].partition(":")
+    return cast(Recipe, getattr(importlib.import_module(module), attribute))

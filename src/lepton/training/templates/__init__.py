@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lepton.core.errors import InvalidInput
+
 
 @dataclass(frozen=True)
 class Template:
@@ -35,3 +37,14 @@ TEMPLATES: dict[str, Template] = {
     "tcn": Template("tcn.py", "Sequences, as columns t0, t1, … or as tokens: dilated causal convolutions."),
 }
 """By name."""
+
+
+def find(name: str) -> Template:
+    """Return a template.
+
+    Raises:
+        InvalidInput: if there is none of this name.
+    """
+    if name not in TEMPLATES:
+        raise InvalidInput(f"There is no template {name[:80]!r}. Choose one of: {', '.join(TEMPLATES)}.")
+    return TEMPLATES[name]

@@ -1,13 +1,18 @@
-"""Settings of a training that are the trainer's, whatever the recipe; they are given as parameters like the others."""
+"""What a training with a framework is told: settings that are the trainer's whatever the recipe, and parameters of the
+recipe; both are given as parameters, and are checked before the training starts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from lepton.core.errors import InvalidInput
-from lepton.models.requests import AUTO, LINEAR, LOGISTIC
+from lepton.models.records import TrainRequest
+from lepton.models.requests import AUTO, LINEAR, LOGISTIC, check_request, is_command
+from lepton.training.recipes import known
+from lepton.training.search import Dimension, edges
 
 _TASKS = {"auto": AUTO, "regression": LINEAR, "classification": LOGISTIC}
 
@@ -42,6 +47,29 @@ class Settings:
     def kind(self) -> str:
         """The linear recipe of the same task, by which a target is read."""
         return _TASKS[self.task]
+
+
+def check_parameters(request: TrainRequest) -> None:
+    """Check what a training with a framework is told, as far as that is known without the framework and the rows.
+
+    Raises:
+        InvalidInput: if a name is unknown or a value is of another type, in the words in which the run would say it.
+    """
+    if is_command(request):
+        known.check(request.recipe, take(request.params)[1])
+
+
+def check_searched(request: TrainRequest, space: Sequence[Dimension]) -> None:
+    """Check that each setting that is searched can have the values that it may get.
+
+    Raises:
+        InvalidInput: like `check_parameters` and `check_request`.
+    """
+    for one in space:
+        for value in edges(one):
+            tried = replace(request, params={one.name: value})
+            check_request(tried)
+            check_parameters(tried)
 
 
 def take(

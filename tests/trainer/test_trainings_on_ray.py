@@ -13,6 +13,7 @@ import onnx
 import polars as pl
 import pytest
 from onnx import numpy_helper
+from platforms import embedded
 from ray_cluster import RayCluster
 from runs.test_lost_machines import opened
 
@@ -43,9 +44,13 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lepton.Client]:
 
 @pytest.fixture(scope="module")
 def here(there: lepton.Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[lepton.Client]:
-    with opened(tmp_path_factory.mktemp("here") / "home") as client:
-        client.datasets.import_(people(), name="people")
-        yield client
+    """Another one, whose commands run on this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("LEPTON_ENGINE")  # `there` is open, and reads it no more
+        with embedded(tmp_path_factory.mktemp("here") / "home") as client:
+            assert client._platform.runs.dispatch.launching.engine is None  # type: ignore[attr-defined]
+            client.datasets.import_(people(), name="people")
+            yield client
 
 
 def trained(*clients: lepton.Client, **how: Any) -> list[tuple[ModelDetail, bytes]]:
@@ -62,7 +67,7 @@ def trained(*clients: lepton.Client, **how: Any) -> list[tuple[ModelDetail, byte
 
 
 def machines(client: lepton.Client, run_id: str) -> set[str]:
-    """Return on which machines of the cluster a run was; none if it was on this one."""
+    """Return on which machines of the cluster a run was."""
     engine = client._platform.runs.dispatch.launching.engine  # type: ignore[attr-defined]
     return {part.machine for part in engine.parts(run_id)}
 
@@ -83,6 +88,8 @@ def test_a_linear_model_is_trained_there_too_and_is_the_one_that_is_trained_here
     how = {"recipe": "logistic_regression", "params": {"l2": 0.5, "class_weight": "balanced"}}
     (made, graph), (same, expected) = trained(there, here, **how)
     assert len(machines(there, made.run_id)) == 2
+    assert "command" in there.runs.get(made.run_id).params
+    assert "command" not in here.runs.get(same.run_id).params
     for found, right in zip(constants(graph), constants(expected), strict=True):
         assert_same(found, right)
     assert (made.recipe, made.notes, made.signature) == (same.recipe, same.notes, same.signature)

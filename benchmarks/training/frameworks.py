@@ -36,7 +36,6 @@ from lepton.models.prediction import open_session
 from lepton.models.records import TrainRequest
 from lepton.trainer import rows as trainer_rows
 from lepton.trainer.platform import PlatformOfRun
-from lepton.trainer.source import BLOCK_ROWS
 
 SCRIPT = Path(__file__).with_name("ddp_script.py")
 COLUMNS, BATCH, EPOCHS = 50, 512, 5
@@ -133,13 +132,13 @@ class InMemory(PlatformOfRun):
         end: int,
     ) -> Generator[pl.DataFrame, None, None]:
         """Slice rows of the table."""
-        yield from self._frame[first:end].select(columns).iter_slices(BLOCK_ROWS)
+        yield from self._frame[first:end].select(columns).iter_slices(2_600)  # a megabyte, as the platform sends them
 
 
 def _load(platform: PlatformOfRun, plan: Plan, split: trainer_rows.Split, settings: Settings) -> Taken:
     """Fit features, make a worker's part, and pass over it in shuffled batches, as a recipe does."""
     began = time.perf_counter()
-    source = trainer_rows.source(platform, plan, split, settings)
+    source = trainer_rows.source(platform, plan, len(split.train), settings)
     features = trainer_rows.fit(source, plan, split.train, settings)
     session = open_session(features_graph(features))
     reader = trainer_rows.Reader(source, features.inputs, session, memory_bytes=settings.memory_bytes)

@@ -114,6 +114,15 @@ def test_names_of_its_own_are_in_nobodys_way(names: tuple[str, str]) -> None:
     assert answered(data, signature, np.ones((2, 4)))["probabilities"].shape == (2, 3)
 
 
+@pytest.mark.parametrize(("classes", "names"), [(3, ("classes", "best")), (1, ("exact", "flat"))])
+def test_names_that_converters_give_are_in_nobodys_way(classes: int, names: tuple[str, str]) -> None:
+    stored, made = names  # scikit-learn's graphs have labels called "classes", which nobody reads
+    model = graph(classes=classes, softmax=classes > 1, more=[helper.make_node("Identity", [stored], [made])])
+    model.graph.initializer.append(numpy_helper.from_array(np.arange(3), stored))
+    data, signature = adopted_of(model)
+    assert {len(answer) for answer in answered(data, signature, np.ones((2, 4))).values()} == {2}
+
+
 def external() -> onnx.ModelProto:
     model = graph()
     weights = model.graph.initializer[0]

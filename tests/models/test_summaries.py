@@ -16,6 +16,7 @@ from lepton.core.errors import Forbidden, InvalidInput
 from lepton.core.refs import Ref
 from lepton.models.frames import predict_frame
 from lepton.models.prediction import open_session
+from lepton.models.records import Plot
 from lepton.models.scorecards import scorecard_of
 from lepton.training.scorecard import Scale, Scorecard
 
@@ -132,3 +133,9 @@ def test_penalties_and_class_weights_reach_the_platforms_training(workshop: Work
     assert "by class" in summary(workshop)["notes"][0]
     with pytest.raises(InvalidInput, match="class_weight is for classes"):
         workshop.train(target="spent", features=("age",), params={"class_weight": "balanced"})
+
+
+@pytest.mark.parametrize("card", [5, {"classes": "a"}, {"classes": ["a", "b"], "intercept": 0.0, "parts": [["age"]]}])
+def test_a_summary_that_a_run_has_made_up_is_no_scorecard(card: object) -> None:
+    with pytest.raises(InvalidInput, match="Only a logistic regression of two classes has a scorecard"):
+        scorecard_of([Plot("summary", {"card": card})], good=None, scale=Scale())

@@ -45,7 +45,7 @@ def _parts(asked: PlatformOfRun, memory_mb: int) -> tuple[Rows, Rows, list[pl.Da
     """Both workers' parts, and the rows that are held out."""
     settings = Settings(memory_mb=memory_mb, validation_fraction=0.0)
     split = rows.split(asked, PLAN, settings)
-    first, second = (rows.source(asked, PLAN, split, settings) for _ in range(2))
+    first, second = (rows.source(asked, PLAN, len(split.train), settings) for _ in range(2))
     features = rows.fit(first, PLAN, split.train, settings)
     session = open_session(features_graph(features))
     readers = [

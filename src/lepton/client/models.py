@@ -217,7 +217,7 @@ class TrainOptions(TypedDict, total=False):
         seed: The same seed holds out the same rows.
         features: Columns to learn from; None takes all but the target.
         budget_s: With ``auto``: how many seconds it may look for the best model; 0 takes the linear one at once.
-        cpus: Processors of each worker, with a framework; so are the others below.
+        cpus: Processors of each worker, with a framework or on a cluster; so are the others below.
         memory: The most memory of each worker, such as ``"2G"``.
         gpus: GPUs of each worker.
         timeout_s: How long it may take; 0: as long as it likes.

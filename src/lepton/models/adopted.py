@@ -21,7 +21,7 @@ DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 """Operators that a graph may use: those of the standard, which every runtime has."""
 MAX_COLUMNS, MAX_CLASSES = 10_000, 10_000
 _TOKENIZER = ("com.microsoft", "Tokenizer")
-_PREFIX = "model/"
+_PREFIX, _OURS = "model/", "answer/"
 _NUMBERS = frozenset((TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.INT64, TensorProto.INT32))
 _FLOATS = frozenset((TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16))
 
@@ -135,19 +135,19 @@ def adopt(foreign: Foreign, signature: Signature, *, width: int | None = None) -
     model = compose.add_prefix(foreign.model, _PREFIX)
     given, answered = _PREFIX + foreign.input, _PREFIX + foreign.outputs[0]
     front = [helper.make_node("Cast", [NUMBERS], [given], to=foreign.kind)]
-    shares = PROBABILITIES if signature.classes is not None else f"{_PREFIX}exact"
+    shares = PROBABILITIES if signature.classes is not None else f"{_OURS}exact"
     back = [helper.make_node("Cast", [answered], [shares], to=TensorProto.DOUBLE)]
     constants = []
     if signature.classes is None:
-        constants.append(numpy_helper.from_array(np.array([-1], np.int64), f"{_PREFIX}flat"))
-        back.append(helper.make_node("Reshape", [shares, f"{_PREFIX}flat"], [PREDICTION]))
+        constants.append(numpy_helper.from_array(np.array([-1], np.int64), f"{_OURS}flat"))
+        back.append(helper.make_node("Reshape", [shares, f"{_OURS}flat"], [PREDICTION]))
         outputs = [helper.make_tensor_value_info(PREDICTION, TensorProto.DOUBLE, ["N"])]
     else:
         is_text = isinstance(signature.classes[0], str)
         known = np.array(signature.classes, object) if is_text else np.array([*map(int, signature.classes)], np.int64)
-        constants.append(numpy_helper.from_array(known, f"{_PREFIX}classes"))
-        back.append(helper.make_node("ArgMax", [shares], [f"{_PREFIX}best"], axis=1, keepdims=0))
-        back.append(helper.make_node("Gather", [f"{_PREFIX}classes", f"{_PREFIX}best"], [LABEL], axis=0))
+        constants.append(numpy_helper.from_array(known, f"{_OURS}classes"))
+        back.append(helper.make_node("ArgMax", [shares], [f"{_OURS}best"], axis=1, keepdims=0))
+        back.append(helper.make_node("Gather", [f"{_OURS}classes", f"{_OURS}best"], [LABEL], axis=0))
         kind = TensorProto.STRING if is_text else TensorProto.INT64
         outputs = [
             helper.make_tensor_value_info(LABEL, kind, ["N"]),

@@ -13,8 +13,8 @@ from lepton.models import bundle, delivered
 from lepton.models.learned import profile_of
 from lepton.models.operations import Models
 from lepton.models.records import ModelVersion
+from lepton.models.requests import KNOWN
 from lepton.runs.operations import Runs
-from lepton.training.recipes.known import RECIPES
 
 
 class Deliveries:
@@ -47,8 +47,8 @@ class Deliveries:
         with self._guard.allow(actor, "models.train", project=run.project, target=f"run:{run_id}"):
             pass  # refused before anything is read
         trained = delivered.read(bundle.receive(chunks, max_bytes=delivered.MAX_BYTES))
-        if trained.recipe not in RECIPES:
-            raise InvalidInput(f"There is no recipe {trained.recipe[:80]!r}. Choose one of: {', '.join(RECIPES)}.")
+        if trained.recipe not in KNOWN:
+            raise InvalidInput(f"There is no recipe {trained.recipe[:80]!r}. Choose one of: {', '.join(KNOWN)}.")
         check_name(trained.name, "model")
         actor = again()
         dataset = self._models.datasets.open(actor, parse_ref(trained.dataset), project=run.project)

@@ -43,7 +43,7 @@ from lepton.models.records import (
     TrainRequest,
 )
 from lepton.models.registering import REGISTERED, from_files
-from lepton.models.requests import check_request, check_target, choose_columns, is_command, shown, to_arguments
+from lepton.models.requests import check_request, check_target, choose_columns, has_framework, shown, to_arguments
 from lepton.models.rows import EvaluationRow, ModelRow
 from lepton.models.signature import Signature, Task
 from lepton.models.tune_requests import TRIAL, trial_of
@@ -89,7 +89,7 @@ class Models(Tuning):
         check_target(schema, request.target)
         choice = choose_columns(schema, request.target, request.features)
         exact = trial_of(replace(request, dataset=Ref(dataset.version.name, dataset.version.version)))
-        if is_command(exact):
+        if has_framework(exact) or self._scripts.elsewhere:
             plan = plan_of(exact, choice, schema)
             return self._scripts.submit(actor, submission_of(plan), folder_of(plan), project=project)
         with self._guard.allow(actor, "models.train", project=project, target=f"model:{request.name}") as tx:

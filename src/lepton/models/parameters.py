@@ -10,7 +10,7 @@ from typing import Any
 
 from lepton.core.errors import InvalidInput
 from lepton.models.records import TrainRequest
-from lepton.models.requests import AUTO, LINEAR, LOGISTIC, check_request, is_command
+from lepton.models.requests import AUTO, LINEAR, LOGISTIC, check_request, has_framework
 from lepton.training.recipes import known
 from lepton.training.search import Dimension, edges
 
@@ -55,7 +55,7 @@ def check_parameters(request: TrainRequest) -> None:
     Raises:
         InvalidInput: if a name is unknown or a value is of another type, in the words in which the run would say it.
     """
-    if is_command(request):
+    if has_framework(request):
         known.check(request.recipe, take(request.params)[1])
 
 

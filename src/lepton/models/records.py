@@ -38,7 +38,7 @@ class TrainRequest:
         model: What the recipe of a framework is to train: ``file.py:name`` of the code, or a template's name; empty
             for its own.
         code: Files that go along, by name; Python as text.
-        resources: What each worker gets, if the recipe is that of a framework.
+        resources: What each worker gets of a training that is a command: with a framework, or on a cluster.
         timeout_s: How long such a training may take; 0: as long as it likes.
         budget_s: How long ``auto`` may look for the best model; 0: it takes the linear one at once.
         trial: Whether only to measure on a part of the training rows, and to make no version: for tuning.

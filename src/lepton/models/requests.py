@@ -18,7 +18,9 @@ AUTO = "auto"
 LINEAR = "linear_regression"
 LOGISTIC = "logistic_regression"
 RECIPES = (AUTO, LINEAR, LOGISTIC)
-"""Recipes that a worker of the platform trains itself; others are commands, see `commanded`."""
+"""Our own; where commands run on the platform's machine, a worker of its own trains them."""
+KNOWN = tuple(dict.fromkeys((*RECIPES, *FRAMEWORKS)))
+"""All that there are."""
 
 _TEXT, _NUMBER, _WHOLE = (str,), (int, float), (int,)
 _PARAMS: Mapping[str, tuple[type, ...]] = {
@@ -49,14 +51,13 @@ def check_request(request: TrainRequest) -> None:
         InvalidInput: if a name, the recipe, a parameter, the held-out share or the seed is not possible.
     """
     check_name(request.name, "model")
-    known = tuple(dict.fromkeys((*RECIPES, *FRAMEWORKS)))
-    if request.recipe not in known:
-        raise InvalidInput(f"There is no recipe {request.recipe[:80]!r}. Choose one of: {', '.join(known)}.")
+    if request.recipe not in KNOWN:
+        raise InvalidInput(f"There is no recipe {request.recipe[:80]!r}. Choose one of: {', '.join(KNOWN)}.")
     if not 0 < request.test_fraction < 1:
         raise InvalidInput("test_fraction must lie between 0 and 1, for example 0.2 to hold out a fifth of the rows.")
     if not 0 <= request.seed < 1 << 63:
         raise InvalidInput("seed must be a whole number from 0.")
-    if not is_command(request):
+    if not has_framework(request):
         if request.model or request.code:
             raise InvalidInput(
                 f"The recipe {request.recipe} has a model of its own. With one of yours, take a recipe of a framework: "
@@ -66,8 +67,8 @@ def check_request(request: TrainRequest) -> None:
             _check_param(name, value)
 
 
-def is_command(request: TrainRequest) -> bool:
-    """Whether a training runs as a command of its own, as it needs a framework or runs code of the user."""
+def has_framework(request: TrainRequest) -> bool:
+    """Whether a framework trains, or code of the user, and not our linear models."""
     return request.recipe in FRAMEWORKS and (request.recipe != AUTO or request.budget_s > 0)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from lepton.datasets.records import OpenDataset
 from lepton.models.frames import transform
 from lepton.models.prediction import Session
 from lepton.models.signature import Input
@@ -39,7 +38,7 @@ class Shard:
 
     def __init__(
         self,
-        dataset: OpenDataset,
+        blocks: Callable[[], Iterator[tuple[int, pl.DataFrame]]],
         *,
         inputs: Sequence[Input],
         session: Session,
@@ -50,19 +49,18 @@ class Shard:
         """Describe a shard; nothing is read yet.
 
         Args:
-            dataset: The table.
+            blocks: Reads the rows of the range, as `read_blocks` does.
             inputs: Columns of the features graph.
             session: The features graph.
             target: Target of all rows of the table [N].
             chosen: Which rows of the table to take [N].
             rows: First and end of the range.
         """
-        self._plan = dataset.scan([column.name for column in inputs], rows=rows)
+        self._blocks = blocks
         self._inputs = inputs
         self._session = session
         self._target = target
         self._chosen = chosen
-        self._first = rows[0]
         self._kept: list[Batch] | None = None
         self.rows = int(chosen[rows[0] : rows[1]].sum())
 
@@ -73,7 +71,7 @@ class Shard:
             return
         kept: list[Batch] | None = []
         size_bytes = 0
-        for start, frame in read_blocks(self._plan, self._first):
+        for start, frame in self._blocks():
             here = self._chosen[start : start + frame.height]
             if not here.any():
                 continue

@@ -64,6 +64,11 @@ class Scripts:
         self._max_bytes = settings.max_bundle_bytes
         self._arriving: set[str] = set()
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether commands run on other machines than what the platform does itself."""
+        return self._runs.dispatch.launching.engine is not None
+
     def like(self, actor: Actor, run_id: str, *, project: str = "default") -> Submission:
         """Return what was submitted as a run, to be submitted again with changes.
 

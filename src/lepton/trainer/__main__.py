@@ -16,16 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from lepton.core.errors import InvalidInput, LeptonError
-from lepton.models import delivered
 from lepton.models.commanded import TRAINING, Plan
 from lepton.models.composed import blocks_of
 from lepton.models.features import Features
 from lepton.models.graph import features_graph
 from lepton.models.parameters import Settings, take
 from lepton.models.prediction import open_session
+from lepton.models.requests import has_framework
 from lepton.models.signature import Input, Signature
-from lepton.trainer import code, platform, rows
-from lepton.trainer.finishing import Finishing
+from lepton.trainer import code, linear, platform, rows
+from lepton.trainer.finishing import Finishing, bring
+from lepton.trainer.platform import say
 from lepton.trainer.source import Source
 from lepton.training.advice import advise
 from lepton.training.checkpoints import Checkpoints
@@ -51,16 +52,17 @@ def main() -> None:
             plan = Plan.from_json(Path(TRAINING).read_bytes())
             collective = open_collective(os.environ, _secret(os.environ))
             try:
-                train(asked, plan, collective, stop)
+                work = train if has_framework(plan.request) else linear.train
+                work(asked, plan, collective, stop)
             finally:
                 if isinstance(collective, TcpCollective):
                     collective.close()
         except InvalidInput as error:  # of what it was given: it would end the same again
-            _say(error.message)
+            say(error.message)
             asked.fail(error.message)
             sys.exit(1)
         except LeptonError as error:
-            _say(error.message)
+            say(error.message)
             sys.exit(1)
 
 
@@ -78,18 +80,18 @@ def train(asked: platform.PlatformOfRun, plan: Plan, collective: Collective, sto
     asked.progress(0.02, "reading the target")
     split = rows.split(asked, plan, ours)
     asked.progress(0.05, "fitting features")
-    source = rows.source(asked, plan, split, ours)
+    source = rows.source(asked, plan, len(split.train), ours)
     features, inputs, blocks, graph = _share_features(source, plan, split, collective, ours)
     reader = rows.Reader(source, inputs, open_session(graph), memory_bytes=ours.memory_bytes)
     share = {"rank": collective.rank, "workers": collective.world_size, "seed": request.seed}
     part = reader.part(split.target, split.train, **share)
     valid = reader.part(split.target, split.valid, **share) if split.valid.any() else None
-    _say(f"worker {collective.rank} of {collective.world_size} learns from {part.count:,} rows")
+    say(f"worker {collective.rank} of {collective.world_size} learns from {part.count:,} rows")
     context = TrainingContext(
         collective=collective,
         log=asked.metrics,
         should_stop=stop.is_set,
-        say=_say,
+        say=say,
         progress=lambda fraction, message: asked.progress(0.1 + 0.8 * fraction, message),
         checkpoints=Checkpoints(_folder(), every=ours.checkpoint_every),
         gpu=platform.gpu(os.environ),
@@ -111,7 +113,7 @@ def _advice(material: Material) -> list[str]:
     features, targets = features[: material.train.count], targets[: material.train.count]
     found = advise(features, targets, material.problem, seed=material.seed, limit_s=ADVICE_S)
     for sentence in found:
-        _say(sentence)
+        say(sentence)
     return found
 
 
@@ -120,15 +122,9 @@ def _finish(asked: platform.PlatformOfRun, finishing: Finishing, fitted: Fitted)
     asked.progress(0.92, "measuring the trial" if trial else "measuring the model on the held-out rows")
     trained = finishing.finish(fitted, trial=trial)
     for note in (*finishing.plan.notes, *finishing.features.notes, *fitted.notes):
-        _say(note)
-    told = ", ".join(f"{name} {value:.4g}" for name, value in trained.metrics.items())
+        say(note)
     prefix = "valid" if trial else "test"
-    asked.metrics({f"{prefix}_{name}": value for name, value in trained.metrics.items()}, 0)
-    if trial:
-        _say(f"on the rows that it did not learn from: {told}")
-        return
-    ref = asked.deliver(delivered.pack(trained))
-    _say(f"model {ref} is there: {told}")
+    bring(asked, trained, {f"{prefix}_{name}": value for name, value in trained.metrics.items()}, trial=trial)
 
 
 def _share_features(
@@ -169,11 +165,6 @@ def _folder() -> Path | None:
 def _secret(environment: Mapping[str, str]) -> bytes:
     """What the workers of the run share and nobody else knows."""
     return hashlib.sha256(b"lepton.trainer\0" + environment["LEPTON_TOKEN"].encode()).digest()
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from lepton.core.errors import Internal
+from lepton.models import delivered
 from lepton.models.commanded import Plan
 from lepton.models.composed import join
 from lepton.models.features import Features
@@ -18,6 +20,7 @@ from lepton.models.records import Plot, Trained
 from lepton.models.signature import PREDICTION, PROBABILITIES, Signature, Task
 from lepton.models.target import Mask
 from lepton.models.values import Array
+from lepton.trainer.platform import PlatformOfRun, say
 from lepton.trainer.rows import Reader, Split
 from lepton.training.recipes.port import Fitted, Scores
 
@@ -84,6 +87,17 @@ class Finishing:
             answers.append(outputs)
             truth.append(self.split.target.values[rows])
         return answers, np.concatenate(truth)
+
+
+def bring(platform: PlatformOfRun, trained: Trained, told: Mapping[str, float], *, trial: bool) -> None:
+    """Tell how good a model is, and bring it, unless it was only tried."""
+    platform.metrics(told, 0)
+    measures = ", ".join(f"{name} {value:.4g}" for name, value in trained.metrics.items())
+    if trial:
+        say(f"on the rows that it did not learn from: {measures}")
+        return
+    ref = platform.deliver(delivered.pack(trained))
+    say(f"model {ref} is there: {measures}")
 
 
 def check(outputs: Arrays, scores: Scores, task: Task) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
@@ -107,6 +108,12 @@ class PlatformOfRun:
                     raise
                 time.sleep(pause_s)
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+
+def say(text: str) -> None:
+    """Add a line to the log of the run."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def threads(environment: Mapping[str, str]) -> int:

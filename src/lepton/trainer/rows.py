@@ -67,13 +67,13 @@ def split(platform: PlatformOfRun, plan: Plan, settings: Settings) -> Split:
     return Split(target, train, valid, test)
 
 
-def source(platform: PlatformOfRun, plan: Plan, split: Split, settings: Settings) -> Source:
+def source(platform: PlatformOfRun, plan: Plan, count: int, settings: Settings) -> Source:
     """Return where the columns that may be learned from are read."""
     return Source(
         platform,
         str(plan.request.dataset),
         [column.name for column in plan.columns],
-        rows=len(split.train),
+        rows=count,
         memory_bytes=settings.memory_bytes,
         folder=Path.cwd(),
     )

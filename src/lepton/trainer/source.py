@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lepton.models.shards import BLOCK_ROWS
 from lepton.store.ciphers import new_key
 from lepton.trainer.platform import PlatformOfRun
 from lepton.training.ahead import ahead
@@ -17,8 +18,6 @@ from lepton.training.ahead import ahead
 if TYPE_CHECKING:
     import polars as pl
 
-BLOCK_ROWS = 16_384
-BLOCK_BYTES = 1 << 24
 _FILE_BYTES = 1 << 28
 _PIECES_AHEAD = 16
 
@@ -39,7 +38,7 @@ class Source:
     def __init__(
         self, platform: PlatformOfRun, ref: str, columns: Sequence[str], *, rows: int, memory_bytes: int, folder: Path
     ) -> None:
-        self._platform, self._ref, self._columns, self._rows = platform, ref, tuple(columns), rows
+        self._platform, self._ref, self._columns, self.rows = platform, ref, tuple(columns), rows
         self._memory_bytes, self._parent = memory_bytes, folder
         self._folder: Path | None = None
         self._key = new_key()
@@ -51,7 +50,7 @@ class Source:
 
         held: list[pl.DataFrame] = []
         size = 0
-        with self._remote(0, self._rows) as blocks:
+        with self._remote(0, self.rows) as blocks:
             for block in blocks:
                 held.append(block)
                 size += int(block.estimated_size())
@@ -61,12 +60,12 @@ class Source:
         if held and self._folder:
             self._write(pl.concat(held))
         elif held:
-            self._copy.append((self._rows, pl.concat(held).lazy()))
+            self._copy.append((self.rows, pl.concat(held).lazy()))
         return pl.concat([plan for _, plan in self._copy])
 
     @contextmanager
     def frames(self, first: int, end: int, columns: Sequence[str]) -> Iterator[Iterator[pl.DataFrame]]:
-        """Read rows of a range, in order, in blocks of about `BLOCK_ROWS` or `BLOCK_BYTES`, whichever is less.
+        """Read rows of a range, in order, in blocks of `BLOCK_ROWS`.
 
         Args:
             first: The first row.
@@ -74,7 +73,7 @@ class Source:
             columns: Which of the columns.
         """
         if self._copy:
-            yield self._kept(first, end, columns)
+            yield _blocks(self._kept(first, end, columns))
         else:
             with self._remote(first, end, columns) as blocks:
                 yield blocks
@@ -98,7 +97,7 @@ class Source:
         """Read over REST; the next rows come while those before them are worked on."""
         pieces = self._platform.blocks(self._ref, columns or self._columns, first, end)
         with ahead(pieces, depth=_PIECES_AHEAD) as arriving:
-            yield _joined(arriving)
+            yield _blocks(arriving)
 
     def _write(self, frame: pl.DataFrame) -> None:
         from lepton.store.parquet import scan_encrypted, write_encrypted
@@ -111,17 +110,18 @@ class Source:
         self._copy.append((frame.height, scan_encrypted(path, self._key, path.name)))
 
 
-def _joined(pieces: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Join small pieces: each column costs a little in each block."""
+def _blocks(pieces: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Make blocks of `BLOCK_ROWS` rows, the last one of fewer, out of pieces of any size."""
     import polars as pl
 
     held: list[pl.DataFrame] = []
-    rows = size = 0
+    rows = 0
     for piece in pieces:
         held.append(piece)
-        rows, size = rows + piece.height, size + int(piece.estimated_size())
-        if rows >= BLOCK_ROWS or size >= BLOCK_BYTES:
-            yield pl.concat(held)
-            held, rows, size = [], 0, 0
-    if held:
+        rows += piece.height
+        while rows >= BLOCK_ROWS:
+            whole = pl.concat(held)
+            yield whole[:BLOCK_ROWS]
+            held, rows = [whole[BLOCK_ROWS:]], rows - BLOCK_ROWS
+    if rows:
         yield pl.concat(held)

@@ -114,7 +114,7 @@ def test_a_change_whose_audit_line_cannot_be_written_does_not_happen(
     def no_space(*_: object) -> None:
         raise StorageFull("No space.")
 
-    monkeypatch.setattr(audit, "line", no_space)
+    monkeypatch.setattr(audit, "add", no_space)
     with pytest.raises(StorageFull), guard.allow(an_actor(), "datasets.delete") as tx:
         a_project(tx, clock)
     assert project_names(database) == []
@@ -165,5 +165,5 @@ class FakeDatabase:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def execute(self, _: object) -> None:
+    def execute(self, _statement: object, _values: object = None) -> None:
         return None

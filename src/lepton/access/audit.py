@@ -30,19 +30,22 @@ audit = sa.Table(
     sa.Index("ix_audit_project", "project", "id"),
 )
 
+_ADD = audit.insert()  # made once, as every operation adds a line
 
-def line(actor_id: str, entry: AuditEntry) -> sa.Insert:
-    """The statement that adds one line; the guard runs it in the transaction of what it is about."""
-    return audit.insert().values(
-        time=entry.time,
-        actor_id=actor_id,
-        actor=entry.actor,
-        action=entry.action,
-        project=entry.project[:64],
-        target=entry.target[:200],
-        outcome=entry.outcome,
-        code=entry.code,
-    )
+
+def add(tx: sa.Connection, actor_id: str, entry: AuditEntry) -> None:
+    """Add one line; the guard does, in the transaction of what it is about."""
+    about = {
+        "time": entry.time,
+        "actor_id": actor_id,
+        "actor": entry.actor,
+        "action": entry.action,
+        "project": entry.project[:64],
+        "target": entry.target[:200],
+        "outcome": entry.outcome,
+        "code": entry.code,
+    }
+    tx.execute(_ADD, about)
 
 
 def latest(tx: sa.Connection, project: str, limit: int, wanted: AuditFilter | None = None) -> list[AuditEntry]:

@@ -97,6 +97,14 @@ class Credential:
     last_used_at: datetime | None = None
 
 
+# Made once, as every request asks who sent it.
+_TOKEN = tokens.select().where(tokens.c.hash == sa.bindparam("of_hash"))
+_USER = users.select().where(users.c.id == sa.bindparam("wanted"))
+_USER_NAMED = users.select().where(users.c.name == sa.bindparam("wanted"))
+_ROLES = sa.select(memberships.c.project, memberships.c.role).where(memberships.c.user_id == sa.bindparam("of_user"))
+_PROJECTS = sa.select(projects.c.name)
+
+
 # Users, projects and who is what in which
 
 
@@ -135,14 +143,13 @@ def list_projects(tx: sa.Connection) -> list[Project]:
 
 def person(tx: sa.Connection, *, user_id: str | None = None, name: str | None = None) -> Person | None:
     """A user by id or by name, with its roles; None if there is none."""
-    matches = users.c.name == name if user_id is None else users.c.id == user_id
-    user = tx.execute(users.select().where(matches)).one_or_none()
+    query, wanted = (_USER_NAMED, name) if user_id is None else (_USER, user_id)
+    user = tx.execute(query, {"wanted": wanted}).one_or_none()
     if user is None:
         return None
-    query = sa.select(memberships.c.project, memberships.c.role).where(memberships.c.user_id == user.id)
-    own = {r.project: Role(r.role) for r in tx.execute(query)}
+    own = {r.project: Role(r.role) for r in tx.execute(_ROLES, {"of_user": user.id})}
     is_admin = own.get(DEFAULT_PROJECT) is Role.OWNER
-    roles = dict.fromkeys(tx.execute(sa.select(projects.c.name)).scalars(), Role.OWNER) if is_admin else own
+    roles = dict.fromkeys(tx.execute(_PROJECTS).scalars(), Role.OWNER) if is_admin else own
     return Person(user.id, user.name, user.password_hash, own, roles, is_admin)
 
 
@@ -221,7 +228,7 @@ def add_token(tx: sa.Connection, user_id: str, token: Token, token_hash: str, *,
 
 def find_token(tx: sa.Connection, token_hash: str) -> Credential | None:
     """A token by its hash."""
-    row = tx.execute(tokens.select().where(tokens.c.hash == token_hash)).one_or_none()
+    row = tx.execute(_TOKEN, {"of_hash": token_hash}).one_or_none()
     if row is None:
         return None
     return Credential(

@@ -84,10 +84,10 @@ class Dispatch:
             chore()
         now = self.clock()
         with self.database.read() as tx:
-            due = rows.due(tx, now)
-            nothing = not due and not rows.count_unended(tx)
-            running, held = ([], []) if nothing else (rows.running(tx), rows.held(tx))
-        if nothing:  # most looks end here, and take no time from predictions
+            due, counts = rows.due(tx, now), rows.count_unended(tx)
+            running = rows.running(tx) if counts else []
+            held = rows.held(tx) if _are_queued(counts) else []
+        if not due and not counts:  # most looks end here, and take no time from predictions
             for engine in self._engines():
                 self._want(engine, {})
             return False
@@ -98,8 +98,10 @@ class Dispatch:
                 self._reconcile(row, now)
         reasons = self._release(held, now)
         with self.database.read() as tx:
-            running, first = rows.running(tx), rows.candidates(tx, now, DEPTH)
-            quotas, counts = rows.quotas(tx), rows.count_unended(tx)
+            running = rows.running(tx)
+            counts = rows.count_unended(tx)
+            first = rows.candidates(tx, now, DEPTH) if _are_queued(counts) else []
+            quotas = rows.quotas(tx) if first else {}
             counted = [project for project, quota in quotas.items() if quota.hours is not None]
             hours = rows.cpu_hours(tx, counted, month_of(now)) if counted else {}
         for row in running:
@@ -370,6 +372,10 @@ class Dispatch:
         with suppress(NotFound):  # without its key the code alone has to do
             return sealing(self.keyring, row.project, row.id).close(place, text)
         return None
+
+
+def _are_queued(counts: Mapping[tuple[str, RunState], int]) -> bool:
+    return any(state is RunState.QUEUED for _, state in counts)
 
 
 def _starting(workers: int) -> str:

@@ -93,6 +93,50 @@ OUTSIDE = "runs.create"
 """The task of a run whose work is done elsewhere: no engine has it."""
 
 
+def _first(*about: sa.Column[Any]) -> sa.Select[Any]:
+    order = (sa.func.coalesce(runs.c.priority, 0).desc(), runs.c.created_at, runs.c.id)
+    number = sa.func.row_number().over(partition_by=runs.c.project, order_by=order)
+    waiting = sa.select(runs.c.id, number.label("number")).where(
+        runs.c.state == RunState.QUEUED.value,
+        runs.c.is_held.isnot(True),
+        sa.or_(runs.c.not_before.is_(None), runs.c.not_before <= sa.bindparam("now", type_=UtcDateTime())),
+    )
+    numbered = waiting.subquery()
+    query = sa.select(*about).join(numbered, runs.c.id == numbered.c.id)
+    return query.where(numbered.c.number <= sa.bindparam("depth")).order_by(*order)
+
+
+# Made once: to put such a statement together takes several times as long as SQLite takes to answer it.
+_FIND = sa.select(runs).where(runs.c.id == sa.bindparam("run_id"))
+_FIND_KEY = sa.select(runs).where(
+    runs.c.project == sa.bindparam("in_project"),
+    runs.c.user_id == sa.bindparam("of_user"),
+    runs.c.key == sa.bindparam("under_key"),
+)
+_BY_AGE = (runs.c.created_at, runs.c.id)
+_RUNNING = sa.select(runs).where(runs.c.state == RunState.RUNNING.value, runs.c.task != OUTSIDE).order_by(*_BY_AGE)
+_HELD = sa.select(runs).where(runs.c.state == RunState.QUEUED.value, runs.c.is_held.is_(True)).order_by(*_BY_AGE)
+_FIRST = _first(*runs.c)
+_CANDIDATES = _first(
+    runs.c.id, runs.c.project, runs.c.task, runs.c.created_at, runs.c.not_before, runs.c.priority, runs.c.workers,
+    runs.c.cpus, runs.c.memory_mb, runs.c.gpus,
+)  # fmt: skip
+_COUNT_UNENDED = (
+    sa.select(runs.c.project, runs.c.state, sa.func.count())
+    .where(runs.c.state.in_([state.value for state in RunState if not state.has_ended]), runs.c.task != OUTSIDE)
+    .group_by(runs.c.project, runs.c.state)
+)
+_DUE = (
+    sa.select(run_schedules)
+    .where(run_schedules.c.next_at <= sa.bindparam("now", type_=UtcDateTime()))
+    .order_by(run_schedules.c.id)
+)
+_MOVE = runs.update().where(
+    runs.c.id == sa.bindparam("run_id"), runs.c.state.in_(sa.bindparam("allowed", expanding=True))
+)
+_QUOTAS = sa.select(run_quotas)
+
+
 @dataclass(frozen=True)
 class RunRow:
     """A row of the catalog, with its sealed parts still sealed."""
@@ -186,7 +230,7 @@ def insert(tx: sa.Connection, row: RunRow) -> None:
     values |= {"state": row.state.value, "inputs": list(row.inputs), "outputs": list(row.outputs)}
     values |= {"cpus": row.resources.cpus, "memory_mb": row.resources.memory_mb, "gpus": row.resources.gpus}
     values |= {"after": list(row.after) or None, "scopes": None if row.scopes is None else sorted(row.scopes)}
-    tx.execute(runs.insert().values(values))
+    tx.execute(runs.insert(), values)
 
 
 def insert_new(tx: sa.Connection, row: RunRow) -> RunRow | None:
@@ -201,7 +245,7 @@ def insert_new(tx: sa.Connection, row: RunRow) -> RunRow | None:
 
 def find(tx: sa.Connection, run_id: str) -> RunRow | None:
     """Return one run, or None."""
-    row = tx.execute(sa.select(runs).where(runs.c.id == run_id)).one_or_none()
+    row = tx.execute(_FIND, {"run_id": run_id}).one_or_none()
     return None if row is None else row_of(row)
 
 
@@ -232,8 +276,7 @@ def reading(tx: sa.Connection, project: str, ref: str, *, task: str, limit: int)
 
 def find_key(tx: sa.Connection, project: str, user_id: str, key: str) -> RunRow | None:
     """Return the run that a user submitted under a key, or None."""
-    query = sa.select(runs).where(runs.c.project == project, runs.c.user_id == user_id, runs.c.key == key)
-    row = tx.execute(query).one_or_none()
+    row = tx.execute(_FIND_KEY, {"in_project": project, "of_user": user_id, "under_key": key}).one_or_none()
     return None if row is None else row_of(row)
 
 
@@ -258,14 +301,12 @@ def several(tx: sa.Connection, ids: Iterable[str]) -> list[RunRow]:
 
 def running(tx: sa.Connection) -> list[RunRow]:
     """Return the running runs of all projects that an engine works on, first submitted first."""
-    query = sa.select(runs).where(runs.c.state == RunState.RUNNING.value, runs.c.task != OUTSIDE)
-    return [row_of(row) for row in tx.execute(query.order_by(runs.c.created_at, runs.c.id))]
+    return [row_of(row) for row in tx.execute(_RUNNING)]
 
 
 def held(tx: sa.Connection) -> list[RunRow]:
     """Return the runs that wait for others to succeed, of all projects, first submitted first."""
-    query = sa.select(runs).where(runs.c.state == RunState.QUEUED.value, runs.c.is_held.is_(True))
-    return [row_of(row) for row in tx.execute(query.order_by(runs.c.created_at, runs.c.id))]
+    return [row_of(row) for row in tx.execute(_HELD)]
 
 
 def waiting_for_a_time(tx: sa.Connection, now: datetime) -> list[RunRow]:
@@ -278,41 +319,23 @@ def waiting_for_a_time(tx: sa.Connection, now: datetime) -> list[RunRow]:
 
 def first(tx: sa.Connection, now: datetime, depth: int) -> list[RunRow]:
     """Return the runs that may start, at most `depth` of each project, first to start first."""
-    return [row_of(row) for row in tx.execute(_first(sa.select(runs), now, depth))]
+    return [row_of(row) for row in tx.execute(_FIRST, {"now": now, "depth": depth})]
 
 
 def candidates(tx: sa.Connection, now: datetime, depth: int) -> list[QueuedRow]:
     """Return the same, with what is decided by alone."""
-    c = runs.c
-    about = (c.id, c.project, c.task, c.created_at, c.not_before, c.priority, c.workers)
-    query, found = sa.select(*about, c.cpus, c.memory_mb, c.gpus), []
-    for run_id, project, task, made, later, priority, workers, *needs in tx.execute(_first(query, now, depth)):
+    found = []
+    rows = tx.execute(_CANDIDATES, {"now": now, "depth": depth})
+    for run_id, project, task, made, later, priority, workers, *needs in rows:
         cpus, memory_mb, gpus = needs
         each = Resources(1.0 if cpus is None else cpus, memory_mb or 0, gpus or 0)
         found.append(QueuedRow(run_id, project, task, made, later, priority or 0, each.times(workers), workers))
     return found
 
 
-def _first(query: sa.Select[Any], now: datetime, depth: int) -> sa.Select[Any]:
-    order = (sa.func.coalesce(runs.c.priority, 0).desc(), runs.c.created_at, runs.c.id)
-    number = sa.func.row_number().over(partition_by=runs.c.project, order_by=order)
-    waiting = sa.select(runs.c.id, number.label("number")).where(
-        runs.c.state == RunState.QUEUED.value,
-        runs.c.is_held.isnot(True),
-        sa.or_(runs.c.not_before.is_(None), runs.c.not_before <= now),
-    )
-    numbered = waiting.subquery()
-    return query.join(numbered, runs.c.id == numbered.c.id).where(numbered.c.number <= depth).order_by(*order)
-
-
 def count_unended(tx: sa.Connection) -> dict[tuple[str, RunState], int]:
     """Return how many runs each project has that wait and that run."""
-    states = [state.value for state in RunState if not state.has_ended]
-    query = sa.select(runs.c.project, runs.c.state, sa.func.count()).where(
-        runs.c.state.in_(states), runs.c.task != OUTSIDE
-    )
-    found = tx.execute(query.group_by(runs.c.project, runs.c.state))
-    return {(project, RunState(state)): count for project, state, count in found}
+    return {(project, RunState(state)): count for project, state, count in tx.execute(_COUNT_UNENDED)}
 
 
 def bundles(tx: sa.Connection) -> set[str]:
@@ -330,7 +353,7 @@ def cpu_hours(tx: sa.Connection, projects: Iterable[str], since: datetime) -> di
 
 def quotas(tx: sa.Connection) -> dict[str, Quota]:
     """Return the quotas of the projects that have one."""
-    found = tx.execute(sa.select(run_quotas))
+    found = tx.execute(_QUOTAS)
     return {row.project: Quota(row.cpus, row.memory_mb, row.gpus, row.running, row.hours) for row in found}
 
 
@@ -355,8 +378,7 @@ def schedules(tx: sa.Connection, project: str) -> list[ScheduleRow]:
 
 def due(tx: sa.Connection, now: datetime) -> list[ScheduleRow]:
     """Return the schedules whose moment has come."""
-    query = sa.select(run_schedules).where(run_schedules.c.next_at <= now).order_by(run_schedules.c.id)
-    return [_schedule(row) for row in tx.execute(query)]
+    return [_schedule(row) for row in tx.execute(_DUE, {"now": now})]
 
 
 def go_on(tx: sa.Connection, row: ScheduleRow, next_at: datetime, last_run_id: str | None, *, skipped: int) -> bool:
@@ -383,8 +405,7 @@ def move(tx: sa.Connection, run_id: str, to: RunState, *, only_from: RunState | 
     allowed = [
         state.value for state, following in TRANSITIONS.items() if to in following and only_from in (None, state)
     ]
-    query = runs.update().where(runs.c.id == run_id, runs.c.state.in_(allowed))
-    return tx.execute(query.values(state=to.value, **values)).rowcount == 1
+    return tx.execute(_MOVE, {"run_id": run_id, "allowed": allowed, "state": to.value, **values}).rowcount == 1
 
 
 def set_progress(tx: sa.Connection, run_id: str, *, progress: float, sealed_message: bytes) -> None:

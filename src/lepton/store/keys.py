@@ -45,6 +45,18 @@ _keys = sa.Table(
     sa.Column("wrapped", sa.LargeBinary, nullable=False),
 )
 
+# Made once, as every run makes and reads keys.
+_HIT = (_keys.c.project == sa.bindparam("in_project")) & (_keys.c.scope == sa.bindparam("for_scope"))
+_HOLD_ROOT = sa.select(_root.c.root_id).with_for_update()
+_PROJECT_KEY = sa.select(_projects.c.wrapped).where(_projects.c.project == sa.bindparam("in_project"))
+_HAS_KEY = sa.select(_keys.c.scope).where(_HIT)
+_ADD_KEY = sa.insert(_keys)
+_READ_KEY = (  # one statement, so that a rotation cannot come between the keys
+    sa.select(_root.c.root_id, _projects.c.wrapped, _keys.c.wrapped)
+    .select_from(_keys.join(_projects).join(_root, sa.true()))
+    .where(_HIT)
+)
+
 _SCOPE = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
 _SEAL = b"lepton/seal/1"
 
@@ -88,10 +100,9 @@ class Keyring:
                 project_key = new_key()
                 wrapped = encrypt(self._root_key, project_key, _project_binding(project))
                 tx.execute(sa.insert(_projects).values(project=project, wrapped=wrapped))
-            hit = (_keys.c.project == project) & (_keys.c.scope == scope)
-            if tx.execute(sa.select(_keys.c.scope).where(hit)).first() is None:
+            if tx.execute(_HAS_KEY, {"in_project": project, "for_scope": scope}).first() is None:
                 wrapped = encrypt(project_key, new_key(), _data_binding(project, scope))
-                tx.execute(sa.insert(_keys).values(project=project, scope=scope, wrapped=wrapped))
+                tx.execute(_ADD_KEY, {"project": project, "scope": scope, "wrapped": wrapped})
 
         self._change(insert)
 
@@ -215,14 +226,8 @@ class Keyring:
         self._root_key = root_key
 
     def _read(self, project: str, scope: str) -> bytes:
-        # One statement, so that a rotation cannot come between the keys.
-        query = (
-            sa.select(_root.c.root_id, _projects.c.wrapped, _keys.c.wrapped)
-            .select_from(_keys.join(_projects).join(_root, sa.true()))
-            .where(_keys.c.project == project, _keys.c.scope == scope)
-        )
         with self._database.read() as tx:
-            row = tx.execute(query).one_or_none()
+            row = tx.execute(_READ_KEY, {"in_project": project, "for_scope": scope}).one_or_none()
         if row is None:
             raise NotFound("The key of this data does not exist: the data was deleted and cannot be read again.")
         root = self._root_key
@@ -241,7 +246,7 @@ class Keyring:
     def _attempt(self, work: Callable[[sa.Connection], None]) -> None:
         with self._database.begin() as tx:
             # Whoever changes keys holds this row, so that nothing is wrapped with a key that is being rotated away.
-            named = tx.execute(sa.select(_root.c.root_id).with_for_update()).scalar_one_or_none()
+            named = tx.execute(_HOLD_ROOT).scalar_one_or_none()
             if named is None:
                 tx.execute(sa.insert(_root).values(id=1, root_id=root_id(self._root_key)))
             else:
@@ -253,7 +258,7 @@ class Keyring:
             self._root_key = self._reload()
 
     def _project_key(self, tx: sa.Connection, project: str) -> bytes | None:
-        wrapped = tx.execute(sa.select(_projects.c.wrapped).where(_projects.c.project == project)).scalar_one_or_none()
+        wrapped = tx.execute(_PROJECT_KEY, {"in_project": project}).scalar_one_or_none()
         return None if wrapped is None else _unwrap(self._root_key, wrapped, _project_binding(project))
 
 

@@ -37,6 +37,6 @@ class FakePlatform:
 def test_blocks_are_those_of_the_platform(rows: tuple[int, int] | None) -> None:
     first, end = rows or (0, TABLE.height)
     expected = list(read_blocks(TABLE[first:end].select("x").lazy(), first))
-    found = list(Asked(cast(Any, FakePlatform()), PLAN).blocks(["x"], rows))
+    found = list(Asked(cast(Any, FakePlatform()), PLAN).blocks(["x"], rows)())
     assert [start for start, _ in found] == [start for start, frame in expected if frame.height]
     assert all(block.equals(frame) for (_, block), (_, frame) in zip(found, expected, strict=False))

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lepton.models import linear
 from lepton.models.commanded import Plan
 from lepton.models.features import Features
-from lepton.models.shards import BLOCK_ROWS
+from lepton.models.shards import BLOCK_ROWS, Blocks
 from lepton.models.target import Mask
 from lepton.trainer import platform, rows
 from lepton.trainer.finishing import bring
@@ -39,9 +40,12 @@ class Asked:
         """Find the features in these rows."""
         return rows.fit(self._asked, self._plan, train, Settings())
 
-    def blocks(self, names: Sequence[str], span: tuple[int, int] | None = None) -> Iterator[tuple[int, pl.DataFrame]]:
-        """Read rows in blocks; yields each with the number of its first row."""
-        first, end = (0, self._asked.rows_of(self._ref)) if span is None else span
+    def blocks(self, names: Sequence[str], rows: tuple[int, int] | None = None) -> Blocks:
+        """Return what reads rows in blocks."""
+        return partial(self._read, names, (0, self._asked.rows_of(self._ref)) if rows is None else rows)
+
+    def _read(self, names: Sequence[str], span: tuple[int, int]) -> Iterator[tuple[int, pl.DataFrame]]:
+        first, end = span
         for start in range(first, end, rows.BLOCK_ROWS):
             frame = self._asked.read(self._ref, names, (start, min(start + rows.BLOCK_ROWS, end)))
             for number, block in enumerate(frame.iter_slices(BLOCK_ROWS)):

@@ -125,15 +125,15 @@ def _datasets(task: str) -> Callable[[Platform], Task]:
     return lambda platform: partial(getattr(import_module("lepton.datasets.tasks"), task), platform.datasets)
 
 
-def _models(task: str) -> Callable[[Platform], Task]:
-    return lambda platform: partial(getattr(import_module("lepton.models.tasks"), task), platform.models)
+def _models(task: str, module: str = "tasks") -> Callable[[Platform], Task]:
+    return lambda platform: partial(getattr(import_module(f"lepton.models.{module}"), task), platform.models)
 
 
 TASKS: dict[str, Callable[[Platform], Task]] = {
     "datasets.import": _datasets("run_import"),
     "datasets.clean": _datasets("run_clean"),
     "datasets.split": _datasets("run_split"),
-    "models.train": _models("run_train"),
+    "models.train": _models("run_train", "linear"),
     "models.evaluate": _models("run_evaluate"),
     "models.predict": _models("run_predict"),
 }

@@ -26,11 +26,12 @@ from lepton.endpoints.replica.inputs import Shape
 from lepton.endpoints.replica.outputs import Outputs
 from lepton.endpoints.replica.records import Records
 from lepton.models.batch import add_answers, added_columns, check_inputs
+from lepton.models.linear import run_train
 from lepton.models.operations import Models
 from lepton.models.prediction import open_session, run_session
 from lepton.models.records import TrainRequest
 from lepton.models.signature import LABEL, PROBABILITIES, Input, Label, Signature, Task
-from lepton.models.tasks import run_predict, run_train
+from lepton.models.tasks import run_predict
 from lepton.runs.records import RunState
 from lepton.runs.scripts import Scripts
 from lepton.store.blobs import BlobStore

@@ -25,9 +25,10 @@ from lepton.datasets.schema import Column, Schema
 from lepton.datasets.steps import Recipe
 from lepton.models import rows as model_rows
 from lepton.models import study_rows
+from lepton.models.linear import run_train
 from lepton.models.operations import Models
 from lepton.models.records import TrainRequest
-from lepton.models.tasks import run_evaluate, run_train
+from lepton.models.tasks import run_evaluate
 from lepton.runs import rows as run_rows
 from lepton.runs import track_rows
 from lepton.runs.context import TaskContext

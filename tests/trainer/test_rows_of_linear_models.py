@@ -40,6 +40,6 @@ def test_blocks_are_those_of_the_platform(rows: tuple[int, int] | None) -> None:
     expected = list(read_blocks(TABLE[first:end].select("x").lazy(), first))
     asked = Asked(cast(Any, FakePlatform()), PLAN)
     asked.target()
-    found = list(asked.blocks(["x"], rows))
+    found = list(asked.blocks(["x"], rows)())
     assert [start for start, _ in found] == [start for start, frame in expected if frame.height]
     assert all(block.equals(frame) for (_, block), (_, frame) in zip(found, expected, strict=False))

@@ -1,6 +1,6 @@
 """Trains our linear models, from wherever their rows are read: workers share the rows, and worker 0 has the model.
 
-On the platform's machine `tasks` reads them out of encrypted Parquet; on others `lepton.trainer` asks for them.
+On the platform's machine `run_train` reads them out of encrypted Parquet; on others `lepton.trainer` asks for them.
 """
 
 from __future__ import annotations
@@ -8,31 +8,39 @@ from __future__ import annotations
 import base64
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from sklearn.exceptions import ConvergenceWarning
 
 from lepton.core.errors import InvalidInput
 from lepton.models.agreement import agree
-from lepton.models.commanded import Plan
+from lepton.models.commanded import Plan, plan_of
 from lepton.models.features import Features
+from lepton.models.fitting import fit_features, only
 from lepton.models.graph import features_graph
+from lepton.models.learned import profile_of
 from lepton.models.packing import measure, pack, prove, weights_plots
 from lepton.models.prediction import open_session
 from lepton.models.records import Trained
-from lepton.models.shards import Shard, share_of_rows
+from lepton.models.requests import check_target, choose_columns, from_arguments
+from lepton.models.shards import Blocks, Shard, read_blocks, share_of_rows
 from lepton.models.signature import Input, Signature, Task
 from lepton.models.summaries import Estimator
 from lepton.models.target import Mask, Target, part, read_target
-from lepton.runs.context import Collective
+from lepton.runs.context import Collective, TaskContext
+from lepton.training.collective import Collective as TrainingCollective
 from lepton.training.context import TrainingContext
 from lepton.training.linear import LinearRegression
 from lepton.training.logistic import LogisticRegression
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from lepton.datasets.records import OpenDataset
+    from lepton.models.operations import Models
 
 
 class Source(Protocol):
@@ -44,12 +52,8 @@ class Source(Protocol):
     def fit(self, train: Mask) -> Features:
         """Find the features in the rows that a mask [N] names; asked on worker 0."""
 
-    def blocks(self, names: Sequence[str], rows: tuple[int, int] | None = None) -> Iterator[tuple[int, pl.DataFrame]]:
-        """Read columns of the rows from the first to before the end; None: of all.
-
-        Yields:
-            The rows in order, in blocks, each with the number of its first row.
-        """
+    def blocks(self, names: Sequence[str], rows: tuple[int, int] | None = None) -> Blocks:
+        """Return what reads columns of the rows from the first to before the end, again each time; None: of all."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,80 @@ class _Split:
     target: Target
     train: Mask
     test: Mask
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """The rows of a training, as they lie in encrypted Parquet."""
+
+    plan: Plan
+    dataset: OpenDataset
+
+    def target(self) -> pl.Series:
+        """Return the column to predict, of all rows."""
+        from lepton.store.parquet import mapped_errors
+
+        with mapped_errors():
+            return self.dataset.scan([self.plan.target.name]).collect(engine="streaming").to_series()
+
+    def fit(self, train: Mask) -> Features:
+        """Find the features in these rows."""
+
+        from lepton.store.parquet import mapped_errors
+
+        columns, named = self.plan.columns, self.plan.request.features is not None
+        names = [column.name for column in columns]
+        with mapped_errors():
+            return fit_features(only(self.dataset.scan(names), names, train), columns, named=named)
+
+    def blocks(self, names: Sequence[str], rows: tuple[int, int] | None = None) -> Blocks:
+        """Return what reads rows in blocks."""
+        return partial(read_blocks, self.dataset.scan(names, rows=rows), 0 if rows is None else rows[0])
+
+
+def run_train(models: Models, context: TaskContext) -> None:
+    """Train the next version of a linear model on this worker's share of the rows; worker 0 commits it.
+
+    Of what is only tried, worker 0 tells the measures, and nothing is kept.
+    """
+    stored = agree(context.collective, lambda: _open(models, context))
+
+    def log(metrics: Mapping[str, float], step: int) -> None:
+        for name, value in metrics.items():
+            context.metric(name, value, step)
+
+    training = TrainingContext(
+        collective=cast(TrainingCollective, context.collective),  # the same thing, described with fewer words there
+        log=log,
+        should_stop=context.should_stop,
+        say=context.log,
+        progress=context.progress,
+    )
+    trained = train(stored.plan, stored, training)
+    if trained is None:
+        return
+    trial = stored.plan.request.trial
+    measures = ", ".join(f"{name} {value:.4g}" for name, value in trained.metrics.items())
+    log(told(trained, trial=trial), 0)
+    if context.should_stop():
+        return
+    if trial:
+        models.end_trial(context.actor, context.run)
+        context.log(f"tried, and no version made: {measures}")
+        return
+    signature, project = trained.signature, context.run.project
+    profile = profile_of(models.datasets, context.actor, stored.dataset, signature, project=project)
+    version = models.commit(context.actor, context.run, replace(trained, profile=profile))
+    context.log(f"model {version.ref} is there: {measures}")
+
+
+def _open(models: Models, context: TaskContext) -> _Stored:
+    request = from_arguments(context.arguments)
+    dataset = models.datasets.open(context.actor, request.dataset, project=request.project)
+    check_target(dataset.schema, request.target)
+    choice = choose_columns(dataset.schema, request.target, request.features)
+    exact = replace(request, dataset=dataset.ref)
+    return _Stored(plan_of(exact, choice, dataset.schema), dataset)
 
 
 def train(plan: Plan, source: Source, context: TrainingContext) -> Trained | None:
@@ -78,7 +156,7 @@ def train(plan: Plan, source: Source, context: TrainingContext) -> Trained | Non
     rows = share_of_rows(split.train, collective.rank, collective.world_size)
     names = [column.name for column in inputs]
     shard = Shard(
-        lambda: source.blocks(names, rows),
+        source.blocks(names, rows),
         inputs=inputs,
         session=open_session(graph),
         target=split.target.values,
@@ -164,7 +242,7 @@ def _fit(plan: Plan, target: Target, shard: Shard, context: TrainingContext) -> 
 def _pack(plan: Plan, source: Source, split: _Split, features: Features, estimator: Estimator) -> Trained:
     signature = split.target.signature(plan.target, features.inputs)
     graph = pack(features, estimator, signature)
-    blocks = source.blocks([column.name for column in signature.inputs])
+    blocks = source.blocks([column.name for column in signature.inputs])()
     held_out = (frame.filter(split.test[first : first + frame.height]) for first, frame in blocks)
     answers = prove(graph, features, estimator, signature, (frame for frame in held_out if frame.height))
     classes = {column.name: column.column_class for column in (plan.target, *plan.columns)}

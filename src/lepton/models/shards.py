@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ MEMORY_BYTES = 1 << 30
 
 Batch = tuple[npt.NDArray[np.float64], npt.NDArray[np.generic]]
 Mask = npt.NDArray[np.bool_]
+Blocks: TypeAlias = "Callable[[], Iterator[tuple[int, pl.DataFrame]]]"
+"""Passes over rows in order, in blocks, each with the number of its first row."""
 
 
 def share_of_rows(chosen: Mask, rank: int, world_size: int) -> tuple[int, int]:
@@ -38,7 +40,7 @@ class Shard:
 
     def __init__(
         self,
-        blocks: Callable[[], Iterator[tuple[int, pl.DataFrame]]],
+        blocks: Blocks,
         *,
         inputs: Sequence[Input],
         session: Session,

@@ -1,10 +1,9 @@
-"""What the workers of a model's run do: train a linear model, measure a model on a dataset, or predict one."""
+"""What the workers of a model's run do: measure a model on a dataset, or predict one; `linear` trains."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,104 +16,22 @@ from lepton.datasets.records import DatasetProfile, Draft, OpenDataset
 from lepton.datasets.report import StepReport
 from lepton.datasets.schema import Column as DatasetColumn
 from lepton.datasets.schema import Schema
-from lepton.models import linear
-from lepton.models.agreement import agree
 from lepton.models.batch import add_answers, added_columns
-from lepton.models.commanded import Plan, plan_of
 from lepton.models.evaluate import Report
-from lepton.models.features import Features
-from lepton.models.fitting import fit_features, only
 from lepton.models.frames import check_columns, predict_frame
-from lepton.models.learned import profile_of
 from lepton.models.operations import Models
 from lepton.models.packing import measure
 from lepton.models.prediction import Arrays, Session, open_session
 from lepton.models.records import OpenModel
-from lepton.models.requests import check_target, choose_columns, from_arguments
-from lepton.models.shards import Mask, read_blocks
+from lepton.models.shards import read_blocks
 from lepton.models.signature import Signature
 from lepton.models.target import MISSING, class_codes, number_values
 from lepton.models.values import Array
 from lepton.runs.context import TaskContext
 from lepton.store.tables import Table
-from lepton.training.collective import Collective as TrainingCollective
-from lepton.training.context import TrainingContext
 
 if TYPE_CHECKING:
     import polars as pl
-
-
-@dataclass(frozen=True)
-class _Stored:
-    """The rows of a training, as they lie in encrypted Parquet."""
-
-    plan: Plan
-    dataset: OpenDataset
-
-    def target(self) -> pl.Series:
-        """Return the column to predict, of all rows."""
-        from lepton.store.parquet import mapped_errors
-
-        with mapped_errors():
-            return self.dataset.scan([self.plan.target.name]).collect(engine="streaming").to_series()
-
-    def fit(self, train: Mask) -> Features:
-        """Find the features in these rows."""
-
-        from lepton.store.parquet import mapped_errors
-
-        columns, named = self.plan.columns, self.plan.request.features is not None
-        names = [column.name for column in columns]
-        with mapped_errors():
-            return fit_features(only(self.dataset.scan(names), names, train), columns, named=named)
-
-    def blocks(self, names: Sequence[str], rows: tuple[int, int] | None = None) -> Iterator[tuple[int, pl.DataFrame]]:
-        """Read rows in blocks; yields each with the number of its first row."""
-        return read_blocks(self.dataset.scan(names, rows=rows), 0 if rows is None else rows[0])
-
-
-def run_train(models: Models, context: TaskContext) -> None:
-    """Train the next version of a linear model on this worker's share of the rows; worker 0 commits it.
-
-    Of what is only tried, worker 0 tells the measures, and nothing is kept.
-    """
-    stored = agree(context.collective, lambda: _open(models, context))
-
-    def log(metrics: Mapping[str, float], step: int) -> None:
-        for name, value in metrics.items():
-            context.metric(name, value, step)
-
-    training = TrainingContext(
-        collective=cast(TrainingCollective, context.collective),  # the same thing, described with fewer words there
-        log=log,
-        should_stop=context.should_stop,
-        say=context.log,
-        progress=context.progress,
-    )
-    trained = linear.train(stored.plan, stored, training)
-    if trained is None:
-        return
-    trial, told = stored.plan.request.trial, _written(trained.metrics)
-    log(linear.told(trained, trial=trial), 0)
-    if context.should_stop():
-        return
-    if trial:
-        models.end_trial(context.actor, context.run)
-        context.log(f"tried, and no version made: {told}")
-        return
-    signature, project = trained.signature, context.run.project
-    profile = profile_of(models.datasets, context.actor, stored.dataset, signature, project=project)
-    version = models.commit(context.actor, context.run, replace(trained, profile=profile))
-    context.log(f"model {version.ref} is there: {told}")
-
-
-def _open(models: Models, context: TaskContext) -> _Stored:
-    request = from_arguments(context.arguments)
-    dataset = models.datasets.open(context.actor, request.dataset, project=request.project)
-    check_target(dataset.schema, request.target)
-    choice = choose_columns(dataset.schema, request.target, request.features)
-    exact = replace(request, dataset=dataset.ref)
-    return _Stored(plan_of(exact, choice, dataset.schema), dataset)
 
 
 def run_evaluate(models: Models, context: TaskContext) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lepton.core.errors import Internal
@@ -14,6 +15,7 @@ from lepton.models import linear
 from lepton.models.commanded import Plan
 from lepton.models.features import Features
 from lepton.models.parameters import Settings
+from lepton.models.shards import Blocks
 from lepton.models.target import Mask
 from lepton.trainer import platform, rows
 from lepton.trainer.finishing import bring
@@ -42,9 +44,12 @@ class Asked:
         """Find the features in these rows."""
         return rows.fit(self._source, self._plan, train, Settings())
 
-    def blocks(self, names: Sequence[str], span: tuple[int, int] | None = None) -> Iterator[tuple[int, pl.DataFrame]]:
-        """Read rows in blocks; yields each with the number of its first row."""
-        first, end = (0, self._source.rows) if span is None else span
+    def blocks(self, names: Sequence[str], rows: tuple[int, int] | None = None) -> Blocks:
+        """Return what reads rows in blocks."""
+        return partial(self._read, names, (0, self._source.rows) if rows is None else rows)
+
+    def _read(self, names: Sequence[str], span: tuple[int, int]) -> Iterator[tuple[int, pl.DataFrame]]:
+        first, end = span
         with self._source.frames(first, end, names) as frames:
             for frame in frames:
                 yield first, frame

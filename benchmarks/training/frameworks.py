@@ -1,6 +1,6 @@
 """`make bench-training`, second part: a torchrun script under Lepton beside torchrun, and reading shuffled batches.
 
-Run: python -m benchmarks.training.frameworks [--repeats 5] [--rows 400000] [--docs FILE]
+Run: python -m benchmarks.training.frameworks [--repeats 5] [--rows 1000000] [--docs FILE]
 
 Both run the same script with two workers of one thread, in turn; the median of the repeats counts. The loader is that
 of recipes: rows over REST from an encrypted version, a copy to fit features on, through the features' graph, then in
@@ -45,7 +45,7 @@ def main() -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=400_000)
+    parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--docs", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lbf-") as folder, lepton.open(Path(folder) / "home") as client:

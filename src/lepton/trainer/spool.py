@@ -41,6 +41,7 @@ class Spool:
     def __init__(self, folder: Path, width: int) -> None:
         self.width, self.rows = width, 0
         self.block_rows = max(1, BLOCK_BYTES // (4 * max(1, width)))
+        self.sealed_bytes = self.block_rows * width * 4 + _TAG_BYTES
         self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - as long as the rows are needed
         weakref.finalize(self, self._file.close)
         self._cipher = AESGCM(new_key())
@@ -71,14 +72,22 @@ class Spool:
             if held + taken == self.block_rows:
                 self._seal()
 
-    def block(self, number: int) -> Features:
-        """Return the rows of a block, float32 [at most block_rows, width]."""
+    def read(self, number: int, into: Features, sealed: bytearray) -> int:
+        """Write the rows of a block into the first rows of a matrix; returns how many.
+
+        Args:
+            number: Which block.
+            into: float32 [at least as many, width], contiguous.
+            sealed: `sealed_bytes` of memory, for the block as it lies on the disk.
+        """
+        rows = self.length(number)
         if number >= self._sealed:
-            return self._open[: self.length(number)].copy()
-        size = self.block_rows * self.width * 4 + _TAG_BYTES
-        sealed = os.pread(self._file.fileno(), size, number * size)
-        plain = self._cipher.decrypt(_nonce(number), sealed, None)
-        return np.frombuffer(plain, np.float32).reshape(self.block_rows, self.width)
+            into[:rows] = self._open[:rows]
+        else:
+            os.preadv(self._file.fileno(), [sealed], number * self.sealed_bytes)
+            plain = into[:rows].reshape(-1).view(np.uint8).data
+            self._cipher.decrypt_into(_nonce(number), sealed, None, plain)
+        return rows
 
     def _seal(self) -> None:
         # A block has a nonce of its own and is written once, under a key that is used for nothing else.
@@ -120,17 +129,19 @@ class SpooledPart:
     def matrix(self) -> tuple[Features, Targets]:
         """Return all rows at once: for what cannot learn from fewer."""
         features = np.empty((self.count, self._spool.width), np.float32)
-        at = 0
-        for block, _ in self.blocks():
-            features[at : at + len(block)] = block
-            at += len(block)
+        sealed = bytearray(self._spool.sealed_bytes)
+        for number in range(self._spool.blocks):
+            self._spool.read(number, features[number * self._spool.block_rows :], sealed)
         return features, self.targets
 
     def blocks(self) -> Iterator[tuple[Features, Targets]]:
         """Pass over all rows once, in their order."""
-        for number in range(self._spool.blocks):
-            block = self._spool.block(number)
-            at = number * self._spool.block_rows
+        spool = self._spool
+        sealed = bytearray(spool.sealed_bytes)
+        for number in range(spool.blocks):
+            block = np.empty((spool.length(number), spool.width), np.float32)
+            spool.read(number, block, sealed)
+            at = number * spool.block_rows
             yield block, self.targets[at : at + len(block)]
 
     def steps(self, size: int) -> int:
@@ -162,6 +173,7 @@ class SpooledPart:
     ) -> Generator[_Window, None, None]:
         """Read windows of blocks in the order of an epoch, without its first rows; when they are over, again."""
         spool = self._spool
+        sealed = bytearray(spool.sealed_bytes)
         order = np.arange(spool.blocks)
         if epoch is not None:
             order = np.random.default_rng([self._seed, epoch]).permutation(order)
@@ -175,10 +187,9 @@ class SpooledPart:
             features, targets = buffers[number % 3]
             at = 0
             for block in chosen:
-                held, first = spool.block(block), block * spool.block_rows
-                features[at : at + len(held)] = held
-                targets[at : at + len(held)] = self.targets[first : first + len(held)]
-                at += len(held)
+                held, first = spool.read(block, features[at:], sealed), block * spool.block_rows
+                targets[at : at + held] = self.targets[first : first + held]
+                at += held
             positions = np.arange(rows)
             if epoch is not None:
                 positions = np.random.default_rng([self._seed, epoch, window]).permutation(positions)

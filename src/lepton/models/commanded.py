@@ -20,9 +20,8 @@ from lepton.datasets.schema import Schema
 from lepton.models.features import Column
 from lepton.models.records import TrainRequest
 from lepton.models.requests import Choice, from_arguments, shown, to_arguments
-from lepton.runs.commands import OURS, Command
+from lepton.runs.commands import OURS, Command, Submission
 from lepton.runs.records import Scheduling
-from lepton.runs.scripts import Submission
 
 TRAINING = "training.json"
 """The file that says what to train."""

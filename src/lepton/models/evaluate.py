@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from lepton.core.columns import ColumnClass
+from lepton.models.prediction import Arrays
 from lepton.models.records import Plot
-from lepton.models.signature import Label, class_name
+from lepton.models.signature import PREDICTION, PROBABILITIES, Label, Signature, class_name
+from lepton.models.values import Array
 from lepton.training import scoring
 from lepton.training.problems import TrainingDataError
 
@@ -35,6 +37,27 @@ class Report:
 
     metrics: dict[str, float]
     plots: tuple[Plot, ...]
+
+
+def measure(
+    signature: Signature, truth: Array, answers: Sequence[Arrays], *, classes: Mapping[str, ColumnClass]
+) -> Report:
+    """Measure answers against the truth: codes of classes, or numbers, [n] over all answers together.
+
+    Args:
+        signature: Of the model that answered.
+        truth: What is true.
+        answers: What it answered.
+        classes: Sensitivity of the columns it was measured on, which may be stricter than those it was trained on.
+    """
+    learned_from = frozenset({signature.target_class, classes[signature.target]})
+    name = PREDICTION if signature.classes is None else PROBABILITIES
+    predicted = np.concatenate([outputs[name] for outputs in answers])
+    if signature.classes is None:
+        # Its plots show single rows, and an answer tells of the columns it was computed from.
+        learned_from |= signature.classes_held | {classes[column.name] for column in signature.inputs}
+        return regression_report(truth, predicted, learned_from=learned_from)
+    return classification_report(truth, predicted, signature.classes, learned_from=learned_from)
 
 
 def classification_report(

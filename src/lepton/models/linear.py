@@ -18,11 +18,12 @@ from sklearn.exceptions import ConvergenceWarning
 from lepton.core.errors import InvalidInput
 from lepton.models.agreement import agree
 from lepton.models.commanded import Plan, plan_of
+from lepton.models.evaluate import measure
 from lepton.models.features import Features
 from lepton.models.fitting import fit_features, only
 from lepton.models.graph import features_graph
 from lepton.models.learned import profile_of
-from lepton.models.packing import measure, pack, prove, weights_plots
+from lepton.models.packing import pack, prove, weights_plots
 from lepton.models.prediction import open_session
 from lepton.models.records import Trained
 from lepton.models.requests import check_target, choose_columns, from_arguments

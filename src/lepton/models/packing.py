@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from lepton.core.columns import ColumnClass
 from lepton.core.errors import Internal
-from lepton.models.evaluate import Report, classification_report, coefficients_plot, regression_report
+from lepton.models.evaluate import coefficients_plot
 from lepton.models.features import Features
 from lepton.models.frames import predict_frame, transform
 from lepton.models.graph import Linear, Logistic, features_graph, model_graph
@@ -67,27 +66,6 @@ def _check(estimator: Estimator, matrix: Array, signature: Signature, outputs: A
             f"The packed model predicts otherwise than in training on {int((~agrees).sum()):,} of {len(agrees):,} "
             "held-out rows, so it was not kept."
         )
-
-
-def measure(
-    signature: Signature, truth: Array, answers: Sequence[Arrays], *, classes: Mapping[str, ColumnClass]
-) -> Report:
-    """Measure answers against the truth: codes of classes, or numbers, [n] over all answers together.
-
-    Args:
-        signature: Of the model that answered.
-        truth: What is true.
-        answers: What it answered.
-        classes: Sensitivity of the columns it was measured on, which may be stricter than those it was trained on.
-    """
-    learned_from = frozenset({signature.target_class, classes[signature.target]})
-    name = PREDICTION if signature.classes is None else PROBABILITIES
-    predicted = np.concatenate([outputs[name] for outputs in answers])
-    if signature.classes is None:
-        # Its plots show single rows, and an answer tells of the columns it was computed from.
-        learned_from |= signature.classes_held | {classes[column.name] for column in signature.inputs}
-        return regression_report(truth, predicted, learned_from=learned_from)
-    return classification_report(truth, predicted, signature.classes, learned_from=learned_from)
 
 
 def weights_plots(features: Features, estimator: Estimator, signature: Signature) -> tuple[Plot, ...]:

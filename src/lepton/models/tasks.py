@@ -17,10 +17,9 @@ from lepton.datasets.report import StepReport
 from lepton.datasets.schema import Column as DatasetColumn
 from lepton.datasets.schema import Schema
 from lepton.models.batch import add_answers, added_columns
-from lepton.models.evaluate import Report
+from lepton.models.evaluate import Report, measure
 from lepton.models.frames import check_columns, predict_frame
 from lepton.models.operations import Models
-from lepton.models.packing import measure
 from lepton.models.prediction import Arrays, Session, open_session
 from lepton.models.records import OpenModel
 from lepton.models.shards import read_blocks

@@ -37,10 +37,10 @@ from lepton.models.tune_requests import (
     folder_of,
     plan_of,
 )
-from lepton.runs.commands import OURS, Command
+from lepton.runs.commands import OURS, Command, Submission
 from lepton.runs.operations import Runs
 from lepton.runs.records import ONE_CPU, Resources, Run, Scheduling
-from lepton.runs.scripts import Scripts, Submission
+from lepton.runs.scripts import Scripts
 from lepton.store.keys import Keyring, Seal
 
 ATTEMPTS = 3

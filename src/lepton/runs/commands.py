@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from lepton.core.errors import InvalidInput
-from lepton.runs.records import Arguments, Param, Resources
+from lepton.runs.records import AS_USUAL, Arguments, Param, Resources, Scheduling
 
 COMMAND = "runs.submit"
 """The task of such a run; no worker of the platform has it, as it is the user's own code."""
@@ -28,6 +28,31 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _RESERVED = ("LEPTON_", "LD_", "PYTHON")
 _TORCHRUN = frozenset({"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"})
 _SET_BY_US = _TORCHRUN | {"PATH", "HOME", "TMPDIR"}
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What is submitted beside the folder.
+
+    Attributes:
+        command: What is to be run.
+        name: What people call it.
+        params: Settings to show with it.
+        key: Of two submissions of a user with the same key, the second is the first.
+        scheduling: How it is queued; its key and its resources are those of the submission and the command.
+        reuse: Whether the results of a run with the same command, settings and folder are taken, if there is one.
+        like: Id of the run whose folder is taken; empty: one comes along.
+        inputs: Refs it reads, such as ``dataset:cancer@1``, where that is known.
+    """
+
+    command: Command
+    name: str = ""
+    params: Mapping[str, Param] = field(default_factory=dict)
+    key: str | None = None
+    scheduling: Scheduling = AS_USUAL
+    reuse: bool = False
+    like: str = ""
+    inputs: tuple[str, ...] = ()
 
 
 def verb_of(task: str, params: Mapping[str, Param]) -> str:

@@ -7,9 +7,9 @@ key of its own so that a retry needs no copy, and the assignment, which only the
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import BinaryIO
 
 import sqlalchemy as sa
@@ -19,38 +19,13 @@ from lepton.access.records import Actor
 from lepton.core.errors import Conflict, Forbidden, InvalidInput, LeptonError
 from lepton.core.ids import new_id
 from lepton.core.settings import Settings
-from lepton.runs.commands import COMMAND, Command
+from lepton.runs.commands import COMMAND, Command, Submission
 from lepton.runs.operations import Runs
-from lepton.runs.records import AS_USUAL, Param, Run, Scheduling
+from lepton.runs.records import Run, Scheduling
 from lepton.store.blobs import BlobStore
 from lepton.store.keys import Keyring
 
 MAX_KEY, MAX_MESSAGE = 128, 2000
-
-
-@dataclass(frozen=True)
-class Submission:
-    """What is submitted beside the folder.
-
-    Attributes:
-        command: What is to be run.
-        name: What people call it.
-        params: Settings to show with it.
-        key: Of two submissions of a user with the same key, the second is the first.
-        scheduling: How it is queued; its key and its resources are those of the submission and the command.
-        reuse: Whether the results of a run with the same command, settings and folder are taken, if there is one.
-        like: Id of the run whose folder is taken; empty: one comes along.
-        inputs: Refs it reads, such as ``dataset:cancer@1``, where that is known.
-    """
-
-    command: Command
-    name: str = ""
-    params: Mapping[str, Param] = field(default_factory=dict)
-    key: str | None = None
-    scheduling: Scheduling = AS_USUAL
-    reuse: bool = False
-    like: str = ""
-    inputs: tuple[str, ...] = ()
 
 
 class Scripts:

@@ -24,7 +24,7 @@ from lepton.models.parameters import Settings, take
 from lepton.models.prediction import open_session
 from lepton.models.requests import has_framework
 from lepton.models.signature import Input, Signature
-from lepton.trainer import code, linear, platform, rows
+from lepton.trainer import code, platform, rows
 from lepton.trainer.finishing import Finishing, bring
 from lepton.trainer.platform import say
 from lepton.trainer.source import Source
@@ -52,8 +52,12 @@ def main() -> None:
             plan = Plan.from_json(Path(TRAINING).read_bytes())
             collective = open_collective(os.environ, _secret(os.environ))
             try:
-                work = train if has_framework(plan.request) else linear.train
-                work(asked, plan, collective, stop)
+                if has_framework(plan.request):
+                    train(asked, plan, collective, stop)
+                else:
+                    from lepton.trainer import linear  # with it comes scikit-learn, which others need not wait for
+
+                    linear.train(asked, plan, collective, stop)
             finally:
                 if isinstance(collective, TcpCollective):
                     collective.close()

@@ -11,10 +11,10 @@ from lepton.core.errors import Internal
 from lepton.models import delivered
 from lepton.models.commanded import Plan
 from lepton.models.composed import join
+from lepton.models.evaluate import measure
 from lepton.models.features import Features
 from lepton.models.frames import predict_frame, transform
 from lepton.models.graph import features_graph
-from lepton.models.packing import measure
 from lepton.models.prediction import Arrays, open_session
 from lepton.models.records import Plot, Trained
 from lepton.models.signature import PREDICTION, PROBABILITIES, Signature, Task

@@ -10,9 +10,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import Field, ValidationError
 
 from lepton.core.errors import InvalidInput
-from lepton.runs.commands import Command
+from lepton.runs.commands import Command, Submission
 from lepton.runs.records import Resources, Scheduling
-from lepton.runs.scripts import Submission
 from lepton.server.wire import Answer, Body, Scalar
 
 MAX_SUBMISSION_BYTES = 1 << 20

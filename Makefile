@@ -31,8 +31,9 @@ bench: $(VENV)/.installed-dev  ## Run the benchmarks and print their tables
 bench-serving: $(VENV)/.installed-dev  ## Measure endpoints against other servers (25 minutes). Fewer: make bench-serving ARGS=--quick
 	@PYTHONPATH=$(CURDIR) $(BIN)/python -m benchmarks.serving $(ARGS)
 
-bench-tracking: $(VENV)/.installed-dev  ## Measure tracking against MLflow's server (20 minutes). Fewer: make bench-tracking ARGS='--runs 5000'
+bench-tracking: $(VENV)/.installed-dev  ## Measure tracking against MLflow's server (25 minutes). Fewer: make bench-tracking ARGS='--runs 5000'
 	@PYTHONPATH=$(CURDIR) $(BIN)/python -m benchmarks.tracking $(ARGS)
+	@PYTHONPATH=$(CURDIR) $(BIN)/python -m benchmarks.tracking.page
 
 bench-runs: $(VENV)/.installed-dev  ## Measure runs against Ray Jobs (10 minutes). Fewer: make bench-runs ARGS=--quick
 	@PYTHONPATH=$(CURDIR) $(BIN)/python -m benchmarks.runs $(ARGS)

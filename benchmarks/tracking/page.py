@@ -1,0 +1,126 @@
+"""`make bench-tracking`, second part: the page's table over as many runs, in a real Chromium.
+
+Run: python -m benchmarks.tracking.page [--runs 100000] [--metrics 100] [--rounds 40] [--docs FILE]
+
+Timed by the page's own clock: from the click, or from sending the filter, until the browser is about to draw a table
+whose first row is another one. The server has one core, the browser the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks import pages
+from benchmarks.tracking import fill
+from benchmarks.tracking.servers import Server, lepton
+from playwright.sync_api import Browser, Page, sync_playwright
+
+import lepton as sdk
+
+SWITCHES = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+LONGEST_MS = 60_000
+_UNTIL_DRAWN = """
+([act, argument, longest]) => new Promise((found, failed) => {
+  const first = () => document.querySelector('tr[aria-rowindex="2"]:not([aria-busy])')?.textContent ?? null;
+  const before = first(), began = performance.now();
+  const look = () => {
+    const now = first(), taken = performance.now() - began;
+    if (now !== null && now !== before) requestAnimationFrame(() => found(performance.now() - began));
+    else if (taken > longest) failed(new Error(`nothing new after ${taken} ms`));
+    else requestAnimationFrame(look);
+  };
+  if (act === 'send') document.querySelector('form input').form.requestSubmit();
+  else [...document.querySelectorAll('thead button')].find((one) => one.title === argument).click();
+  look();
+})
+"""
+
+
+def main() -> int:
+    """Run the benchmark."""
+    options = _options()
+    cores = sorted(os.sched_getaffinity(0))
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        print("Chromium is not there. On Debian: apt install chromium", file=sys.stderr)
+        return 1
+    folder = Path(tempfile.mkdtemp(prefix="lbp-", dir=options.folder))
+    try:
+        with lepton(folder / "home", cores[0]):
+            pass
+        print(f"filling Lepton with {options.runs:,} runs", flush=True)
+        fill.lepton_sqlite(folder / "home", options.runs, options.metrics)
+        os.sched_setaffinity(0, {cores[-1]})  # which the browser inherits
+        with lepton(folder / "home", cores[0]) as server, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=SWITCHES)
+            taken = _measure(browser, server, options.rounds)
+            browser.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    text = "\n".join(_table(taken, options))
+    print(text)
+    pages.write(options.docs, "bench-tracking page", text)
+    return 0
+
+
+def _measure(browser: Browser, server: Server, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of each question."""
+    address = f"http://127.0.0.1:{server.port}"
+    page = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-US").new_page()
+    page.set_default_timeout(LONGEST_MS)
+    with sdk.connect(address, server.token) as client:
+        page.goto(client.create_sign_in_link().url)
+    page.get_by_role("heading", name="Datasets", level=1).wait_for()
+    columns = "%0A".join(f"metrics.m{n}" for n in range(4))
+
+    def opened(query: str) -> None:
+        page.goto(f"{address}/runs?columns={columns}{query}")
+        page.locator('tr[aria-rowindex="2"]:not([aria-busy])').wait_for()
+
+    opened("")
+    questions: dict[str, Callable[[int], float]] = {
+        "sort by a metric": lambda n: _click(page, f"m{n % 4}"),
+        "filter by a metric and a param": lambda n: _send(page, f"metrics.m{4 + n} < 0.01 and params.model = 'mlp'"),
+        "sort what is filtered": lambda n: _click(page, f"m{n % 4}"),
+    }
+    taken = {}
+    for name, ask in questions.items():
+        taken[name] = [ask(n) for n in range(rounds + 1)][1:]  # the first fills caches
+    return taken
+
+
+def _click(page: Page, column: str) -> float:
+    return float(page.evaluate(_UNTIL_DRAWN, ["click", column, LONGEST_MS]))
+
+
+def _send(page: Page, text: str) -> float:
+    page.locator("form input").fill(text)
+    return float(page.evaluate(_UNTIL_DRAWN, ["send", "", LONGEST_MS]))
+
+
+def _table(taken: dict[str, list[float]], options: argparse.Namespace) -> list[str]:
+    lines = [f"| the page, {options.runs:,} runs of {options.metrics} metrics, ms | p50 | p95 |", "|---|---|---|"]
+    for name, times in taken.items():
+        ordered = sorted(times)
+        lines.append(f"| {name} | {ordered[len(ordered) // 2]:.0f} | {ordered[int(len(ordered) * 0.95)]:.0f} |")
+    return lines
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tracking.page", description=__doc__)
+    parser.add_argument("--runs", type=int, default=100_000)
+    parser.add_argument("--metrics", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=40, help="how often each question is asked")
+    parser.add_argument("--folder", type=Path, default=None, help="where the database is made (3 GB)")
+    parser.add_argument("--docs", type=Path, metavar="FILE", help="put the table between the marks of this page")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -114,7 +114,7 @@ def test_a_change_whose_audit_line_cannot_be_written_does_not_happen(
     def no_space(*_: object) -> None:
         raise StorageFull("No space.")
 
-    monkeypatch.setattr(audit, "add", no_space)
+    monkeypatch.setattr(audit, "line", no_space)
     with pytest.raises(StorageFull), guard.allow(an_actor(), "datasets.delete") as tx:
         a_project(tx, clock)
     assert project_names(database) == []

@@ -30,12 +30,13 @@ audit = sa.Table(
     sa.Index("ix_audit_project", "project", "id"),
 )
 
-_ADD = audit.insert()  # made once, as every operation adds a line
+ADD = audit.insert()
+"""Adds a line; the guard runs it in the transaction of what it is about. Made once, as every operation adds one."""
 
 
-def add(tx: sa.Connection, actor_id: str, entry: AuditEntry) -> None:
-    """Add one line; the guard does, in the transaction of what it is about."""
-    about = {
+def line(actor_id: str, entry: AuditEntry) -> dict[str, object]:
+    """Return the values of one line."""
+    return {
         "time": entry.time,
         "actor_id": actor_id,
         "actor": entry.actor,
@@ -45,7 +46,6 @@ def add(tx: sa.Connection, actor_id: str, entry: AuditEntry) -> None:
         "outcome": entry.outcome,
         "code": entry.code,
     }
-    tx.execute(_ADD, about)
 
 
 def latest(tx: sa.Connection, project: str, limit: int, wanted: AuditFilter | None = None) -> list[AuditEntry]:

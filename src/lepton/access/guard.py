@@ -49,7 +49,7 @@ class Guard:
         attempt = AuditEntry(self._clock(), actor.name, action, project, target, "allowed", "")
         try:
             with self._database.begin() as tx:
-                audit.add(tx, actor.user_id, attempt)
+                tx.execute(audit.ADD, audit.line(actor.user_id, attempt))
                 yield tx
         except Exception as error:  # whatever went wrong is written down, and goes on
             code = error.code if isinstance(error, LeptonError) else "internal"
@@ -85,11 +85,12 @@ class Guard:
 
     def note_own(self, tx: sa.Connection, action: str, *, project: str, target: str) -> None:
         """Write down what the platform does by itself, in the transaction that does it; no user has its name."""
-        audit.add(tx, "", AuditEntry(self._clock(), ITSELF, action, project, target, "allowed", ""))
+        entry = AuditEntry(self._clock(), ITSELF, action, project, target, "allowed", "")
+        tx.execute(audit.ADD, audit.line("", entry))
 
     def _record(self, user_id: str, entry: AuditEntry) -> None:
         with self._database.begin() as tx:
-            audit.add(tx, user_id, entry)
+            tx.execute(audit.ADD, audit.line(user_id, entry))
 
 
 def _refusal(actor: Actor, action: str, project: str) -> LeptonError | None:

@@ -33,7 +33,6 @@ bench-serving: $(VENV)/.installed-dev  ## Measure endpoints against other server
 
 bench-tracking: $(VENV)/.installed-dev  ## Measure tracking against MLflow's server (25 minutes). Fewer: make bench-tracking ARGS='--runs 5000'
 	@PYTHONPATH=$(CURDIR) $(BIN)/python -m benchmarks.tracking $(ARGS)
-	@PYTHONPATH=$(CURDIR) $(BIN)/python -m benchmarks.tracking.page
 
 bench-runs: $(VENV)/.installed-dev  ## Measure runs against Ray Jobs (10 minutes). Fewer: make bench-runs ARGS=--quick
 	@PYTHONPATH=$(CURDIR) $(BIN)/python -m benchmarks.runs $(ARGS)

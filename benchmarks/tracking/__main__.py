@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks import pages
 from benchmarks.serving import environments
-from benchmarks.tracking import fill, ingest, looking
+from benchmarks.tracking import fill, ingest, looking, page
 from benchmarks.tracking.servers import Server, lepton, mlflow
 
 PACKAGES = ("mlflow==3.17.2",)
@@ -79,6 +79,7 @@ def _search(folder: Path, python: Path, core: int, options: argparse.Namespace) 
     fill.lepton_sqlite(folder / "many", *size)
     with lepton(folder / "many", core) as server:
         found["Lepton, SQLite"] = looking.of_lepton(server, options.rounds, options.runs)
+        drawn = page.of_lepton(server, options.rounds)
     shutil.rmtree(folder / "many")
     if "postgres" not in options.skip:
         found["Lepton, PostgreSQL"] = _on_postgres(folder, core, options)
@@ -93,7 +94,7 @@ def _search(folder: Path, python: Path, core: int, options: argparse.Namespace) 
         "|---" * (1 + len(found)) + "|",
     ]
     lines += [f"| {what} | {' | '.join(_number(f[what]) for f in found.values())} |" for what in looking.QUESTIONS]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *page.table(drawn)] if drawn else lines)
 
 
 def _on_postgres(folder: Path, core: int, options: argparse.Namespace) -> Mapping[str, float]:

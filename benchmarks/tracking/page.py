@@ -1,6 +1,4 @@
-"""`make bench-tracking`, second part: the page's table over as many runs, in a real Chromium.
-
-Run: python -m benchmarks.tracking.page [--runs 100000] [--metrics 100] [--rounds 40] [--docs FILE]
+"""The page's table over many runs, in a real Chromium; a part of `make bench-tracking`.
 
 Timed by the page's own clock: from the click, or from sending the filter, until the browser is about to draw a table
 whose first row is another one. The server has one core, the browser the other.
@@ -8,17 +6,10 @@ whose first row is another one. The server has one core, the browser the other.
 
 from __future__ import annotations
 
-import argparse
-import os
 import shutil
-import sys
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
-from benchmarks import pages
-from benchmarks.tracking import fill
-from benchmarks.tracking.servers import Server, lepton
+from benchmarks.tracking.servers import Server
 from playwright.sync_api import Browser, Page, sync_playwright
 
 import lepton as sdk
@@ -42,31 +33,18 @@ _UNTIL_DRAWN = """
 """
 
 
-def main() -> int:
-    """Run the benchmark."""
-    options = _options()
-    cores = sorted(os.sched_getaffinity(0))
+def of_lepton(server: Server, rounds: int) -> Mapping[str, list[float]]:
+    """Milliseconds of each question, asked in a browser, which has the core of this process; nothing without Chromium."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
-        print("Chromium is not there. On Debian: apt install chromium", file=sys.stderr)
-        return 1
-    folder = Path(tempfile.mkdtemp(prefix="lbp-", dir=options.folder))
-    try:
-        with lepton(folder / "home", cores[0]):
-            pass
-        print(f"filling Lepton with {options.runs:,} runs", flush=True)
-        fill.lepton_sqlite(folder / "home", options.runs, options.metrics)
-        os.sched_setaffinity(0, {cores[-1]})  # which the browser inherits
-        with lepton(folder / "home", cores[0]) as server, sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chromium, args=SWITCHES)
-            taken = _measure(browser, server, options.rounds)
+        print("Chromium is not there, so the page is not measured. On Debian: apt install chromium", flush=True)
+        return {}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=SWITCHES)
+        try:
+            return _measure(browser, server, rounds)
+        finally:
             browser.close()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    text = "\n".join(_table(taken, options))
-    print(text)
-    pages.write(options.docs, "bench-tracking page", text)
-    return 0
 
 
 def _measure(browser: Browser, server: Server, rounds: int) -> dict[str, list[float]]:
@@ -86,7 +64,7 @@ def _measure(browser: Browser, server: Server, rounds: int) -> dict[str, list[fl
     opened("")
     questions: dict[str, Callable[[int], float]] = {
         "sort by a metric": lambda n: _click(page, f"m{n % 4}"),
-        "filter by a metric and a param": lambda n: _send(page, f"metrics.m{4 + n} < 0.01 and params.model = 'mlp'"),
+        "filter by a metric and a param": lambda n: _send(page, f"metrics.m{4 + n % 46} < 0.01 and params.model = 'mlp'"),
         "sort what is filtered": lambda n: _click(page, f"m{n % 4}"),
     }
     taken = {}
@@ -104,23 +82,10 @@ def _send(page: Page, text: str) -> float:
     return float(page.evaluate(_UNTIL_DRAWN, ["send", "", LONGEST_MS]))
 
 
-def _table(taken: dict[str, list[float]], options: argparse.Namespace) -> list[str]:
-    lines = [f"| the page, {options.runs:,} runs of {options.metrics} metrics, ms | p50 | p95 |", "|---|---|---|"]
+def table(taken: Mapping[str, list[float]]) -> list[str]:
+    """Lines of the table."""
+    lines = ["| the page, over the same runs, ms | p50 | p95 |", "|---|---|---|"]
     for name, times in taken.items():
         ordered = sorted(times)
         lines.append(f"| {name} | {ordered[len(ordered) // 2]:.0f} | {ordered[int(len(ordered) * 0.95)]:.0f} |")
     return lines
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tracking.page", description=__doc__)
-    parser.add_argument("--runs", type=int, default=100_000)
-    parser.add_argument("--metrics", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=40, help="how often each question is asked")
-    parser.add_argument("--folder", type=Path, default=None, help="where the database is made (3 GB)")
-    parser.add_argument("--docs", type=Path, metavar="FILE", help="put the table between the marks of this page")
-    return parser.parse_args()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

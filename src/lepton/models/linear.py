@@ -82,7 +82,6 @@ class _Stored:
 
     def fit(self, train: Mask) -> Features:
         """Find the features in these rows."""
-
         from lepton.store.parquet import mapped_errors
 
         columns, named = self.plan.columns, self.plan.request.features is not None

@@ -42,24 +42,22 @@ class PlatformOfRun:
         self._told_at = 0.0
         self._record: TrackedRun | None = None
 
-    def read(self, ref: str, columns: Sequence[str], rows: tuple[int, int] | None = None) -> pl.DataFrame:
+    def read(self, ref: str, columns: Sequence[str]) -> pl.DataFrame:
         """Return columns of a dataset version."""
-        return self._ask(lambda client: client.datasets.read(ref, columns=columns, rows=rows))
+        return self._ask(lambda client: client.datasets.read(ref, columns=columns))
 
     def blocks(self, ref: str, columns: Sequence[str], first: int, end: int) -> Generator[pl.DataFrame, None, None]:
         """Read columns of a dataset version block after block; a stream that breaks off is taken up where it was."""
-        deadline, pause_s = time.monotonic() + PATIENCE_S, _PAUSE_S
-        while first < end:
+        patience = _Patience()
+        while True:
             try:
                 for block in self._client.datasets.blocks(ref, columns=columns, rows=(first, end)):
-                    first += block.height
-                    deadline, pause_s = time.monotonic() + PATIENCE_S, _PAUSE_S
+                    first, patience = first + block.height, _Patience()
                     yield block
-            except Unavailable:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(pause_s)
-                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+            except Unavailable as error:
+                patience.wait(error)
+            else:
+                return
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         """Add a point to curves of the run."""
@@ -99,15 +97,26 @@ class PlatformOfRun:
             return
 
     def _ask(self, question: Callable[[Client], T]) -> T:
-        deadline, pause_s = time.monotonic() + PATIENCE_S, _PAUSE_S
+        patience = _Patience()
         while True:
             try:
                 return question(self._client)
-            except Unavailable:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(pause_s)
-                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+            except Unavailable as error:
+                patience.wait(error)
+
+
+class _Patience:
+    """Waits for a platform that is away, longer each time, for `PATIENCE_S` in all."""
+
+    def __init__(self) -> None:
+        self._deadline, self._pause_s = time.monotonic() + PATIENCE_S, _PAUSE_S
+
+    def wait(self, error: Unavailable) -> None:
+        """Wait a little; after so long, raise the error instead."""
+        if time.monotonic() > self._deadline:
+            raise error
+        time.sleep(self._pause_s)
+        self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
 
 
 def say(text: str) -> None:

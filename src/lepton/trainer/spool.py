@@ -21,8 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from lepton.store.ciphers import new_key
 from lepton.store.scratch import mapped_full_disk
 from lepton.training.ahead import ahead
-from lepton.training.problems import TrainingDataError
-from lepton.training.recipes.port import Features, Targets
+from lepton.training.recipes.port import Features, Targets, check_count
 
 BLOCK_BYTES = 1 << 18
 WINDOW_BYTES = 1 << 24
@@ -112,10 +111,7 @@ class SpooledPart:
     """
 
     def __init__(self, spool: Spool, targets: Targets, *, longest: int, seed: int) -> None:
-        if not spool.rows:
-            raise TrainingDataError(
-                "This worker has no rows to learn from: there are more workers than rows. Take fewer workers."
-            )
+        check_count(spool.rows)
         self._spool, self.targets, self._seed = spool, targets, seed
         self._longest = max(longest, spool.rows)
         self._at_once = min(spool.blocks, max(1, WINDOW_BYTES // BLOCK_BYTES))

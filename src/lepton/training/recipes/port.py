@@ -192,10 +192,7 @@ class Part:
             longest: Rows of the worker that has the most; None: of this one.
             seed: Decides the order of the rows in an epoch.
         """
-        if not len(features):
-            raise TrainingDataError(
-                "This worker has no rows to learn from: there are more workers than rows. Take fewer workers."
-            )
+        check_count(len(features))
         self._features, self._targets, self._seed = features, targets, seed
         self._longest = max(longest or 0, len(features))
 
@@ -232,6 +229,18 @@ class Part:
         for step in range(skip, self.steps(size)):
             chosen = order[step * size : (step + 1) * size]
             yield self._features[chosen], self._targets[chosen]
+
+
+def check_count(rows: int) -> None:
+    """Check that a worker has rows.
+
+    Raises:
+        TrainingDataError: if not.
+    """
+    if not rows:
+        raise TrainingDataError(
+            "This worker has no rows to learn from: there are more workers than rows. Take fewer workers."
+        )
 
 
 def parts(rows: Rows, size: int) -> Iterator[tuple[Features, Targets]]:

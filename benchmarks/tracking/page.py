@@ -34,7 +34,7 @@ _UNTIL_DRAWN = """
 
 
 def of_lepton(server: Server, rounds: int) -> Mapping[str, list[float]]:
-    """Milliseconds of each question, asked in a browser, which has the core of this process; nothing without Chromium."""
+    """Milliseconds of each question, asked in a browser on the core of this process."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         print("Chromium is not there, so the page is not measured. On Debian: apt install chromium", flush=True)
@@ -64,7 +64,9 @@ def _measure(browser: Browser, server: Server, rounds: int) -> dict[str, list[fl
     opened("")
     questions: dict[str, Callable[[int], float]] = {
         "sort by a metric": lambda n: _click(page, f"m{n % 4}"),
-        "filter by a metric and a param": lambda n: _send(page, f"metrics.m{4 + n % 46} < 0.01 and params.model = 'mlp'"),
+        "filter by a metric and a param": lambda n: _send(
+            page, f"metrics.m{4 + n % 46} < 0.01 and params.model = 'mlp'"
+        ),
         "sort what is filtered": lambda n: _click(page, f"m{n % 4}"),
     }
     taken = {}
